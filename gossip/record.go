@@ -1,0 +1,33 @@
+package gossip
+
+import (
+	"net/netip"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// Version orders the documents of one node: by epoch (one per start), then by sequence. Dates
+// never order anything.
+type Version struct {
+	Epoch uint64
+	Seq   uint64
+}
+
+// Less reports whether v is older than w.
+func (v Version) Less(w Version) bool {
+	return v.Epoch < w.Epoch || (v.Epoch == w.Epoch && v.Seq < w.Seq)
+}
+
+// Document is everything a node announces about itself. Each node owns exactly one; it alone
+// can sign it.
+type Document struct {
+	Owner     micronet.NodeID
+	Version   Version
+	Left      bool // the owner's goodbye: no instances, and no return without a newer epoch
+	Name      string
+	Cluster   string
+	Software  string // version of the daemon
+	Gateway   bool
+	Endpoints []netip.AddrPort
+	Instances []micronet.Instance // sorted by ID
+}

@@ -1,0 +1,58 @@
+package tunnel
+
+import (
+	"net/netip"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// Peer is what the path layer must know of a node before it can send to it. It is made from a
+// verified credential, never from an unsigned word.
+type Peer struct {
+	ID         micronet.NodeID
+	BoxKey     [32]byte         // X25519 public key for sealed packets
+	Credential []byte           // as received; what BoxKey and Endpoints were read from
+	Endpoints  []netip.AddrPort // candidates, best first
+	Machine    string           // equal to ours when the peer claims our network namespace; only then are its loopback endpoints tried
+	Expires    time.Time        // end of the credential
+}
+
+// Local is this node's own side of sealed packets. It changes when a credential is renewed or
+// endpoints change, and is empty before the node has joined.
+type Local struct {
+	ID         micronet.NodeID
+	BoxPrivate [32]byte
+	Credential []byte // at most MaxCredential bytes, sent to those who have not answered yet
+	Machine    string
+}
+
+// Verify reads and checks a credential that came over the network. It is called from the read
+// loop: it must not block.
+type Verify func(credential []byte) (Peer, error)
+
+// MaxCredential bounds a credential: it travels in memberlist's metadata, whose limit is 512.
+const MaxCredential = 512
+
+// Channel tells apart the users of sealed packets. Numbers are wire values.
+type Channel uint8
+
+// ChannelMembership carries memberlist's packets.
+const ChannelMembership Channel = 1
+
+// MaxPacket is the largest payload of one sealed packet: with the frame's own bytes it stays
+// within QUIC's 1200-byte minimum, which every path is asked to carry.
+const MaxPacket = 1100
+
+// Receive takes one sealed packet's payload. It is called from the read loop: it must copy what
+// it keeps, and must not block.
+type Receive func(from micronet.NodeID, payload []byte, at time.Time)
+
+// PathInfo is how a peer is reached now.
+type PathInfo struct {
+	Peer      micronet.NodeID
+	Remote    netip.AddrPort // zero when no way is known
+	Confirmed bool           // an authenticated answer came back over it
+	RTT       time.Duration  // smoothed, 0 when not measured
+	Heard     time.Time      // last authenticated packet from the peer, zero for never
+}
