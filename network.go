@@ -71,3 +71,15 @@ type Redirector interface {
 	// removes everything.
 	Redirect(ctx context.Context, table string, from netip.Prefix, to netip.AddrPort) (undo func() error, err error)
 }
+
+// PortOwner is an optional power of a Network: the user id of the process that listens on a local
+// TCP port, and whether it is known.
+type PortOwner interface {
+	PortOwner(addr netip.AddrPort) (uid int, known bool)
+}
+
+// HostResolver is an optional power of a Network: the addresses of a host name, by whatever the
+// host itself uses. Only what people typed is looked up, never names of the mesh.
+type HostResolver interface {
+	LookupHost(ctx context.Context, host string) ([]netip.Addr, error)
+}

@@ -1,0 +1,49 @@
+# micro-net: everything a developer runs. `make` alone lists the targets.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := $(GO) tool -modfile=tools.mod
+FUZZTIME ?= 10s
+ARGS    ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint demo bench fuzz e2e clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## write a static binary to bin/micro-net
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/micro-net ./cmd/micro-net
+
+test: ## vet and all tests but the slow ones, under ten minutes on two cores
+	$(GO) vet ./...
+	$(GO) test -timeout 9m ./...
+
+race: ## the same tests with the race detector
+	$(GO) test -race -timeout 20m ./...
+
+lint: ## gofumpt, vet and staticcheck
+	@out="$$($(TOOL) gofumpt -l .)"; test -z "$$out" || { echo "not gofumpt: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@$(GO) mod tidy -diff
+
+demo: build ## three daemons on loopback and a guided tour (ARGS=--once runs the tour and exits)
+	bin/micro-net demo $(ARGS)
+
+bench: build ## figures beside a peer in the same run (root, iproute2; other tools as installed)
+	$(GO) test -run '^$$' -bench . -benchmem ./router ./tunnel/... ./gossip/... ./dns/... ./proxy ./internal/identity
+	$(GO) test -count=1 -run '^TestBenchmark' -timeout 30m -v ./sim/lab -args -bench-peers
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+e2e: build ## hosts as network namespaces, real binaries and clients (root)
+	$(GO) test -count=1 -timeout 15m -v -run '^TestE2E' ./sim/lab
+
+clean: ## remove what build made
+	rm -rf bin

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// Service is one entry of a service file: an instance to be, with its checks.
+type Service struct {
+	Name          string            `json:"name"`
+	ID            string            `json:"id,omitempty"`
+	Port          int               `json:"port"`
+	ServicePort   int               `json:"service_port,omitempty"`
+	Address       string            `json:"address,omitempty"`
+	Protocol      string            `json:"protocol,omitempty"`
+	Tags          []string          `json:"tags,omitempty"`
+	Meta          map[string]string `json:"meta,omitempty"`
+	Weight        int               `json:"weight,omitempty"`
+	Checks        Checks            `json:"checks,omitzero"`
+	ProxyProtocol string            `json:"proxy_protocol,omitempty"`
+}
+
+// Checks are the health checks of an instance. The zero value means the default: a TCP connect
+// every 5 s for everything that listens on TCP. None switches checking off.
+type Checks struct {
+	None bool
+	List []Check
+}
+
+// Check is one health check: exactly one of HTTP, TCP, GRPC, Script and TTL is set.
+type Check struct {
+	HTTP                   string // http://address[:port]/path
+	TCP                    string // address:port
+	GRPC                   string // address:port[/service], of grpc.health.v1
+	Script                 []string
+	TTL                    time.Duration
+	Interval               time.Duration
+	Timeout                time.Duration
+	FailuresBeforeCritical int
+	SuccessesBeforePassing int
+}
+
+// The defaults of a check.
+const (
+	DefaultInterval  = 5 * time.Second
+	DefaultTimeout   = time.Second
+	DefaultFailures  = 2
+	DefaultSuccesses = 1
+)
+
+// Instance turns a checked service into the instance that is announced, in the given health.
+func (s *Service) Instance(health micronet.Health) (micronet.Instance, error) {
+	addr, err := netip.ParseAddr(s.Address)
+	if err != nil {
+		return micronet.Instance{}, fmt.Errorf("address %q of service %q: %w", s.Address, s.Name, err)
+	}
+	tags := slices.Clone(s.Tags)
+	slices.Sort(tags)
+	return micronet.Instance{
+		Service: s.Name, ID: s.ID, Address: addr, Port: uint16(s.Port), ServicePort: uint16(s.ServicePort),
+		Protocol: micronet.Protocol(s.Protocol), Tags: slices.Compact(tags), Meta: s.Meta, Weight: s.Weight, Health: health,
+	}, nil
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"net/netip"
+	"path/filepath"
+)
+
+// Kind is the form of a setting.
+type Kind int
+
+// The kinds of a setting.
+const (
+	KindText Kind = iota
+	KindBool
+	KindList // may be given several times; in the environment separated by commas
+)
+
+// Spec describes one setting of the daemon. Its flag is --key, its variable MICRO_NET_KEY, its
+// key in config.yaml the same with underscores.
+type Spec struct {
+	Key     string
+	Kind    Kind
+	Default string
+	Value   string // what stands for the value in help
+	Help    string
+}
+
+// Specs lists all settings of `micro-net up` in the order of its help.
+func Specs() []Spec {
+	return []Spec{
+		{"join", KindText, "", "TOKEN", "join a cluster: a token, @FILE, or - for stdin; ignored when the data folder belongs to that cluster already"},
+		{"name", KindText, "", "NAME", "name of this node (default: the host name)"},
+		{"cluster", KindText, "main", "NAME", "name of the cluster that is founded when there is nothing to join"},
+		{"listen", KindText, "[::]:8085", "ADDR", "UDP address of the mesh; [::] takes IPv4 as well"},
+		{"advertise", KindList, "", "ADDR[:PORT]", "address at which others can reach this node; may be repeated"},
+		{"data-dir", KindText, "", "DIR", "where identity and state are kept"},
+		{"config-dir", KindText, "", "DIR", "where config.yaml and services.d are"},
+		{"api-addr", KindText, "127.0.0.1:8500", "ADDR|off", "HTTP API and metrics"},
+		{"api-socket", KindText, "", "PATH", "unix socket of the API"},
+		{"api-write", KindText, "services", "services|none", "what the API may change over TCP"},
+		{"dns-addr", KindText, "127.0.0.1:8600", "ADDR|off", "DNS server, UDP and TCP"},
+		{"proxy-addr", KindText, "127.0.0.1:8081", "ADDR|off", "SOCKS5, HTTP CONNECT and HTTP proxy for mesh names"},
+		{"proxy-pass", KindBool, "false", "", "let the proxy forward names outside the mesh"},
+		{"vip-cidr", KindText, "127.80.0.0/12", "CIDR", "addresses that stand for services on this host"},
+		{"capture", KindText, "auto", "auto|on|off", "redirect the VIP range with nftables instead of binding ports"},
+		{"domain", KindText, "micro.internal", "DOMAIN", "domain of the mesh"},
+		{"alt-domain", KindText, "", "DOMAIN", "a second domain with the same names, for instance consul"},
+		{"upstream", KindList, "", "ADDR[:PORT]", "resolver for other domains (default: the host's); may be repeated"},
+		{"allow-from", KindList, "", "CIDR", "who may use local listeners that are not on loopback; may be repeated"},
+		{"service", KindList, "", "NAME:PORT[/PROTO]", "register a service while the daemon runs; may be repeated"},
+		{"dev", KindBool, "false", "", "keep nothing on disk"},
+		{"log-level", KindText, "info", "LEVEL", "debug, info, warn or error"},
+		{"log-format", KindText, "text", "text|json", "form of the log"},
+	}
+}
+
+// Settings are the daemon's settings, checked. An invalid address means switched off.
+type Settings struct {
+	Join, Name, Cluster           string
+	DataDir, ConfigDir, APISocket string
+	APIWrite, Capture             string
+	Domain, AltDomain             string
+	LogLevel, LogFormat           string
+	Listen                        netip.AddrPort
+	APIAddr, DNSAddr, ProxyAddr   netip.AddrPort
+	VIPs                          netip.Prefix
+	Advertise, Upstreams          []netip.AddrPort
+	AllowFrom                     []netip.Prefix
+	Services                      []Service // of --service
+	ProxyPass, Dev                bool
+}
+
+const product = "micro-net"
+
+// DataDir is where state is kept unless told otherwise: systemd's folder, the system's for root,
+// the user's else.
+func DataDir(getenv func(string) string, uid int) string {
+	switch {
+	case getenv("MICRO_NET_DATA_DIR") != "":
+		return getenv("MICRO_NET_DATA_DIR")
+	case getenv("STATE_DIRECTORY") != "":
+		return getenv("STATE_DIRECTORY")
+	case uid == 0:
+		return "/var/lib/" + product
+	case getenv("XDG_STATE_HOME") != "":
+		return filepath.Join(getenv("XDG_STATE_HOME"), product)
+	}
+	return filepath.Join(getenv("HOME"), ".local", "state", product)
+}
+
+// ConfigDir is where config.yaml is: flag, environment, system or user.
+func ConfigDir(flag string, getenv func(string) string, uid int) string {
+	switch {
+	case flag != "":
+		return flag
+	case getenv("MICRO_NET_CONFIG_DIR") != "":
+		return getenv("MICRO_NET_CONFIG_DIR")
+	case getenv("CONFIGURATION_DIRECTORY") != "":
+		return getenv("CONFIGURATION_DIRECTORY")
+	case uid == 0:
+		return "/etc/" + product
+	case getenv("XDG_CONFIG_HOME") != "":
+		return filepath.Join(getenv("XDG_CONFIG_HOME"), product)
+	}
+	return filepath.Join(getenv("HOME"), ".config", product)
+}
+
+const (
+	socketName   = "api.sock"
+	systemSocket = "/run/" + product + "/" + socketName
+)
+
+// SocketPath is where the API's socket is unless told otherwise.
+func SocketPath(dataDir string, getenv func(string) string, uid int) string {
+	switch {
+	case getenv("RUNTIME_DIRECTORY") != "":
+		return filepath.Join(getenv("RUNTIME_DIRECTORY"), socketName)
+	case uid == 0:
+		return systemSocket
+	case getenv("XDG_RUNTIME_DIR") != "":
+		return filepath.Join(getenv("XDG_RUNTIME_DIR"), product, socketName)
+	}
+	return filepath.Join(dataDir, socketName)
+}
+
+// SocketCandidates lists where a client looks for a daemon: the user's own, then the system's.
+func SocketCandidates(getenv func(string) string, uid int) []string {
+	out := []string{SocketPath(DataDir(getenv, uid), getenv, uid)}
+	if inData := filepath.Join(DataDir(getenv, uid), socketName); inData != out[0] {
+		out = append(out, inData)
+	}
+	if out[0] != systemSocket {
+		out = append(out, systemSocket)
+	}
+	return out
+}

@@ -1,0 +1,59 @@
+package identity
+
+import (
+	"errors"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// What errors.Is finds in an error about dates.
+var (
+	ErrExpired     = errors.New("expired")
+	ErrNotYetValid = errors.New("not yet valid")
+)
+
+const clockFix = "check the clocks of this host and of the peer"
+
+func invalid(op, format string, args ...any) *micronet.Error {
+	return micronet.E("identity."+op, micronet.Invalid, format, args...)
+}
+
+func unauthorized(op, format string, args ...any) *micronet.Error {
+	return micronet.E("identity."+op, micronet.Unauthorized, format, args...)
+}
+
+func refused(op, format string, args ...any) *micronet.Error {
+	return micronet.E("identity."+op, micronet.Refused, format, args...)
+}
+
+func internal(op, format string, args ...any) *micronet.Error {
+	return micronet.E("identity."+op, micronet.Internal, format, args...)
+}
+
+// window is the time during which a statement holds, both ends included.
+type window struct{ from, to time.Time }
+
+// intersect returns the time during which both hold.
+func (w window) intersect(v window) window {
+	if v.from.After(w.from) {
+		w.from = v.from
+	}
+	if v.to.Before(w.to) {
+		w.to = v.to
+	}
+	return w
+}
+
+// check reports why now lies outside.
+func (w window) check(op, what string, now time.Time) error {
+	switch {
+	case now.Before(w.from):
+		return unauthorized(op, "%s is %w: it begins %s and it is %s here", what, ErrNotYetValid, stamp(w.from), stamp(now)).WithFix(clockFix)
+	case now.After(w.to):
+		return unauthorized(op, "%s has %w on %s and it is %s here", what, ErrExpired, stamp(w.to), stamp(now)).WithFix(clockFix)
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

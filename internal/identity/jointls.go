@@ -1,0 +1,72 @@
+package identity
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"slices"
+	"time"
+)
+
+// JoinServer returns the configuration for accepting a guest: the node shows its chain with the
+// root at its end, because the guest knows nothing but the root's hash; the guest shows nothing.
+func (t TLS) JoinServer() *tls.Config {
+	c := t.config(ALPNJoin, func(tls.ConnectionState) error { return nil })
+	c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		cert, err := t.certificate()
+		if err != nil {
+			return nil, err
+		}
+		root, err := t.Trust.rootOf(cert.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		cert.Certificate = append(slices.Clone(cert.Certificate), root)
+		return cert, nil
+	}
+	return c
+}
+
+// JoinClient returns the configuration for joining with a token: whoever answers must show a
+// chain that ends in the very root that the token pins.
+func JoinClient(token Token, wall func() time.Time, entropy io.Reader) *tls.Config {
+	t := TLS{Wall: wall, Entropy: entropy}
+	c := t.config(ALPNJoin, func(cs tls.ConnectionState) error {
+		trust, err := token.trust(cs.PeerCertificates)
+		if err != nil {
+			return err
+		}
+		_, err = trust.verifyParsed(cs.PeerCertificates, wall(), x509.ExtKeyUsageServerAuth)
+		return err
+	})
+	c.InsecureSkipVerify = true // VerifyConnection pins the root
+	return c
+}
+
+// trust returns a Trust in the pinned root alone, which must be among the certificates shown.
+func (t Token) trust(shown []*x509.Certificate) (*Trust, error) {
+	if err := checkCount(len(shown)); err != nil {
+		return nil, err
+	}
+	for _, c := range shown {
+		if key := publicKey(c); key != nil && hashRoot(key) == t.RootHash {
+			return NewTrust(t.Cluster, c.Raw)
+		}
+	}
+	return nil, unauthorized("join", "who answers is not of cluster %q: it does not show the root that the token names", t.ClusterName).
+		WithFix("check the address in the token, or ask for a new token")
+}
+
+// rootOf returns the root (DER) that the last certificate of a chain names as its issuer.
+func (t *Trust) rootOf(chain [][]byte) ([]byte, error) {
+	last, err := parseCertificate("join", chain[len(chain)-1])
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range t.snapshot().certs {
+		if last.CheckSignatureFrom(root) == nil {
+			return root.Raw, nil
+		}
+	}
+	return nil, internal("join", "the certificate of this node leads to no root of the cluster")
+}

@@ -1,0 +1,135 @@
+package identity
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Trust answers whether something was issued in a cluster. It holds the cluster's id and roots;
+// the zero Trust, that of a node which has not joined, trusts nobody. All methods may be called
+// from several goroutines and take no lock but that of a small cache.
+type Trust struct{ set atomic.Pointer[rootSet] }
+
+// rootSet is one immutable state of a Trust. What was verified under it is forgotten with it.
+type rootSet struct {
+	cluster ClusterID
+	certs   []*x509.Certificate
+	pool    *x509.CertPool // never nil: crypto/x509 would take the host's roots
+	cache   *credentialCache
+}
+
+func newRootSet(cluster ClusterID) *rootSet {
+	return &rootSet{cluster: cluster, pool: x509.NewCertPool(), cache: newCredentialCache()}
+}
+
+// NewTrust trusts the roots (DER), each of which must be one of this cluster.
+func NewTrust(cluster ClusterID, roots ...[]byte) (*Trust, error) {
+	t := new(Trust)
+	if err := t.Replace(cluster, roots...); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// SetRoots replaces the roots of the cluster. On error nothing has changed.
+func (t *Trust) SetRoots(roots ...[]byte) error { return t.Replace(t.Cluster(), roots...) }
+
+// Replace trusts another cluster from now on: the node has joined or moved. On error nothing has
+// changed.
+func (t *Trust) Replace(cluster ClusterID, roots ...[]byte) error {
+	if len(roots) == 0 || len(roots) > MaxRoots {
+		return unauthorized("trust", "the cluster has %d root certificates, want 1 to %d", len(roots), MaxRoots)
+	}
+	s := newRootSet(cluster)
+	for _, der := range roots {
+		c, err := parseCertificate("trust", der)
+		if err != nil {
+			return err
+		}
+		if err := checkRoot("trust", c, cluster); err != nil {
+			return err
+		}
+		s.certs = append(s.certs, c)
+		s.pool.AddCert(c)
+	}
+	t.set.Store(s)
+	return nil
+}
+
+// Cluster returns the id of the cluster, zero when the node has not joined.
+func (t *Trust) Cluster() ClusterID { return t.snapshot().cluster }
+
+// Roots returns the root certificates (DER), the caller's to keep.
+func (t *Trust) Roots() [][]byte {
+	var out [][]byte
+	for _, c := range t.snapshot().certs {
+		out = append(out, slices.Clone(c.Raw))
+	}
+	return out
+}
+
+func (t *Trust) snapshot() *rootSet {
+	if s := t.set.Load(); s != nil {
+		return s
+	}
+	return newRootSet(ClusterID{})
+}
+
+// VerifyGrant reads a grant and checks that a root signed it, or an authority whose grant by a
+// root is in issuers. Its dates and those of the issuers must include now; the result's dates
+// are what all of them have in common.
+func (t *Trust) VerifyGrant(raw []byte, issuers [][]byte, now time.Time) (Grant, error) {
+	g, _, err := t.snapshot().grant(raw, issuers)
+	if err != nil {
+		return Grant{}, err
+	}
+	return g, g.window().check("grant", "the grant", now)
+}
+
+// maxIssuers is how many authorities stand between a root and a node. Two do not fit into a
+// credential beside a name of 63 characters.
+const maxIssuers = 1
+
+// grant verifies a chain of grants, whatever the time. It returns the first one with the dates
+// that all have in common, and the key that signed it.
+func (s *rootSet) grant(raw []byte, issuers [][]byte) (Grant, ed25519.PublicKey, error) {
+	if len(issuers) > maxIssuers {
+		return Grant{}, nil, unauthorized("grant", "the grant has %d issuers, at most %d are accepted", len(issuers), maxIssuers)
+	}
+	g, err := ParseGrant(raw)
+	if err != nil {
+		return Grant{}, nil, err
+	}
+	key, w := s.root(g.Issuer), g.window()
+	if len(issuers) == 1 {
+		issuer, _, err := s.grant(issuers[0], nil)
+		if err != nil {
+			return Grant{}, nil, err
+		}
+		if !issuer.Roles.Has(RoleAuthority) || g.Roles.Has(RoleAuthority) {
+			return Grant{}, nil, unauthorized("grant", "the grant's issuer may not issue it")
+		}
+		key, w = issuer.ID[:], w.intersect(issuer.window())
+	}
+	if key == nil || keyID(key) != g.Issuer {
+		return Grant{}, nil, unauthorized("grant", "the grant was issued by a key that this cluster does not know")
+	}
+	if !signedBy(raw, key, s.cluster) {
+		return Grant{}, nil, unauthorized("grant", "the grant's signature is wrong")
+	}
+	g.NotBefore, g.NotAfter = w.from, w.to
+	return g, key, nil
+}
+
+// root returns the root key with that name, nil when there is none.
+func (s *rootSet) root(id KeyID) ed25519.PublicKey {
+	for _, c := range s.certs {
+		if key := publicKey(c); keyID(key) == id {
+			return key
+		}
+	}
+	return nil
+}

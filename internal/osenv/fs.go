@@ -1,0 +1,122 @@
+package osenv
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/fsnotify/fsnotify"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// maxRead bounds ReadFile: no file of ours comes near it, and a device or a mistake must not
+// fill the memory.
+const maxRead = 64 << 20
+
+// FS is the host's file system.
+type FS struct{}
+
+var _ micronet.FS = FS{}
+
+// ReadFile reads a regular file of at most 64 MiB.
+func (FS) ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+	}
+	if info.Size() > maxRead {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("larger than 64 MiB")}
+	}
+	return os.ReadFile(path)
+}
+
+// Create makes or truncates a file. The permission is set whatever the umask.
+func (FS) Create(path string, perm fs.FileMode) (micronet.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(perm); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// Rename replaces a file.
+func (FS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove deletes a file or an empty folder.
+func (FS) Remove(path string) error { return os.Remove(path) }
+
+// MkdirAll makes a folder and its parents.
+func (FS) MkdirAll(path string, perm fs.FileMode) error { return os.MkdirAll(path, perm) }
+
+// ReadDir lists a folder sorted by name.
+func (FS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
+
+// Stat describes a file.
+func (FS) Stat(path string) (fs.FileInfo, error) { return os.Stat(path) }
+
+// SyncDir makes renames in a folder durable.
+func (FS) SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Lock takes a file lock that ends with the process.
+func (FS) Lock(path string) (io.Closer, error) { return lock(path) }
+
+// Watch follows a folder. One that does not exist yet is waited for in its parent.
+func (FS) Watch(ctx context.Context, dir string) (<-chan struct{}, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	if err := watchDirOrParent(w, dir); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	changed := make(chan struct{}, 1)
+	go follow(ctx, w, dir, changed)
+	return changed, nil
+}
+
+func watchDirOrParent(w *fsnotify.Watcher, dir string) error {
+	err := w.Add(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return w.Add(filepath.Dir(dir))
+	}
+	return err
+}
+
+func follow(ctx context.Context, w *fsnotify.Watcher, dir string, changed chan struct{}) {
+	defer w.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e, ok := <-w.Events:
+			if !ok {
+				return
+			}
+			if e.Name == dir && e.Has(fsnotify.Create) {
+				// The folder was waited for in its parent; if adding fails it is gone again.
+				_ = w.Add(dir)
+			}
+		case _, ok := <-w.Errors:
+			if !ok {
+				return
+			}
+		}
+		notify(changed)
+	}
+}

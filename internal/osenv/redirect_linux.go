@@ -1,0 +1,83 @@
+package osenv
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	micronet "github.com/micro/micro-net"
+)
+
+var _ micronet.Redirector = Network{}
+
+// Redirect adds one nftables table with one rule in the output hook: TCP to the prefix, whatever
+// the port, goes to the listener. Deleting the table undoes everything at once.
+func (Network) Redirect(_ context.Context, table string, from netip.Prefix, to netip.AddrPort) (func() error, error) {
+	if !from.Addr().Is4() || !to.Addr().Is4() {
+		return nil, fmt.Errorf("redirect %s to %s: only IPv4 is captured", from, to)
+	}
+	if err := deleteTable(table); err != nil {
+		return nil, err
+	}
+	c, err := nftables.New()
+	if err != nil {
+		return nil, err
+	}
+	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: table})
+	chain := c.AddChain(&nftables.Chain{
+		Name: "output", Table: t, Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
+	})
+	c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: redirectRule(from, to)})
+	if err := c.Flush(); err != nil {
+		return nil, fmt.Errorf("add nftables table %s: %w", table, err)
+	}
+	return func() error { return deleteTable(table) }, nil
+}
+
+// redirectRule reads: meta l4proto tcp, ip daddr & mask == prefix, dnat to listener.
+func redirectRule(from netip.Prefix, to netip.AddrPort) []expr.Any {
+	network := from.Masked().Addr().As4()
+	listener := to.Addr().As4()
+	var mask [4]byte
+	binary.BigEndian.PutUint32(mask[:], ^uint32(0)<<(32-from.Bits()))
+	const daddrOffset = 16 // of the destination in the IPv4 header (RFC 791)
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: daddrOffset, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask[:], Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: network[:]},
+		&expr.Immediate{Register: 1, Data: listener[:]},
+		&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(to.Port())},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2},
+	}
+}
+
+func deleteTable(name string) error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	tables, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return fmt.Errorf("list nftables tables: %w", err)
+	}
+	for _, t := range tables {
+		if t.Name != name {
+			continue
+		}
+		c.DelTable(t)
+		if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("delete nftables table %s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,302 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
+)
+
+// maxAnswer bounds what the client reads of one answer.
+const maxAnswer = 64 << 20
+
+// Client talks to a daemon.
+type Client struct {
+	net       micronet.Network
+	addresses []string
+	http      *http.Client
+}
+
+// NewClient tries the addresses ("unix:///path" or "http://host:port") in order; the first on
+// which a daemon answers is used.
+func NewClient(n micronet.Network, addresses ...string) *Client {
+	c := &Client{net: n, addresses: addresses}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) },
+		DisableKeepAlives: true,
+	}}
+	return c
+}
+
+// connect opens a connection to the first address that answers. "permission denied" outranks
+// "nobody there": it tells the user what is really wrong.
+func (c *Client) connect(ctx context.Context) (net.Conn, error) {
+	var denied error
+	for _, a := range c.addresses {
+		conn, err := c.connectTo(ctx, a)
+		if err == nil {
+			return conn, nil
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			denied = micronet.E("api", micronet.Refused, "%s: permission denied", a).WithFix("use sudo, or the user that runs the daemon")
+		}
+		if e, ok := errors.AsType[*micronet.Error](err); ok {
+			return nil, e
+		}
+	}
+	if denied != nil {
+		return nil, denied
+	}
+	return nil, micronet.E("api", micronet.NoDaemon, "no daemon answers on %s", strings.Join(c.addresses, " or ")).
+		WithFix("start one with `micro-net up`, or name it with --api")
+}
+
+func (c *Client) connectTo(ctx context.Context, address string) (net.Conn, error) {
+	if path, ok := strings.CutPrefix(address, "unix://"); ok {
+		return c.net.DialUnix(ctx, path)
+	}
+	host, ok := strings.CutPrefix(address, "http://")
+	if !ok {
+		return nil, badAddress(address)
+	}
+	ap, err := netip.ParseAddrPort(strings.TrimSuffix(host, "/"))
+	if err != nil {
+		return nil, badAddress(address)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return c.net.Dial(ctx, netip.Addr{}, ap)
+}
+
+func badAddress(address string) error {
+	return micronet.E("api", micronet.Invalid, "%q is no API address", address).
+		WithFix("want unix:///path/api.sock or http://127.0.0.1:8500")
+}
+
+// do sends one request and decodes its answer into out, which may be nil.
+func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
+	res, err := c.send(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(out); err != nil {
+		return micronet.E("api", micronet.Internal, "the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, micronet.E("api", micronet.Internal, "encode the request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, body)
+	if err != nil {
+		return nil, micronet.E("api", micronet.Internal, "%w", err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, transportError(err)
+	}
+	if res.StatusCode >= http.StatusBadRequest {
+		defer res.Body.Close()
+		return nil, readProblem(res)
+	}
+	return res, nil
+}
+
+func transportError(err error) error {
+	if e, ok := errors.AsType[*micronet.Error](err); ok {
+		return e
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return micronet.E("api", micronet.Timeout, "the daemon did not answer in time")
+	}
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return micronet.E("api", micronet.NoDaemon, "the daemon went away")
+	}
+	return micronet.E("api", micronet.Unreachable, "%w", err)
+}
+
+func readProblem(res *http.Response) error {
+	var p Problem
+	err := json.NewDecoder(io.LimitReader(res.Body, maxBody)).Decode(&p)
+	if err != nil || p.Kind == "" {
+		return micronet.E("api", micronet.Internal, "the daemon answered %s", res.Status)
+	}
+	return p.asError()
+}
+
+func get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	var v T
+	err := c.do(ctx, http.MethodGet, path, nil, &v)
+	return v, err
+}
+
+// Status asks for the node's status.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return get[Status](ctx, c, "/api/v1/status")
+}
+
+// Nodes asks for the nodes of the mesh.
+func (c *Client) Nodes(ctx context.Context) ([]Node, error) {
+	return get[[]Node](ctx, c, "/api/v1/nodes")
+}
+
+// Services asks for one service, or for all with "".
+func (c *Client) Services(ctx context.Context, name string) ([]Service, error) {
+	if name == "" {
+		return get[[]Service](ctx, c, "/api/v1/services")
+	}
+	return get[[]Service](ctx, c, "/api/v1/services/"+url.PathEscape(name))
+}
+
+// Routes asks for the routes of one service, or for all with "".
+func (c *Client) Routes(ctx context.Context, service string) ([]Route, error) {
+	return get[[]Route](ctx, c, "/api/v1/routes?service="+url.QueryEscape(service))
+}
+
+// Connections asks for the tunnels that are open.
+func (c *Client) Connections(ctx context.Context) ([]Connection, error) {
+	return get[[]Connection](ctx, c, "/api/v1/connections")
+}
+
+// Graph asks for who reaches whom.
+func (c *Client) Graph(ctx context.Context) (Graph, error) {
+	return get[Graph](ctx, c, "/api/v1/graph")
+}
+
+// Settings asks for the configuration and where each value came from.
+func (c *Client) Settings(ctx context.Context) ([]Setting, error) {
+	return get[[]Setting](ctx, c, "/api/v1/config")
+}
+
+// Resolve asks the daemon's DNS.
+func (c *Client) Resolve(ctx context.Context, name, typ string) (Resolution, error) {
+	q := url.Values{"name": {name}, "type": {typ}}
+	return get[Resolution](ctx, c, "/api/v1/resolve?"+q.Encode())
+}
+
+// Ping measures one round trip to a node.
+func (c *Client) Ping(ctx context.Context, node string) (Pong, error) {
+	return get[Pong](ctx, c, "/api/v1/ping?node="+url.QueryEscape(node))
+}
+
+// Invite asks for a join token.
+func (c *Client) Invite(ctx context.Context, req InviteRequest) (Invitation, error) {
+	var inv Invitation
+	err := c.do(ctx, http.MethodPost, "/api/v1/invite", req, &inv)
+	return inv, err
+}
+
+// Join moves the daemon into another cluster.
+func (c *Client) Join(ctx context.Context, token string) error {
+	return c.do(ctx, http.MethodPost, "/api/v1/join", JoinRequest{Token: token}, nil)
+}
+
+// Leave says goodbye for good and stops the daemon.
+func (c *Client) Leave(ctx context.Context) error {
+	return c.do(ctx, http.MethodPost, "/api/v1/leave", nil, nil)
+}
+
+// Register adds instances that survive a restart of the daemon.
+func (c *Client) Register(ctx context.Context, services []config.Service) ([]string, error) {
+	var reg Registered
+	err := c.do(ctx, http.MethodPost, "/api/v1/instances", services, &reg)
+	return reg.IDs, err
+}
+
+// Hold adds instances that end when the returned closer is closed, or this process ends.
+func (c *Client) Hold(ctx context.Context, services []config.Service) ([]string, io.Closer, error) {
+	res, err := c.send(ctx, http.MethodPost, "/api/v1/instances?hold=1", services)
+	if err != nil {
+		return nil, nil, err
+	}
+	var reg Registered
+	if err := json.NewDecoder(res.Body).Decode(&reg); err != nil {
+		return nil, nil, errors.Join(micronet.E("api", micronet.Internal, "the daemon's answer: %w", err), res.Body.Close())
+	}
+	return reg.IDs, res.Body, nil
+}
+
+// Deregister withdraws an instance.
+func (c *Client) Deregister(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, "/api/v1/instances/"+url.PathEscape(id), nil, nil)
+}
+
+// Dial opens a raw stream to the best instance of a service.
+func (c *Client) Dial(ctx context.Context, service string) (net.Conn, error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := upgrade(ctx, conn, service)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return stream, nil
+}
+
+func upgrade(ctx context.Context, conn net.Conn, service string) (net.Conn, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/api/v1/dial?service="+url.QueryEscape(service), nil)
+	if err != nil {
+		return nil, micronet.E("api.dial", micronet.Internal, "%w", err)
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", streamProtocol)
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if err := req.Write(conn); err != nil {
+		return nil, transportError(err)
+	}
+	r := bufio.NewReader(conn)
+	res, err := http.ReadResponse(r, req)
+	if err != nil {
+		return nil, transportError(err)
+	}
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		defer res.Body.Close()
+		return nil, readProblem(res)
+	}
+	return &streamConn{Conn: conn, r: r}, nil
+}
+
+// streamConn reads first what came along with the answer's header.
+type streamConn struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (c *streamConn) Read(b []byte) (int, error) { return c.r.Read(b) }
+
+// CloseWrite ends the direction to the service.
+func (c *streamConn) CloseWrite() error {
+	if hc, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return hc.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}

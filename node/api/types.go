@@ -1,0 +1,213 @@
+package api
+
+import (
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// Status is this node in one screen.
+type Status struct {
+	Node        StatusNode  `json:"node"`
+	Ready       bool        `json:"ready"`
+	Listeners   Listeners   `json:"listeners"`
+	Nodes       NodeCounts  `json:"nodes"`
+	Services    int         `json:"services"`
+	Certificate Certificate `json:"certificate"`
+	Warnings    []Warning   `json:"warnings"`
+}
+
+// StatusNode is who this node is.
+type StatusNode struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Cluster string `json:"cluster"`
+	Version string `json:"version"`
+	Address string `json:"address"`
+}
+
+// Listeners are the addresses that were taken; "off" for one that is switched off.
+type Listeners struct {
+	Mesh   string `json:"mesh"`
+	API    string `json:"api"`
+	Socket string `json:"socket"`
+	DNS    string `json:"dns"`
+	Proxy  string `json:"proxy"`
+	VIPs   string `json:"vips"` // "capture", "bound" or "off"
+}
+
+// NodeCounts counts the nodes of the cluster by status, this one included.
+type NodeCounts struct {
+	Alive   int `json:"alive"`
+	Suspect int `json:"suspect"`
+	Dead    int `json:"dead"`
+}
+
+// Certificate tells when this node's certificate ends.
+type Certificate struct {
+	Expires time.Time `json:"expires"`
+}
+
+// Warning is something the user should know, with the remedy.
+type Warning struct {
+	Code string `json:"code"`
+	Text string `json:"text"`
+	Fix  string `json:"fix"`
+}
+
+// Node is one daemon of the mesh.
+type Node struct {
+	ID      string              `json:"id"`
+	Name    string              `json:"name"`
+	Cluster string              `json:"cluster"`
+	Status  micronet.NodeStatus `json:"status"`
+	Address string              `json:"address"`
+	Version string              `json:"version"`
+	RTTMs   float64             `json:"rtt_ms"`
+	AgeMs   int64               `json:"age_ms"`
+	Gateway bool                `json:"gateway"`
+	Self    bool                `json:"self"`
+}
+
+// Service is a name and the instances behind it.
+type Service struct {
+	Name      string     `json:"name"`
+	Protocol  string     `json:"protocol"`
+	VIP       string     `json:"vip"`
+	DNS       string     `json:"dns"`
+	Ports     []int      `json:"ports"`
+	Tags      []string   `json:"tags"`
+	Instances []Instance `json:"instances"`
+}
+
+// Instance is one running copy of a service.
+type Instance struct {
+	ID      string            `json:"id"`
+	Node    string            `json:"node"`
+	Cluster string            `json:"cluster"`
+	Address string            `json:"address"`
+	Port    int               `json:"port"`
+	Tags    []string          `json:"tags"`
+	Meta    map[string]string `json:"meta"`
+	Weight  int               `json:"weight"`
+	Health  micronet.Health   `json:"health"`
+	AgeMs   int64             `json:"age_ms"`
+}
+
+// Route is one way to one instance.
+type Route struct {
+	Service   string                 `json:"service"`
+	Instance  string                 `json:"instance"`
+	Node      string                 `json:"node"`
+	Cluster   string                 `json:"cluster"`
+	Via       []string               `json:"via"`
+	Path      micronet.PathKind      `json:"path"`
+	Transport micronet.TransportKind `json:"transport"`
+	Metric    int64                  `json:"metric"`
+	RTTMs     float64                `json:"rtt_ms"`
+	Weight    int                    `json:"weight"`
+	State     micronet.RouteState    `json:"state"`
+	Reason    string                 `json:"reason"`
+}
+
+// Connection is the tunnel to one peer.
+type Connection struct {
+	Node          string                 `json:"node"`
+	ID            string                 `json:"id"`
+	Cluster       string                 `json:"cluster"`
+	Path          micronet.PathKind      `json:"path"`
+	Transport     micronet.TransportKind `json:"transport"`
+	Remote        string                 `json:"remote"`
+	RTTMs         float64                `json:"rtt_ms"`
+	Loss          float64                `json:"loss"`
+	MTU           int                    `json:"mtu"`
+	Streams       int                    `json:"streams"`
+	SentBytes     uint64                 `json:"sent_bytes"`
+	ReceivedBytes uint64                 `json:"received_bytes"`
+	Since         time.Time              `json:"since"`
+}
+
+// Graph is who can reach whom, as seen from this node.
+type Graph struct {
+	Nodes []Node `json:"nodes"`
+	Edges []Edge `json:"edges"`
+}
+
+// Edge is one path between two nodes, by name.
+type Edge struct {
+	From  string            `json:"from"`
+	To    string            `json:"to"`
+	Path  micronet.PathKind `json:"path"`
+	RTTMs float64           `json:"rtt_ms"`
+}
+
+// InviteRequest asks for a join token.
+type InviteRequest struct {
+	TTL       string   `json:"ttl,omitempty"`  // a Go duration, default 15m
+	Uses      int      `json:"uses,omitempty"` // default 1
+	Name      string   `json:"name,omitempty"` // binds the token to a node name
+	Addresses []string `json:"addresses,omitempty"`
+}
+
+// Invitation is a join token and what a person should know of it.
+type Invitation struct {
+	Token     string    `json:"token"`
+	Addresses []string  `json:"addresses"`
+	Expires   time.Time `json:"expires"`
+	Warning   string    `json:"warning"` // "" when others can reach at least one address as far as we can see
+}
+
+// JoinRequest moves a daemon that is alone into another cluster.
+type JoinRequest struct {
+	Token string `json:"token"`
+}
+
+// Registered tells the ids that a registration got.
+type Registered struct {
+	IDs []string `json:"ids"`
+}
+
+// Resolution is one DNS answer with its age.
+type Resolution struct {
+	Name    string           `json:"name"`
+	Type    string           `json:"type"`
+	Rcode   string           `json:"rcode"`
+	Answers []ResolvedRecord `json:"answers"`
+	Reason  string           `json:"reason"` // the extended error's text
+	AgeMs   int64            `json:"age_ms"` // of the oldest record behind the answer
+}
+
+// ResolvedRecord is one resource record in presentation form.
+type ResolvedRecord struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	TTL  int    `json:"ttl"`
+	Data string `json:"data"`
+}
+
+// Pong is one round trip to a node.
+type Pong struct {
+	Node   string            `json:"node"`
+	ID     string            `json:"id"`
+	Remote string            `json:"remote"`
+	Path   micronet.PathKind `json:"path"`
+	RTTMs  float64           `json:"rtt_ms"`
+}
+
+// Setting is one value of the local configuration and where it came from.
+type Setting struct {
+	Key    string `json:"key"`
+	Value  any    `json:"value"`
+	Origin string `json:"origin"` // "default", "file:PATH", "env:NAME", "flag"
+}
+
+// Problem is an error as RFC 9457 writes it, with the kind that decides the exit code.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Kind   string `json:"kind"`
+	Op     string `json:"op,omitempty"`
+	Fix    string `json:"fix,omitempty"`
+}

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// streamProtocol is the name in the Upgrade header of a raw stream.
+const streamProtocol = "micro-net-stream"
+
+// dial connects to a service, answers 101 and then carries raw bytes both ways.
+func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
+	if r.Header.Get("Upgrade") != streamProtocol {
+		return micronet.E("api.dial", micronet.Invalid, "the request does not ask for Upgrade: %s", streamProtocol)
+	}
+	service := r.FormValue("service")
+	up, err := s.backend.Dial(r.Context(), service)
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	conn, buf, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return micronet.E("api.dial", micronet.Internal, "hijack: %w", err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+streamProtocol+"\r\n\r\n"); err != nil {
+		return nil // the client is gone
+	}
+	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close(); _ = up.Close() })
+	defer stop()
+	splice(buf.Reader, conn, up)
+	return nil
+}
+
+// splice copies both ways with half-close until both directions have ended. An error ends both:
+// after a broken direction the other one has no reader left.
+func splice(fromClient *bufio.Reader, client net.Conn, up net.Conn) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, err := io.Copy(up, fromClient)
+		closeWrite(up, err)
+	}()
+	_, err := io.Copy(client, up)
+	closeWrite(client, err)
+	<-done
+}
+
+func closeWrite(c net.Conn, failed error) {
+	if n, ok := c.(*slotConn); ok {
+		c = n.Conn
+	}
+	if hc, ok := c.(interface{ CloseWrite() error }); ok && failed == nil && hc.CloseWrite() == nil {
+		return
+	}
+	// Nothing more can be said in this direction: the close is the message.
+	_ = c.Close()
+}

@@ -1,0 +1,167 @@
+package node
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/node/api"
+)
+
+const (
+	defaultTokenTTL = 15 * time.Minute
+	defaultUses     = 1
+)
+
+// authority invites nodes and issues their memberships. It exists where the root key is.
+type authority struct {
+	env     micronet.Env
+	disk    disk
+	issuer  *identity.Authority
+	members func() [][]byte // credentials of live members, this node's first
+
+	// turn is a lock that may be held while files are written: a mutex must not be.
+	turn  chan struct{}
+	book  identity.TokenBook
+	names ledger
+}
+
+// ledger is which name belongs to which node. A name is free again when its holder left.
+type ledger struct {
+	Names map[string]micronet.NodeID `json:"names"`
+}
+
+func (l ledger) taken(by micronet.NodeID) func(string) bool {
+	return func(name string) bool {
+		holder, ok := l.Names[name]
+		return ok && holder != by
+	}
+}
+
+func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte) (*authority, error) {
+	issuer, err := p.root.Authority(env.Entropy)
+	if err != nil {
+		return nil, err
+	}
+	a := &authority{
+		env: env, disk: d, issuer: issuer, members: members, turn: make(chan struct{}, 1),
+		names: ledger{Names: map[string]micronet.NodeID{}},
+	}
+	if _, err := d.load(fileAuthority, &a.names); err != nil {
+		return nil, err
+	}
+	a.names.Names[p.member().Name] = p.id()
+	raw, found, err := d.loadRaw(fileTokens)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		if a.book, err = identity.UnmarshalTokenBook(raw); err != nil {
+			return nil, damaged(d.path(fileTokens), err.Error())
+		}
+	}
+	return a, d.save(fileAuthority, a.names)
+}
+
+func (a *authority) lock()   { a.turn <- struct{}{} }
+func (a *authority) unlock() { <-a.turn }
+
+// admit decides about a guest. The used token and the name are on disk before the certificate
+// exists, so that no crash gives a use back.
+func (a *authority) admit(r identity.JoinRequest) (identity.JoinAnswer, error) {
+	a.lock()
+	defer a.unlock()
+	now := a.env.Wall()
+	used, err := a.book.Redeem(now, r.Claim)
+	if err != nil {
+		return identity.JoinAnswer{}, err
+	}
+	name, err := identity.ChooseName(used.Name, used.Explicit, a.names.taken(r.Node))
+	if err != nil {
+		return identity.JoinAnswer{}, err
+	}
+	if err := a.saveBook(used.Book); err != nil {
+		return identity.JoinAnswer{}, err
+	}
+	a.names.Names[name] = r.Node
+	if err := a.disk.save(fileAuthority, a.names); err != nil {
+		return identity.JoinAnswer{}, err
+	}
+	m, err := a.issuer.Issue(now, identity.Request{ID: r.Node, Name: name})
+	if err != nil {
+		return identity.JoinAnswer{}, err
+	}
+	known := a.members()
+	return identity.JoinAnswer{
+		Membership: m, Credentials: known[:min(len(known), identity.MaxJoinCredentials)], Wall: now,
+	}, nil
+}
+
+func (a *authority) saveBook(b identity.TokenBook) error {
+	raw, err := b.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := a.disk.saveRaw(fileTokens, raw); err != nil {
+		return err
+	}
+	a.book = b
+	return nil
+}
+
+// release frees the name of a node that left for good.
+func (a *authority) release(id micronet.NodeID) error {
+	a.lock()
+	defer a.unlock()
+	for name, holder := range a.names.Names {
+		if holder == id {
+			delete(a.names.Names, name)
+		}
+	}
+	return a.disk.save(fileAuthority, a.names)
+}
+
+// invite makes a token that carries the given addresses.
+func (a *authority) invite(r api.InviteRequest, addresses []string) (api.Invitation, error) {
+	ttl := defaultTokenTTL
+	if r.TTL != "" {
+		var err error
+		if ttl, err = time.ParseDuration(r.TTL); err != nil {
+			return api.Invitation{}, micronet.E("invite", micronet.Invalid, "--ttl %q is no duration", r.TTL).WithFix("write it like 15m or 24h")
+		}
+	}
+	if r.Uses == 0 {
+		r.Uses = defaultUses
+	}
+	a.lock()
+	defer a.unlock()
+	token, book, err := a.book.Mint(a.env.Entropy, a.env.Wall(), a.issuer, identity.Invitation{
+		Kind: identity.JoinToken, TTL: ttl, Uses: r.Uses, Name: r.Name, Addresses: addresses,
+	})
+	if err != nil {
+		return api.Invitation{}, err
+	}
+	if err := a.saveBook(book); err != nil {
+		return api.Invitation{}, err
+	}
+	text, err := token.Encode()
+	if err != nil {
+		return api.Invitation{}, err
+	}
+	return api.Invitation{Token: text, Addresses: addresses, Expires: token.Expires, Warning: reachWarning(addresses)}, nil
+}
+
+// reachWarning says when nobody outside this network could use any of the addresses.
+func reachWarning(addresses []string) string {
+	private := func(s string) bool {
+		ap, err := netip.ParseAddrPort(s)
+		return err == nil && (ap.Addr().IsPrivate() || ap.Addr().IsLoopback())
+	}
+	if slices.ContainsFunc(addresses, func(s string) bool { return !private(s) }) {
+		return ""
+	}
+	return fmt.Sprintf("all addresses in the token are private (%d); a host in another network needs `micro-net invite --address PUBLIC-HOST[:PORT]`", len(addresses))
+}

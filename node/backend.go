@@ -1,0 +1,390 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/dns"
+	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/node/api"
+)
+
+// backend answers the API from the life and its view.
+type backend struct{ l *life }
+
+var _ api.Backend = backend{}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Status is this node in one screen.
+func (b backend) Status() api.Status {
+	l, v := b.l, b.l.view.Load()
+	m := l.pass.member()
+	s := api.Status{
+		Node:      api.StatusNode{ID: l.self.String(), Name: m.Name, Cluster: m.ClusterName, Version: l.config.Version, Address: b.address()},
+		Ready:     b.Ready() == nil,
+		Listeners: b.listeners(), Services: len(v.instances),
+		Certificate: api.Certificate{Expires: m.NotAfter.UTC()}, Warnings: l.warnings(),
+	}
+	for i := range v.nodes {
+		switch v.nodes[i].Status {
+		case micronet.Alive:
+			s.Nodes.Alive++
+		case micronet.Suspect:
+			s.Nodes.Suspect++
+		case micronet.Dead:
+			s.Nodes.Dead++
+		}
+	}
+	return s
+}
+
+func (b backend) address() string {
+	if e := b.l.address.where(); len(e) > 0 {
+		return e[0].String()
+	}
+	return b.l.mesh.String()
+}
+
+const switchedOff = "off"
+
+func (b backend) listeners() api.Listeners {
+	l := b.l
+	out := api.Listeners{Mesh: l.mesh.String(), API: switchedOff, DNS: switchedOff, Proxy: switchedOff, VIPs: switchedOff, Socket: switchedOff}
+	if l.config.Daemon == nil {
+		return out
+	}
+	out.Socket = l.config.Daemon.Socket
+	if l.listeners.api != nil {
+		out.API = l.listeners.api.Addr().String()
+	}
+	if l.front.dns != nil {
+		out.DNS = l.front.dns.Addr().String()
+	}
+	if l.front.outbound != nil {
+		out.Proxy = l.front.outbound.Addr().String()
+	}
+	out.VIPs = "bound"
+	if l.front.captured {
+		out.VIPs = "capture"
+	}
+	return out
+}
+
+// Nodes lists all nodes that are known.
+func (b backend) Nodes() []api.Node {
+	v := b.l.view.Load()
+	out := make([]api.Node, 0, len(v.nodes))
+	for i := range v.nodes {
+		n := &v.nodes[i]
+		a := api.Node{
+			ID: n.ID.String(), Name: n.Name, Cluster: n.Cluster, Status: n.Status, Version: n.Version,
+			RTTMs: ms(n.RTT), Gateway: n.Gateway, Self: n.ID == b.l.self,
+		}
+		if !n.Heard.IsZero() && !a.Self {
+			a.AgeMs = time.Since(n.Heard).Milliseconds()
+		}
+		if len(n.Endpoints) > 0 {
+			a.Address = n.Endpoints[0].String()
+		}
+		if p, ok := b.l.under.Path(n.ID); ok && p.Confirmed {
+			a.Address = p.Remote.String()
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// Services lists services with instances on live nodes.
+func (b backend) Services(name string) ([]api.Service, error) {
+	v := b.l.view.Load()
+	out := []api.Service{}
+	if name != "" {
+		d, err := micronet.ParseDestination(name)
+		if err != nil {
+			d = micronet.Destination{Service: name}
+		}
+		list := v.of(d)
+		if len(list) == 0 {
+			return nil, unknownService(name)
+		}
+		return append(out, b.service(d.Service, list)), nil
+	}
+	for service, list := range v.instances {
+		out = append(out, b.service(service, list))
+	}
+	slices.SortFunc(out, func(a, c api.Service) int { return cmp.Compare(a.Name, c.Name) })
+	return out, nil
+}
+
+func unknownService(name string) error {
+	return micronet.E("services", micronet.NotFound, "no service %q in the mesh", name).WithFix("see `micro-net services`")
+}
+
+func (b backend) service(name string, list []placed) api.Service {
+	s := api.Service{Name: name, Ports: []int{}, Tags: []string{}, Instances: []api.Instance{}, Protocol: string(list[0].instance.Protocol)}
+	for i := range list {
+		p := &list[i]
+		inst := &p.instance
+		s.Ports = append(s.Ports, int(inst.ServicePort))
+		s.Tags = append(s.Tags, inst.Tags...)
+		a := api.Instance{
+			ID: inst.ID, Node: p.node.Name, Cluster: p.node.Cluster, Address: inst.Address.String(), Port: int(inst.Port),
+			Tags: append([]string{}, inst.Tags...), Meta: inst.Meta, Weight: inst.Weight, Health: inst.Health, AgeMs: p.age.Milliseconds(),
+		}
+		if a.Meta == nil {
+			a.Meta = map[string]string{}
+		}
+		s.Instances = append(s.Instances, a)
+	}
+	slices.Sort(s.Ports)
+	s.Ports = slices.Compact(s.Ports)
+	slices.Sort(s.Tags)
+	s.Tags = slices.Compact(s.Tags)
+	slices.SortFunc(s.Instances, func(a, c api.Instance) int { return cmp.Or(cmp.Compare(a.Node, c.Node), cmp.Compare(a.ID, c.ID)) })
+	b.nameService(&s)
+	return s
+}
+
+// nameService adds how callers of this host reach a service.
+func (b backend) nameService(s *api.Service) {
+	d := b.l.config.Daemon
+	if d == nil || micronet.CheckLabel(s.Name) != nil {
+		return
+	}
+	s.DNS = s.Name + "." + d.Domains[0]
+	if vip, err := b.l.vips.of(micronet.Destination{Service: s.Name}); err == nil {
+		s.VIP = vip.String()
+	}
+}
+
+// Routes lists the ways to instances.
+func (b backend) Routes(service string) ([]api.Route, error) {
+	if service != "" && len(b.l.view.Load().instances[service]) == 0 {
+		return nil, unknownService(service)
+	}
+	out := []api.Route{}
+	for _, v := range b.l.router.Routes(time.Now(), service) {
+		r := &v.Route
+		out = append(out, api.Route{
+			Service: r.Instance.Service, Instance: r.Instance.ID, Node: r.NodeName, Cluster: r.Cluster, Via: []string{},
+			Path: r.Path, Transport: r.Transport, Metric: v.Metric, RTTMs: ms(r.RTT), Weight: r.Instance.Weight,
+			State: v.State, Reason: v.Reason,
+		})
+	}
+	return out, nil
+}
+
+// Connections lists the open tunnels.
+func (b backend) Connections() []api.Connection {
+	v := b.l.view.Load()
+	out := []api.Connection{}
+	for _, c := range b.l.tun.Connections() {
+		a := api.Connection{
+			ID: c.Peer.String(), Path: c.Path, Transport: c.Transport, Remote: c.Remote.String(), RTTMs: ms(c.RTT), Loss: c.Loss,
+			MTU: c.MTU, Streams: c.Streams, SentBytes: c.SentBytes, ReceivedBytes: c.ReceivedBytes,
+			Since: b.l.env.Wall().Add(-time.Since(c.Since)).UTC(),
+		}
+		if n := v.byID[c.Peer]; n != nil {
+			a.Node, a.Cluster = n.Name, n.Cluster
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// Graph is who this node has a confirmed path to.
+func (b backend) Graph() api.Graph {
+	g := api.Graph{Nodes: b.Nodes(), Edges: []api.Edge{}}
+	v := b.l.view.Load()
+	for _, p := range b.l.under.Paths() {
+		if n := v.byID[p.Peer]; n != nil && p.Confirmed && n.Status.Serving() {
+			g.Edges = append(g.Edges, api.Edge{From: b.l.name, To: n.Name, Path: micronet.PathDirect, RTTMs: ms(p.RTT)})
+		}
+	}
+	slices.SortFunc(g.Edges, func(a, c api.Edge) int { return cmp.Compare(a.To, c.To) })
+	return g
+}
+
+// Settings is the local configuration.
+func (b backend) Settings() []api.Setting {
+	if b.l.config.Daemon == nil {
+		return []api.Setting{}
+	}
+	return b.l.config.Daemon.Settings
+}
+
+// Invite makes a join token, where this node is an authority.
+func (b backend) Invite(r api.InviteRequest) (api.Invitation, error) {
+	a := b.l.gate.authority.Load()
+	if a == nil {
+		e := micronet.E("invite", micronet.Refused, "this node is no authority of the cluster")
+		if ids := b.l.authorities(); len(ids) > 0 {
+			return api.Invitation{}, e.WithFix("run it on %s", b.l.view.Load().byID[ids[0]].Name)
+		}
+		return api.Invitation{}, e.WithFix("run it on the node that founded the cluster")
+	}
+	if r.Name != "" {
+		if err := micronet.CheckLabel(r.Name); err != nil {
+			return api.Invitation{}, micronet.E("invite", micronet.Invalid, "--name: %w", err)
+		}
+	}
+	addresses, err := b.inviteAddresses(r.Addresses)
+	if err != nil {
+		return api.Invitation{}, err
+	}
+	return a.invite(r, addresses)
+}
+
+// inviteAddresses are those the user names, in front of those this node knows of itself.
+func (b backend) inviteAddresses(named []string) ([]string, error) {
+	var out []string
+	for _, s := range named {
+		host, port, err := splitAddress(s)
+		if err != nil {
+			return nil, micronet.E("invite", micronet.Invalid, "--address: %w", err)
+		}
+		if !strings.Contains(s, ":") || netipAddr(s) {
+			port = b.l.mesh.Port()
+		}
+		out = append(out, net.JoinHostPort(host, portText(port)))
+	}
+	for _, e := range b.l.address.where() {
+		out = append(out, e.String())
+	}
+	slices.SortStableFunc(out, func(a, c string) int { return 0 })
+	return out, nil
+}
+
+func netipAddr(s string) bool {
+	_, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	return err == nil
+}
+
+// Join moves this node into another cluster.
+func (b backend) Join(ctx context.Context, token string) error { return b.l.move(ctx, token) }
+
+// Leave ends this node's membership.
+func (b backend) Leave(ctx context.Context) error { return b.l.leave(ctx) }
+
+// Register adds instances that survive a restart.
+func (b backend) Register(owner int, services []config.Service) ([]string, error) {
+	if err := b.l.acceptable(services); err != nil {
+		return nil, err
+	}
+	r := b.l.node.registry
+	if err := r.add(source{kind: "api"}, owner, services); err != nil {
+		return nil, err
+	}
+	return idsOf(services), b.l.node.disk.save(fileServices, r.kept())
+}
+
+func idsOf(services []config.Service) []string {
+	out := []string{}
+	for i := range services {
+		out = append(out, services[i].ID)
+	}
+	return out
+}
+
+// Hold adds instances that end with the closer.
+func (b backend) Hold(owner int, services []config.Service) ([]string, io.Closer, error) {
+	if err := b.l.acceptable(services); err != nil {
+		return nil, nil, err
+	}
+	h := hold{registry: b.l.node.registry, src: source{kind: "hold", name: portText(uint16(b.l.node.holds.Add(1)))}}
+	if err := h.registry.add(h.src, owner, services); err != nil {
+		return nil, nil, err
+	}
+	return idsOf(services), h, nil
+}
+
+type hold struct {
+	registry *registry
+	src      source
+}
+
+// Close withdraws what was held.
+func (h hold) Close() error {
+	h.registry.removeSource(h.src)
+	return nil
+}
+
+// Deregister withdraws an instance.
+func (b backend) Deregister(owner int, id string) error {
+	r := b.l.node.registry
+	if err := r.remove(owner, id); err != nil {
+		return err
+	}
+	return b.l.node.disk.save(fileServices, r.kept())
+}
+
+// Resolve asks the local zone.
+func (b backend) Resolve(ctx context.Context, name, typ string) (api.Resolution, error) {
+	if b.l.front.zone == nil {
+		return api.Resolution{}, micronet.E("resolve", micronet.Refused, "DNS is switched off").WithFix("start the daemon without --dns-addr off")
+	}
+	t, err := dns.ParseType(cmp.Or(typ, "A"))
+	if err != nil {
+		return api.Resolution{}, micronet.E("resolve", micronet.Invalid, "%w", err)
+	}
+	return b.resolve(ctx, b.absolute(name), t)
+}
+
+// Ping measures a round trip.
+func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
+	n, err := b.l.view.Load().find(word)
+	if err != nil {
+		return api.Pong{}, err
+	}
+	pong := api.Pong{Node: n.Name, ID: n.ID.String(), Path: micronet.PathLocal}
+	if n.ID == b.l.self {
+		return pong, nil
+	}
+	begin := time.Now()
+	p, err := b.l.under.Ping(ctx, n.ID)
+	if err != nil {
+		return api.Pong{}, err
+	}
+	pong.Path, pong.Remote, pong.RTTMs = micronet.PathDirect, p.Remote.String(), ms(time.Since(begin))
+	return pong, nil
+}
+
+// Dial connects to a service.
+func (b backend) Dial(ctx context.Context, service string) (net.Conn, error) {
+	c, err := b.l.dialer.Dial(ctx, b.destination(service), micronet.Caller{Node: b.l.self, Name: b.l.name})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// destination reads a service as people type it: any name, or the DNS form with or without domain.
+func (b backend) destination(service string) micronet.Destination {
+	if b.l.config.Daemon != nil {
+		if d, ok := b.l.meshName(strings.ToLower(service)); ok {
+			return d
+		}
+	}
+	return micronet.Destination{Service: service}
+}
+
+// Healthy is nil as long as the daemon answers.
+func (b backend) Healthy() error { return nil }
+
+// Ready says why the node is not ready.
+func (b backend) Ready() error {
+	select {
+	case <-b.l.ready:
+		return nil
+	default:
+		return micronet.E("ready", micronet.Unreachable, "the catalog is not synchronised yet")
+	}
+}

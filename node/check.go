@@ -1,0 +1,230 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
+)
+
+const (
+	// maxCheckBody is what is read of a check's answer.
+	maxCheckBody = 4 << 10
+	// scriptWarning is the exit code that means warning, as with Consul and Nagios.
+	scriptWarning = 1
+)
+
+// verdict is one result of a check.
+type verdict struct {
+	health micronet.Health
+	output string
+}
+
+// checkCore turns single results into a state: so many failures in a row before critical, so
+// many successes before passing. It is pure.
+type checkCore struct {
+	failuresNeeded, successesNeeded int
+	failures, successes             int
+	state                           micronet.Health
+}
+
+func newCheckCore(c *config.Check) *checkCore {
+	return &checkCore{failuresNeeded: max(1, c.FailuresBeforeCritical), successesNeeded: max(1, c.SuccessesBeforePassing), state: micronet.Critical}
+}
+
+// step takes a result and returns the state after it.
+func (c *checkCore) step(h micronet.Health) micronet.Health {
+	if h == micronet.Critical {
+		c.successes = 0
+		c.failures++
+		if c.failures >= c.failuresNeeded {
+			c.state = micronet.Critical
+		}
+		return c.state
+	}
+	c.failures = 0
+	c.successes++
+	if c.successes >= c.successesNeeded {
+		c.state = h
+	}
+	return c.state
+}
+
+// worst combines the states of several checks of one instance.
+func worst(states []micronet.Health) micronet.Health {
+	out := micronet.Passing
+	for _, s := range states {
+		if s == micronet.Critical {
+			return s
+		}
+		if s == micronet.Warning {
+			out = s
+		}
+	}
+	return out
+}
+
+// runCheck performs one check within its timeout.
+func runCheck(ctx context.Context, env micronet.Env, c *config.Check) verdict {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	switch {
+	case c.HTTP != "":
+		return checkHTTP(ctx, env, c.HTTP)
+	case c.TCP != "":
+		return checkTCP(ctx, env, c.TCP)
+	case c.GRPC != "":
+		return checkGRPC(ctx, env, c.GRPC)
+	default:
+		return checkScript(ctx, env, c.Script)
+	}
+}
+
+func failed(err error) verdict { return verdict{micronet.Critical, err.Error()} }
+
+func checkTCP(ctx context.Context, env micronet.Env, target string) verdict {
+	c, err := dialHost(ctx, env, target)
+	if err != nil {
+		return failed(err)
+	}
+	_ = c.Close()
+	return verdict{micronet.Passing, "connected to " + target}
+}
+
+// dialHost connects to "host:port" where host is an address or localhost: health must not hang
+// on a resolver.
+func dialHost(ctx context.Context, env micronet.Env, target string) (net.Conn, error) {
+	target = strings.Replace(target, "localhost:", "127.0.0.1:", 1)
+	ap, err := netip.ParseAddrPort(target)
+	if err != nil {
+		return nil, fmt.Errorf("%q is no address:port", target)
+	}
+	return env.Net.Dial(ctx, netip.Addr{}, ap)
+}
+
+// checkHTTP follows no redirects: a redirect is an answer of its own. 2xx passes, 429 warns, as
+// with Consul.
+func checkHTTP(ctx context.Context, env micronet.Env, target string) verdict {
+	client := checkClient(env, nil)
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return failed(err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return failed(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxCheckBody))
+	if err != nil {
+		return failed(err)
+	}
+	out := res.Status + " " + string(body)
+	switch {
+	case res.StatusCode >= 200 && res.StatusCode < 300:
+		return verdict{micronet.Passing, out}
+	case res.StatusCode == http.StatusTooManyRequests:
+		return verdict{micronet.Warning, out}
+	}
+	return verdict{micronet.Critical, out}
+}
+
+func checkClient(env micronet.Env, protocols *http.Protocols) *http.Client {
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DialContext:       func(ctx context.Context, _, addr string) (net.Conn, error) { return dialHost(ctx, env, addr) },
+			DisableKeepAlives: protocols == nil, MaxResponseHeaderBytes: 64 << 10, Protocols: protocols,
+		},
+	}
+}
+
+// checkGRPC asks the standard health service (grpc/health/v1) over HTTP/2 without TLS. target is
+// "host:port" or "host:port/service".
+func checkGRPC(ctx context.Context, env micronet.Env, target string) verdict {
+	host, service, _ := strings.Cut(target, "/")
+	var h2c http.Protocols
+	h2c.SetUnencryptedHTTP2(true)
+	client := checkClient(env, &h2c)
+	defer client.CloseIdleConnections()
+	u := url.URL{Scheme: "http", Host: host, Path: "/grpc.health.v1.Health/Check"}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(grpcHealthRequest(service)))
+	if err != nil {
+		return failed(err)
+	}
+	req.Header.Set("Content-Type", "application/grpc")
+	req.Header.Set("TE", "trailers")
+	res, err := client.Do(req)
+	if err != nil {
+		return failed(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxCheckBody))
+	if err != nil {
+		return failed(err)
+	}
+	status := res.Trailer.Get("Grpc-Status")
+	if status == "" {
+		status = res.Header.Get("Grpc-Status")
+	}
+	if status != "0" || string(body) != grpcServing {
+		return verdict{micronet.Critical, fmt.Sprintf("grpc status %s %s", status, res.Trailer.Get("Grpc-Message"))}
+	}
+	return verdict{micronet.Passing, "SERVING"}
+}
+
+// grpcServing is a length-prefixed HealthCheckResponse{status: SERVING}.
+const grpcServing = "\x00\x00\x00\x00\x02\x08\x01"
+
+// grpcHealthRequest is a length-prefixed HealthCheckRequest{service}: field 1, a string with a
+// varint length (Protocol Buffers encoding).
+func grpcHealthRequest(service string) []byte {
+	var msg []byte
+	if service != "" {
+		msg = append(binary.AppendUvarint([]byte{0x0a}, uint64(len(service))), service...)
+	}
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(msg))), msg...)
+}
+
+// checkScript runs a command: exit code 0 passes, 1 warns, everything else is critical.
+func checkScript(ctx context.Context, env micronet.Env, argv []string) verdict {
+	var out limitedBuffer
+	p, err := env.Exec.Start(ctx, micronet.Command{Argv: argv, Stdout: &out, Stderr: &out})
+	if err != nil {
+		return failed(err)
+	}
+	code, err := p.Wait()
+	switch {
+	case err != nil:
+		return failed(err)
+	case ctx.Err() != nil:
+		return failed(errors.New("the script did not end in time"))
+	case code == 0:
+		return verdict{micronet.Passing, out.String()}
+	case code == scriptWarning:
+		return verdict{micronet.Warning, out.String()}
+	}
+	return verdict{micronet.Critical, fmt.Sprintf("exit code %d: %s", code, out.String())}
+}
+
+// limitedBuffer keeps the first bytes of a script's output and swallows the rest.
+type limitedBuffer struct{ b []byte }
+
+func (l *limitedBuffer) Write(p []byte) (int, error) {
+	l.b = append(l.b, p[:min(len(p), maxCheckBody-len(l.b))]...)
+	return len(p), nil
+}
+
+func (l *limitedBuffer) String() string { return string(l.b) }

@@ -1,0 +1,185 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/tunnel"
+)
+
+// saveEvery is how often the address book is written when it has changed. Losing the last
+// minute costs nothing: membership tells it again.
+const saveEvery = time.Minute
+
+// contacts are the nodes this one has met: on disk to find back to after a restart, and in
+// memory with what their credentials say. It is safe for concurrent use.
+type contacts struct {
+	env  micronet.Env
+	disk disk
+	pass *passport
+
+	mu      sync.Mutex
+	book    *gossip.AddressBook
+	known   map[micronet.NodeID]identity.Credential
+	changed bool
+	dropped bool // the file is not ours any more
+}
+
+func loadContacts(env micronet.Env, d disk, pass *passport) (*contacts, error) {
+	c := &contacts{
+		env: env, disk: d, pass: pass, book: gossip.NewAddressBook(), known: map[micronet.NodeID]identity.Credential{},
+	}
+	if _, err := d.load(filePeers, c.book); err != nil {
+		return nil, err
+	}
+	c.book.Expire(env.Wall())
+	for _, p := range c.book.Peers() {
+		if cred, err := pass.trust.VerifyCredential(p.Credential, env.Wall()); err == nil {
+			c.known[p.ID] = cred
+		}
+	}
+	return c, nil
+}
+
+// rememberCredentials keeps the members that an authority introduced.
+func rememberCredentials(d disk, env micronet.Env, pass *passport, raws [][]byte) error {
+	book := gossip.NewAddressBook()
+	for _, raw := range raws {
+		cred, err := pass.trust.VerifyCredential(raw, env.Wall())
+		if err != nil {
+			env.Events.BackgroundError("node.join", err)
+			continue
+		}
+		if err := book.Remember(gossip.KnownPeer{ID: cred.ID, Name: cred.Name, Credential: raw, Heard: env.Wall()}); err != nil {
+			return micronet.E("join", micronet.Internal, "%w", err)
+		}
+	}
+	return d.save(filePeers, book)
+}
+
+// learn takes a verified credential. It reports whether it is newer than what was known.
+func (c *contacts) learn(cred identity.Credential, raw []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old, ok := c.known[cred.ID]
+	if ok && !newer(cred, old) {
+		return false
+	}
+	c.known[cred.ID] = cred
+	c.changed = true
+	err := c.book.Remember(gossip.KnownPeer{ID: cred.ID, Name: cred.Name, Credential: raw, Heard: c.env.Wall()})
+	if err != nil {
+		c.env.Events.BackgroundError("node.contacts", err)
+	}
+	return true
+}
+
+func newer(a, b identity.Credential) bool {
+	return a.Epoch > b.Epoch || (a.Epoch == b.Epoch && a.Seq > b.Seq)
+}
+
+// heard notes a sign of life.
+func (c *contacts) heard(id micronet.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, ok := c.book.Get(id); ok {
+		p.Heard = c.env.Wall()
+		if c.book.Remember(p) == nil {
+			c.changed = true
+		}
+	}
+}
+
+// forget drops a node that left: it will come back by itself, or not at all.
+func (c *contacts) forget(id micronet.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.book.Get(id); ok {
+		c.book.Forget(id)
+		c.changed = true
+	}
+}
+
+// peers returns what the path layer must know of those who are remembered.
+func (c *contacts) peers() []tunnel.Peer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []tunnel.Peer
+	for _, p := range c.book.Peers() {
+		if _, peer, err := c.pass.verify(c.env, p.Credential); err == nil {
+			out = append(out, peer)
+		}
+	}
+	return out
+}
+
+// remembered returns the address book.
+func (c *contacts) remembered() []gossip.KnownPeer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.book.Peers()
+}
+
+// names tells the name of everybody whose credential was seen.
+func (c *contacts) names() map[micronet.NodeID]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make(map[micronet.NodeID]string, len(c.known))
+	for id, cred := range c.known {
+		out[id] = cred.Name
+	}
+	return out
+}
+
+// save writes the address book if it changed.
+func (c *contacts) save() {
+	c.mu.Lock()
+	changed := c.changed && !c.dropped
+	c.changed = false
+	raw, err := c.book.MarshalJSON()
+	c.mu.Unlock()
+	if err == nil && changed {
+		err = c.disk.save(filePeers, rawJSON(raw))
+	}
+	if err != nil {
+		c.env.Events.BackgroundError("node.contacts", err)
+	}
+}
+
+// rawJSON is JSON that is written as it is.
+type rawJSON []byte
+
+// MarshalJSON returns the bytes.
+func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
+
+// Run writes the address book from time to time.
+func (c *contacts) Run(ctx context.Context) error {
+	t := time.NewTicker(saveEvery + c.env.Phase)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			c.save()
+		}
+	}
+}
+
+// hasRole reports whether a node's credential grants a role.
+func (c *contacts) hasRole(id micronet.NodeID, role identity.Roles) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[id].Roles.Has(role)
+}
+
+// drop stops writing: the file belongs to another cluster now, or to nobody.
+func (c *contacts) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropped = true
+}

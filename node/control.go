@@ -1,0 +1,133 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/tunnel"
+)
+
+const (
+	// maxControl bounds a request between daemons.
+	maxControl = 64 << 10
+	// controlTime bounds one exchange.
+	controlTime = 5 * time.Second
+)
+
+// controlRequest is one question of a daemon to another, a JSON object on a stream of its own.
+// Who asks is known from the tunnel. Unknown fields are ignored, unknown verbs refused.
+type controlRequest struct {
+	Verb string `json:"verb"`
+}
+
+// verbRelease gives the certificate back: the sender left for good and its name is free.
+const verbRelease = "release"
+
+// serveControl answers a request of a peer.
+func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
+	ctx, cancel := context.WithTimeout(ctx, controlTime)
+	defer cancel()
+	stop := context.AfterFunc(ctx, in.Abort)
+	defer stop()
+	var req controlRequest
+	if err := json.NewDecoder(io.LimitReader(in, maxControl)).Decode(&req); err != nil {
+		_ = in.Refuse(micronet.Invalid, "the request is no JSON object")
+		return
+	}
+	a := l.gate.authority.Load()
+	switch {
+	case req.Verb != verbRelease:
+		_ = in.Refuse(micronet.Invalid, "this version does not know the request "+req.Verb)
+		return
+	case a == nil:
+		_ = in.Refuse(micronet.Refused, "this node is no authority")
+		return
+	}
+	if err := a.release(in.From()); err != nil {
+		l.report("node.release", err)
+		_ = in.Refuse(micronet.Internal, "the name could not be released")
+		return
+	}
+	if in.Accept() == nil {
+		l.report("node.control", in.Close())
+	}
+}
+
+// control sends a request and waits for its acceptance.
+func (l *life) control(ctx context.Context, to micronet.NodeID, req controlRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, controlTime)
+	defer cancel()
+	s, err := l.tun.Open(ctx, to, tunnel.Opening{Purpose: tunnel.PurposeControl})
+	if err != nil {
+		return err
+	}
+	defer s.Abort()
+	if err := json.NewEncoder(s).Encode(req); err != nil {
+		return err
+	}
+	if err := s.CloseWrite(); err != nil {
+		return err
+	}
+	return s.Answered(ctx)
+}
+
+// authorities lists the live nodes that can sign, as their credentials say.
+func (l *life) authorities() []micronet.NodeID {
+	var out []micronet.NodeID
+	for _, id := range l.alive() {
+		if l.contacts.hasRole(id, identity.RoleAuthority) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// leave ends this node's membership for good: the name is given back to an authority, the
+// certificate is deleted, and the life ends with errLeft.
+func (l *life) leave(ctx context.Context) error {
+	if l.gate.authority.Load() != nil && len(l.alive()) > 0 {
+		return micronet.E("leave", micronet.Refused, "this node is the only authority of %q, and %d other nodes need it for joins and renewals",
+			l.pass.member().ClusterName, len(l.alive())).
+			WithFix("let the other nodes leave first")
+	}
+	var told error
+	for _, id := range l.authorities() {
+		if told = l.control(ctx, id, controlRequest{Verb: verbRelease}); told == nil {
+			break
+		}
+	}
+	l.report("node.leave", told)
+	if err := l.node.disk.remove(fileMembership, fileRootKey, fileAuthority, fileTokens, filePeers, fileKeys, fileEpoch); err != nil {
+		return err
+	}
+	l.contacts.drop()
+	l.stop(errLeft)
+	return nil
+}
+
+// move joins another cluster. Only a node that is alone may: others would lose it unasked.
+func (l *life) move(ctx context.Context, text string) error {
+	token, err := identity.ParseToken(text, identity.JoinToken)
+	if err != nil {
+		return err
+	}
+	if token.Cluster == l.pass.trust.Cluster() {
+		return micronet.E("join", micronet.Refused, "this node is a member of %q already", token.ClusterName)
+	}
+	if n := len(l.contacts.remembered()); n > 0 {
+		return micronet.E("join", micronet.Refused, "this node's cluster %q has other nodes (%d)", l.pass.member().ClusterName, n).
+			WithFix("`micro-net leave` first, then `micro-net up --join @token`")
+	}
+	pass, err := l.join(ctx, token, fileRootKey, fileAuthority, fileTokens)
+	if err != nil {
+		return err
+	}
+	l.env.Log.Info("moving to another cluster", "cluster", pass.member().ClusterName)
+	l.contacts.drop()
+	l.stop(errMoved)
+	return nil
+}

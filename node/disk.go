@@ -1,0 +1,158 @@
+package node
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// The files of the data folder. Each has one writer and one reason to change.
+const (
+	fileLock       = "lock"
+	fileKeys       = "node.key"        // never rewritten
+	fileMembership = "membership.json" // rewritten by renewals
+	fileEpoch      = "epoch.json"      // rewritten at every start
+	filePeers      = "peers.json"
+	fileServices   = "services.json"
+	fileVIPs       = "vips.json"
+	fileRootKey    = "root.key"       // authorities only
+	fileAuthority  = "authority.json" // names given out
+	fileTokens     = "tokens.json"    // open invitations
+)
+
+const (
+	secretPerm = 0o600
+	folderPerm = 0o700
+	// diskFormat marks our files; a file without it is somebody else's and is not touched.
+	diskFormat = "micro-net/1"
+)
+
+// disk is the data folder. With no folder it keeps nothing: every load finds nothing.
+type disk struct {
+	fs  micronet.FS
+	dir string
+}
+
+// envelope is the form of every JSON file: what it is, and a checksum that tells a torn or
+// damaged file from an old one.
+type envelope struct {
+	Format string          `json:"format"`
+	Sum    string          `json:"sum"`
+	Data   json.RawMessage `json:"data"`
+}
+
+func (d disk) path(name string) string { return filepath.Join(d.dir, name) }
+
+func (d disk) keeps() bool { return d.dir != "" }
+
+// open makes the folder and takes its lock.
+func (d disk) open() (io.Closer, error) {
+	if !d.keeps() {
+		return io.NopCloser(nil), nil
+	}
+	if err := d.fs.MkdirAll(d.dir, folderPerm); err != nil {
+		return nil, diskError("data-dir", err).WithFix("make %s writable for this user, or choose another with --data-dir", d.dir)
+	}
+	lock, err := d.fs.Lock(d.path(fileLock))
+	if errors.Is(err, micronet.ErrLocked) {
+		return nil, micronet.E("data-dir", micronet.Refused, "another daemon uses %s", d.dir).
+			WithFix("stop it, or give this one its own --data-dir")
+	}
+	if err != nil {
+		return nil, diskError("data-dir", err).WithFix("make %s writable for this user, or choose another with --data-dir", d.dir)
+	}
+	return lock, nil
+}
+
+// load reads a JSON file into v. found is false when there is none.
+func (d disk) load(name string, v any) (found bool, err error) {
+	raw, found, err := d.loadRaw(name)
+	if !found || err != nil {
+		return found, err
+	}
+	var e envelope
+	if err := json.Unmarshal(raw, &e); err != nil || e.Format != diskFormat {
+		return true, damaged(d.path(name), "it is not a file of micro-net, or it is torn")
+	}
+	if sum(e.Data) != e.Sum {
+		return true, damaged(d.path(name), "its checksum does not match")
+	}
+	if err := json.Unmarshal(e.Data, v); err != nil {
+		return true, damaged(d.path(name), err.Error())
+	}
+	return true, nil
+}
+
+// save replaces a JSON file.
+func (d disk) save(name string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return micronet.E("data-dir", micronet.Internal, "encode %s: %w", name, err)
+	}
+	raw, err := json.Marshal(envelope{Format: diskFormat, Sum: sum(data), Data: data})
+	if err != nil {
+		return micronet.E("data-dir", micronet.Internal, "encode %s: %w", name, err)
+	}
+	return d.saveRaw(name, raw)
+}
+
+func (d disk) loadRaw(name string) (raw []byte, found bool, err error) {
+	if !d.keeps() {
+		return nil, false, nil
+	}
+	raw, err = d.fs.ReadFile(d.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, true, diskError("data-dir", err)
+	}
+	return raw, true, nil
+}
+
+func (d disk) saveRaw(name string, raw []byte) error {
+	if !d.keeps() {
+		return nil
+	}
+	if err := micronet.WriteFile(d.fs, d.path(name), raw, secretPerm); err != nil {
+		return diskError("data-dir", err)
+	}
+	return nil
+}
+
+func (d disk) remove(names ...string) error {
+	if !d.keeps() || len(names) == 0 {
+		return nil
+	}
+	var all error
+	for _, n := range names {
+		if err := d.fs.Remove(d.path(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			all = errors.Join(all, diskError("data-dir", err))
+		}
+	}
+	return errors.Join(all, d.fs.SyncDir(d.dir))
+}
+
+func sum(data []byte) string {
+	h := sha256.Sum256(data)
+	return hex.EncodeToString(h[:])
+}
+
+func damaged(path, why string) error {
+	return micronet.E("data-dir", micronet.Invalid, "%s cannot be used: %s", path, why).
+		WithFix("restore it from a backup, or move it away; nothing was overwritten")
+}
+
+func diskError(op string, err error) *micronet.Error {
+	kind := micronet.KindOf(err)
+	if kind == micronet.Internal {
+		kind = micronet.Refused
+	}
+	return &micronet.Error{Op: op, Kind: kind, Err: err}
+}

@@ -1,0 +1,105 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
+)
+
+const (
+	servicesFolder = "services.d"
+	// filesEvery is how often the folder is read where changes cannot be watched, and the safety
+	// net where they can.
+	filesEvery = 10 * time.Second
+	// filesSettle waits for an editor to finish.
+	filesSettle = 50 * time.Millisecond
+)
+
+// followFiles keeps the registry in step with the files of services.d. A file that cannot be
+// read keeps what it said last: half an edit must not take a service away.
+func (l *life) followFiles(ctx context.Context) error {
+	dir := filepath.Join(l.config.Daemon.ConfigDir, servicesFolder)
+	f := &files{env: l.env, registry: l.node.registry, dir: dir, seen: map[string]string{}}
+	changed, err := l.env.FS.Watch(ctx, dir)
+	if err != nil {
+		l.env.Log.Debug("the folder of service files is not watched, it is read from time to time", "path", dir, "err", err)
+	}
+	t := time.NewTicker(filesEvery + l.env.Phase)
+	defer t.Stop()
+	for {
+		f.read()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		case <-changed:
+			if sleep(ctx, filesSettle) != nil {
+				return nil
+			}
+		}
+	}
+}
+
+// files is the folder as it was read last.
+type files struct {
+	env      micronet.Env
+	registry *registry
+	dir      string
+	seen     map[string]string // content by path
+}
+
+func (f *files) read() {
+	entries, err := f.env.FS.ReadDir(f.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.env.Log.Warn("the folder of service files cannot be read", "path", f.dir, "err", err)
+		return
+	}
+	present := map[string]bool{}
+	for _, e := range entries {
+		if isServiceFile(e) {
+			path := filepath.Join(f.dir, e.Name())
+			present[path] = true
+			f.readOne(path)
+		}
+	}
+	for path := range f.seen {
+		if !present[path] {
+			delete(f.seen, path)
+			f.registry.removeSource(source{kind: "file", name: path})
+			f.env.Log.Info("a service file is gone", "path", path)
+		}
+	}
+}
+
+func isServiceFile(e fs.DirEntry) bool {
+	return !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name()))
+}
+
+func (f *files) readOne(path string) {
+	raw, err := f.env.FS.ReadFile(path)
+	if err != nil {
+		f.env.Log.Warn("a service file cannot be read", "path", path, "err", err)
+		return
+	}
+	if old, ok := f.seen[path]; ok && old == string(raw) {
+		return
+	}
+	f.seen[path] = string(raw)
+	services, errs := config.ParseServices(path, raw)
+	for _, err := range errs {
+		f.env.Log.Error("a service file has an error", "err", err)
+	}
+	if len(services) == 0 && len(errs) > 0 {
+		return
+	}
+	for _, err := range f.registry.replace(source{kind: "file", name: path}, f.env.Host.UID, services) {
+		f.env.Log.Error("a service of a file was not taken", "path", path, "err", err)
+	}
+	f.env.Log.Info("read a service file", "path", path, "services", len(services))
+}

@@ -1,0 +1,75 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"sync/atomic"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/quic"
+)
+
+// gate is the trust side of the underlay and the tunnel. It is closed until the node has a
+// passport: a node that is joining talks to nobody but the one it joins through.
+type gate struct {
+	env       micronet.Env
+	pass      atomic.Pointer[passport]
+	authority atomic.Pointer[authority] // nil where nobody can join
+}
+
+var (
+	_ quic.TLS   = (*gate)(nil)
+	_ quic.Guest = (*gate)(nil)
+)
+
+// Client is the configuration for dialling a member.
+func (g *gate) Client(to micronet.NodeID) *tls.Config {
+	if p := g.pass.Load(); p != nil {
+		return p.tls(g.env).Client(to)
+	}
+	return nil
+}
+
+// Server is the configuration for members that dial us; nil before we are one.
+func (g *gate) Server() *tls.Config {
+	if p := g.pass.Load(); p != nil {
+		return p.tls(g.env).Server()
+	}
+	return nil
+}
+
+// PeerID reads who is at the other end.
+func (g *gate) PeerID(cs tls.ConnectionState) (micronet.NodeID, error) { return identity.PeerID(cs) }
+
+// JoinServer is the configuration for guests; nil where nobody can join.
+func (g *gate) JoinServer() *tls.Config {
+	if g.authority.Load() == nil {
+		return nil
+	}
+	return g.pass.Load().tls(g.env).JoinServer()
+}
+
+// Serve talks to one guest.
+func (g *gate) Serve(ctx context.Context, guest quic.GuestConn) {
+	a := g.authority.Load()
+	if a == nil {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { _ = guest.Close() })
+	defer stop()
+	if err := identity.ServeJoin(guest, guest.Exporter, a.issuer, a.admit); err != nil {
+		g.env.Log.Info("a guest was not admitted", "addr", guest.RemoteAddr().String(), "err", err)
+	}
+}
+
+// verify is the underlay's question about a credential.
+func (g *gate) verify(raw []byte) (tunnel.Peer, error) {
+	p := g.pass.Load()
+	if p == nil {
+		return tunnel.Peer{}, micronet.E("node.verify", micronet.Unauthorized, "this node is no member yet")
+	}
+	_, peer, err := p.verify(g.env, raw)
+	return peer, err
+}

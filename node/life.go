@@ -1,0 +1,304 @@
+package node
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/gossip/swim"
+	"github.com/micro/micro-net/gossip/wire"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/proxy"
+	"github.com/micro/micro-net/router"
+	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/quic"
+)
+
+// life is the node as a member of one cluster, from the opening of its sockets to their closing.
+//
+//	base    underlay, tunnel                     started first, ended last: goodbyes travel on it
+//	mesh    membership, catalog, view, streams
+//	front   DNS, proxies, API                    started last, ended first: nobody new comes in
+type life struct {
+	// constant
+	node      *Node
+	env       micronet.Env
+	config    *Config
+	listeners *listeners
+	gate      *gate
+	keys      identity.Keys
+	self      micronet.NodeID
+	under     *tunnel.Underlay
+	tun       *quic.Tunnel
+	ready     chan struct{} // closed once
+	stop      context.CancelCauseFunc
+
+	// constant after join
+	pass     *passport
+	name     string
+	epoch    uint64
+	mesh     netip.AddrPort
+	swim     *swim.Swim
+	records  *records
+	contacts *contacts
+	router   *router.Router
+	flows    *proxy.Flows
+	dialer   *proxy.Dialer
+	receiver *proxy.Receiver
+	vips     *vips // nil in a program
+	front    *front
+
+	// shared
+	view      atomic.Pointer[view]
+	announced chan struct{} // capacity 1: what this node offers has changed
+	looked    chan struct{} // capacity 1: the view must be made anew
+	views     *broadcast    // fires when the view was made anew
+	address   *self
+}
+
+// live runs one life. It returns nil when ctx ended, errMoved or errLeft when the node chose to
+// end it, and otherwise why it failed.
+func (n *Node) live(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	keys, err := loadKeys(n.env, n.disk)
+	if err != nil {
+		return err
+	}
+	l := &life{
+		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
+		announced: make(chan struct{}, 1), looked: make(chan struct{}, 1), views: newBroadcast(), gate: &gate{env: n.env},
+	}
+	l.front = newFront(l)
+	if l.listeners, err = openListeners(ctx, n.env, &n.config, l.front.dns, l.front.outbound); err != nil {
+		return err
+	}
+	l.mesh = addrPortOf(l.listeners.mesh.LocalAddr())
+	err = l.run(ctx)
+	n.current.Store(nil)
+	n.lives.fire()
+	return withClosed(err, l.listeners.close(context.WithoutCancel(ctx)))
+}
+
+func (l *life) run(ctx context.Context) error {
+	pass, err := loadPassport(l.env, l.node.disk, l.keys)
+	if err != nil {
+		return err
+	}
+	token, err := l.token(pass)
+	if err != nil {
+		return err
+	}
+	if pass == nil && token == nil {
+		if pass, err = found(l.env, l.node.disk, l.keys, l.config.Cluster, l.wish().Name); err != nil {
+			return err
+		}
+		l.env.Log.Info("founded a cluster", "cluster", l.config.Cluster, "node", pass.member().Name)
+	}
+	cluster := [16]byte{}
+	if pass != nil {
+		cluster = pass.trust.Cluster()
+	} else {
+		cluster = token.Cluster
+	}
+	// The base must outlive ctx: goodbyes are said after it has ended.
+	base := newGroup(context.WithoutCancel(ctx))
+	defer base.stop()
+	if err := l.startBase(base, cluster); err != nil {
+		return err
+	}
+	if pass == nil {
+		if pass, err = l.join(ctx, *token); err != nil {
+			return err
+		}
+	}
+	if err := l.become(pass); err != nil {
+		return err
+	}
+	if err := l.assembleFront(ctx); err != nil {
+		return err
+	}
+	return l.serve(ctx, base)
+}
+
+// token reads the join token that counts: none when the data folder belongs to that cluster
+// already.
+func (l *life) token(pass *passport) (*identity.Token, error) {
+	if l.config.Join == "" {
+		return nil, nil
+	}
+	token, err := identity.ParseToken(l.config.Join, identity.JoinToken)
+	if err != nil {
+		return nil, err
+	}
+	if pass == nil {
+		return &token, nil
+	}
+	if pass.trust.Cluster() != token.Cluster {
+		return nil, micronet.E("join", micronet.Refused, "%s belongs to the cluster %q already, the token is for %q",
+			l.config.DataDir, pass.member().ClusterName, token.ClusterName).
+			WithFix("`micro-net leave` first, or use another --data-dir")
+	}
+	l.env.Log.Info("the token is not needed: this node is a member already", "cluster", token.ClusterName)
+	return nil, nil
+}
+
+func (l *life) wish() identity.Wish {
+	if l.config.Name != "" {
+		return identity.Wish{Name: l.config.Name, Explicit: true}
+	}
+	return identity.Wish{Name: micronet.Label(l.env.Host.Name)}
+}
+
+// startBase starts what carries packets and streams. The read loop belongs to the tunnel's QUIC.
+func (l *life) startBase(base *group, cluster [16]byte) error {
+	var err error
+	l.under, err = tunnel.NewUnderlay(tunnel.UnderlayConfig{
+		Env: l.env, Conn: l.listeners.mesh, Verify: l.gate.verify, Cluster: cluster, OnPeer: l.learned,
+	})
+	if err != nil {
+		return err
+	}
+	l.under.Handle(tunnel.ChannelMembership, func(from micronet.NodeID, payload []byte, at time.Time) {
+		if l.started() {
+			l.swim.HandlePacket(from, payload, at)
+		}
+	})
+	l.tun, err = quic.New(quic.Config{Env: l.env, Self: l.self, Socket: l.under, TLS: l.gate, Guest: l.gate})
+	if err != nil {
+		return err
+	}
+	base.run(l.under.Run)
+	base.run(l.tun.Run)
+	select {
+	case <-l.tun.Ready():
+		return nil
+	case <-base.ctx.Done():
+		return base.err()
+	}
+}
+
+// started reports whether become has finished: before that, the fields it sets are not to be read.
+func (l *life) started() bool { return l.node.current.Load() == l }
+
+// join asks for a membership and keeps it. drop names files of the data folder that belong to the
+// cluster this node had before.
+func (l *life) join(ctx context.Context, token identity.Token, drop ...string) (*passport, error) {
+	j := joiner{env: l.env, allow: l.under.AllowGuest, keys: l.keys, wish: l.wish()}
+	j.dial = func(ctx context.Context, addr netip.AddrPort, token identity.Token) (quic.GuestConn, error) {
+		return l.tun.DialGuest(ctx, addr, identity.JoinClient(token, l.env.Wall, l.env.Entropy))
+	}
+	r, err := j.join(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	pass, err := newPassport(l.keys, r.Membership)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.node.disk.remove(drop...); err != nil {
+		return nil, err
+	}
+	if err := pass.save(l.node.disk); err != nil {
+		return nil, err
+	}
+	l.env.Log.Info("joined a cluster", "cluster", r.Membership.ClusterName, "node", r.Membership.Name)
+	return pass, rememberCredentials(l.node.disk, l.env, pass, r.Credentials)
+}
+
+// become puts together all that needs a passport.
+func (l *life) become(pass *passport) error {
+	var err error
+	if l.epoch, err = nextEpoch(l.node.disk); err != nil {
+		return err
+	}
+	l.pass, l.name = pass, pass.member().Name
+	if l.contacts, err = loadContacts(l.env, l.node.disk, pass); err != nil {
+		return err
+	}
+	l.address = newSelf(l)
+	l.records = newRecords(l.env, gossip.CatalogConfig{
+		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.Codec{},
+	}, l.spread, l.look)
+	l.router = router.New(router.Config{Rand: l.env.Rand("router"), Ejected: l.env.Events.InstanceEjected})
+	credential, err := l.address.credential()
+	if err != nil {
+		return err
+	}
+	l.swim = swim.New(swim.Config{
+		Env: l.env, Self: l.self, Epoch: l.epoch, Transport: carrier{l.under, l.tun}, Credential: credential,
+		Delegate: delegate{records: l.records, admit: l.admit, changed: l.look},
+	})
+	l.gate.pass.Store(pass)
+	if pass.root != nil {
+		a, err := newAuthority(l.env, l.node.disk, pass, l.introductions)
+		if err != nil {
+			return err
+		}
+		l.gate.authority.Store(a)
+	}
+	l.under.SetLocal(l.address.local(credential))
+	for _, p := range l.contacts.peers() {
+		l.under.AddPeer(p)
+	}
+	return l.assembleProxy()
+}
+
+// assembleProxy makes the parts that carry programs' connections.
+func (l *life) assembleProxy() error {
+	var from proxy.LocalFrom
+	if d := l.config.Daemon; d != nil {
+		var err error
+		if l.vips, err = loadVIPs(l.node.disk, d.VIPs); err != nil {
+			return err
+		}
+		from = func(c micronet.Caller) netip.Addr { return l.vips.ofNode(c.Node) }
+	}
+	l.flows = proxy.NewFlows(l.env.Events)
+	l.dialer = proxy.NewDialer(proxy.DialerConfig{
+		Env: l.env, Self: l.self, Routes: routes{l.router}, Opener: opener{l.tun, l.fresh}, LocalFrom: from, Flows: l.flows,
+	})
+	l.receiver = proxy.NewReceiver(proxy.ReceiverConfig{
+		Env: l.env, Locals: l.locals, LocalFrom: from, Flows: l.flows,
+	})
+	return nil
+}
+
+// freshWithin is how recently a peer must have been heard for payload to be sent unasked.
+const freshWithin = 2 * time.Second
+
+func (l *life) fresh(id micronet.NodeID) bool {
+	return time.Since(l.under.Heard(id)) < freshWithin
+}
+
+// spread sends a catalog message to all members.
+func (l *life) spread(key string, msg []byte) { l.swim.Broadcast(key, msg) }
+
+// locals lists this node's instances of a service.
+func (l *life) locals(service string) []micronet.Instance {
+	all, err := l.node.registry.instances()
+	if err != nil {
+		return nil
+	}
+	var out []micronet.Instance
+	for _, i := range all {
+		if i.Service == service {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// look asks for a new view; announce asks for a new record of this node.
+func (l *life) look()     { poke(l.looked) }
+func (l *life) announce() { poke(l.announced) }
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

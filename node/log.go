@@ -1,0 +1,66 @@
+package node
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// logEvents writes what an operator wants to read. Packets and flows are counted, not logged.
+func logEvents(log *slog.Logger) *micronet.Events {
+	quiet := newLimiter()
+	return &micronet.Events{
+		NodeChanged: func(c micronet.NodeChange) {
+			log.Info("node "+string(c.To), "node", c.Name, "peer", c.Node.Short(), "was", string(c.From))
+		},
+		PathChanged: func(c micronet.PathChange) {
+			log.Debug("path changed", "peer", c.Peer.Short(), "from", c.From.String(), "to", c.To.String(), "reason", c.Reason)
+		},
+		TunnelChanged: func(c micronet.TunnelChange) {
+			log.Debug("tunnel changed", "peer", c.Peer.Short(), "up", c.Up, "reason", c.Reason)
+		},
+		RecordRefused: func(r micronet.RecordRefusal) {
+			if quiet.allow("record " + r.Reason) {
+				log.Warn("a record was refused", "peer", r.Owner.Short(), "reason", r.Reason)
+			}
+		},
+		InstanceEjected: func(e micronet.Ejection) {
+			log.Info("instance ejected", "svc", e.Service, "instance", e.Key.ID, "peer", e.Key.Node.Short(), "dur", e.For, "reason", e.Reason)
+		},
+		HealthChanged: func(h micronet.HealthChange) {
+			log.Info("health changed", "svc", h.Service, "instance", h.ID, "from", string(h.From), "to", string(h.To), "output", firstLine(h.Output))
+		},
+		BackgroundError: func(op string, err error) {
+			if quiet.allow(op) {
+				log.Warn("background work failed", "op", op, "err", err)
+			}
+		},
+	}
+}
+
+// limiter lets one line per key pass in a second, so that no peer can flood the log.
+type limiter struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+// maxLimited bounds the keys; they are constants of ours, so it is never met in practice.
+const maxLimited = 1024
+
+func newLimiter() *limiter { return &limiter{last: map[string]time.Time{}} }
+
+func (l *limiter) allow(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if now.Sub(l.last[key]) < time.Second {
+		return false
+	}
+	if len(l.last) >= maxLimited {
+		clear(l.last)
+	}
+	l.last[key] = now
+	return true
+}

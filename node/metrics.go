@@ -1,0 +1,135 @@
+package node
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/expfmt"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// metrics counts events. Every node has a registry of its own: many share a process in the
+// simulator.
+type metrics struct {
+	registry *prometheus.Registry
+	dropped  *prometheus.CounterVec
+	refused  *prometheus.CounterVec
+	ejected  *prometheus.CounterVec
+	resolved *prometheus.CounterVec
+	resolve  prometheus.Histogram
+	flows    *prometheus.CounterVec
+	bytes    *prometheus.CounterVec
+	paths    prometheus.Counter
+	tunnels  *prometheus.CounterVec
+	faults   *prometheus.CounterVec
+}
+
+const namespace = "micronet"
+
+func newMetrics(version string) *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		dropped:  counter("packets_dropped_total", "Packets and messages thrown away, by place and rule.", "where", "why"),
+		refused:  counter("records_refused_total", "Catalog records that were not accepted.", "reason"),
+		ejected:  counter("instances_ejected_total", "Instances that got no traffic for a while.", "service"),
+		resolved: counter("dns_queries_total", "Answered DNS questions.", "type", "rcode"),
+		flows:    counter("flows_total", "Connections carried, by service, path and result.", "service", "path", "result"),
+		bytes:    counter("flow_bytes_total", "Bytes carried, by service and direction.", "service", "direction"),
+		tunnels:  counter("tunnels_total", "Tunnels opened and closed.", "change"),
+		faults:   counter("background_errors_total", "Background work that failed.", "op"),
+		paths:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "path_changes_total", Help: "Changes of the path to a peer."}),
+		resolve: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "dns_seconds", Help: "Time to answer a DNS question.",
+			Buckets: []float64{.00001, .0001, .001, .01, .1, 1, 10},
+		}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "Always 1; the version is the label.", ConstLabels: prometheus.Labels{"version": version},
+	})
+	info.Set(1)
+	m.registry.MustRegister(
+		m.dropped, m.refused, m.ejected, m.resolved, m.flows, m.bytes, m.tunnels, m.faults, m.paths, m.resolve, info,
+		collectors.NewGoCollector(),
+	)
+	return m
+}
+
+// events counts what happens. Labels are constants of ours, or names of services in the catalog,
+// never what a stranger sent.
+func (m *metrics) events() *micronet.Events {
+	return &micronet.Events{
+		PacketDropped:   func(d micronet.PacketDrop) { m.dropped.WithLabelValues(d.Where, d.Why).Inc() },
+		RecordRefused:   func(r micronet.RecordRefusal) { m.refused.WithLabelValues(r.Reason).Inc() },
+		InstanceEjected: func(e micronet.Ejection) { m.ejected.WithLabelValues(e.Service).Inc() },
+		PathChanged:     func(micronet.PathChange) { m.paths.Inc() },
+		BackgroundError: func(op string, _ error) { m.faults.WithLabelValues(op).Inc() },
+		TunnelChanged: func(c micronet.TunnelChange) {
+			m.tunnels.WithLabelValues(map[bool]string{true: "up", false: "down"}[c.Up]).Inc()
+		},
+		Resolved: func(r micronet.Resolution) {
+			m.resolved.WithLabelValues(r.Type, r.Rcode).Inc()
+			m.resolve.Observe(r.Lasted.Seconds())
+		},
+		FlowEnded: func(f micronet.Flow) {
+			result := "ok"
+			if f.Err != nil {
+				result = micronet.KindOf(f.Err).String()
+			}
+			m.flows.WithLabelValues(f.Dest.Service, string(f.Path), result).Inc()
+			m.bytes.WithLabelValues(f.Dest.Service, "sent").Add(float64(f.Sent))
+			m.bytes.WithLabelValues(f.Dest.Service, "received").Add(float64(f.Received))
+		},
+	}
+}
+
+// gauge is a value that is read when somebody asks.
+type gauge struct {
+	name, help string
+	value      float64
+}
+
+// Metrics writes the text exposition of Prometheus.
+func (b backend) Metrics(w io.Writer) error {
+	families, err := b.l.node.metrics.registry.Gather()
+	if err != nil {
+		return micronet.E("metrics", micronet.Internal, "%w", err)
+	}
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
+			return err
+		}
+	}
+	return b.gauges(w)
+}
+
+func (b backend) gauges(w io.Writer) error {
+	s, c := b.Status(), b.l.records.stats()
+	ready := 0.0
+	if s.Ready {
+		ready = 1
+	}
+	for _, g := range []gauge{
+		{"nodes_alive", "Nodes that are alive, this one included.", float64(s.Nodes.Alive)},
+		{"nodes_suspect", "Nodes that are suspect.", float64(s.Nodes.Suspect)},
+		{"nodes_dead", "Nodes that are dead.", float64(s.Nodes.Dead)},
+		{"services", "Services with instances on live nodes.", float64(s.Services)},
+		{"ready", "1 when the node is ready.", ready},
+		{"certificate_expiry_seconds", "When this node's certificate ends, Unix time.", float64(s.Certificate.Expires.Unix())},
+		{"catalog_documents", "Documents held in the catalog.", float64(c.Documents)},
+		{"catalog_bytes", "Bytes of all documents held.", float64(c.Bytes)},
+		{"catalog_pending", "Newer versions known to exist and not held.", float64(c.Pending)},
+		{"flows_active", "Connections being carried.", float64(b.l.flows.Active())},
+		{"tunnels_open", "Tunnels that are open.", float64(len(b.l.tun.Connections()))},
+	} {
+		if _, err := fmt.Fprintf(w, "# HELP %[1]s_%[2]s %[3]s\n# TYPE %[1]s_%[2]s gauge\n%[1]s_%[2]s %[4]g\n", namespace, g.name, g.help, g.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/internal/osenv"
+)
+
+// Node is one member of a mesh. Make it with New, start it with Run. All methods may be called
+// from several goroutines.
+type Node struct {
+	config   Config
+	env      micronet.Env
+	disk     disk
+	registry *registry
+	checker  *checker
+	metrics  *metrics
+
+	started atomic.Bool
+	current atomic.Pointer[life]
+	lives   *broadcast // fires whenever current changes
+	holds   atomic.Uint64
+}
+
+// New allocates a node. It opens nothing and starts nothing.
+func New(opts ...Option) (*Node, error) {
+	c := Config{Cluster: defaultCluster, Mesh: anyPort(), Version: "embedded"}
+	for _, o := range opts {
+		o(&c)
+	}
+	return build(c)
+}
+
+func build(c Config) (*Node, error) {
+	if err := micronet.CheckName(c.Cluster); err != nil {
+		return nil, micronet.E("node", micronet.Invalid, "cluster: %w", err)
+	}
+	if c.Name != "" {
+		if err := micronet.CheckLabel(c.Name); err != nil {
+			return nil, micronet.E("node", micronet.Invalid, "name: %w", err)
+		}
+	}
+	n := &Node{config: c, env: osenv.Fill(c.Env), lives: newBroadcast(), metrics: newMetrics(c.Version)}
+	n.env.Events = micronet.Tee(micronet.Tee(n.env.Events, n.metrics.events()), logEvents(n.env.Log))
+	n.disk = disk{fs: n.env.FS, dir: c.DataDir}
+	n.registry = newRegistry(n.instancesChanged)
+	n.checker = newChecker(n.env, n.registry)
+	return n, nil
+}
+
+// errMoved ends a life because the node joined another cluster; errLeft because it left for good.
+var (
+	errMoved = errors.New("the node joined another cluster")
+	errLeft  = errors.New("the node left its cluster")
+)
+
+// Run founds or joins a cluster, or goes on with the one in the data folder, and lives until ctx
+// ends: then it says goodbye and returns nil. It may be called once.
+func (n *Node) Run(ctx context.Context) error {
+	if n.started.Swap(true) {
+		return micronet.E("node.run", micronet.Invalid, "a node runs once").WithFix("make another with node.New")
+	}
+	defer n.lives.close()
+	lock, err := n.disk.open()
+	if err != nil {
+		return err
+	}
+	if err := n.loadServices(); err != nil {
+		return errors.Join(err, lock.Close())
+	}
+	checks := newGroup(context.WithoutCancel(ctx))
+	checks.run(n.checker.Run)
+	for {
+		err = n.live(ctx)
+		if !errors.Is(err, errMoved) || ctx.Err() != nil {
+			break
+		}
+	}
+	checks.stop()
+	if errors.Is(err, errLeft) {
+		err = nil
+	}
+	return errors.Join(err, lock.Close())
+}
+
+// loadServices takes up the registrations that survive a restart, and those of the command line.
+func (n *Node) loadServices() error {
+	var kept []owned
+	if _, err := n.disk.load(fileServices, &kept); err != nil {
+		return err
+	}
+	for _, k := range kept {
+		if err := n.registry.add(source{kind: "api"}, k.Owner, []config.Service{k.Service}); err != nil {
+			return err
+		}
+	}
+	if errs := n.registry.replace(source{kind: "flag"}, n.env.Host.UID, n.config.Services); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return nil
+}
+
+// instancesChanged is called by the registry after every change.
+func (n *Node) instancesChanged() {
+	n.checker.notify()
+	if l := n.current.Load(); l != nil {
+		l.announce()
+	}
+}
+
+// ready waits for a life that is ready.
+func (n *Node) ready(ctx context.Context) (*life, error) {
+	for {
+		changed := n.lives.wait()
+		l := n.current.Load()
+		if l != nil {
+			select {
+			case <-l.ready:
+				return l, nil
+			default:
+			}
+		}
+		var ready <-chan struct{}
+		if l != nil {
+			ready = l.ready
+		}
+		select {
+		case <-ctx.Done():
+			return nil, micronet.E("node", micronet.Timeout, "the node is not ready: %w", context.Cause(ctx))
+		case _, open := <-changed:
+			if !open && n.lives.closed() {
+				return nil, micronet.E("node", micronet.Closed, "the node has stopped")
+			}
+		case <-ready:
+		}
+	}
+}
+
+// ID returns who this node is; zero before Run has read or made its keys.
+func (n *Node) ID() micronet.NodeID {
+	if l := n.current.Load(); l != nil {
+		return l.self
+	}
+	return micronet.NodeID{}
+}

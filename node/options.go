@@ -1,0 +1,92 @@
+package node
+
+import (
+	"net/netip"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/node/api"
+)
+
+// Config is what a node is built from. Options fill it; RunDaemon fills it from settings.
+type Config struct {
+	Env       micronet.Env
+	Name      string // "": the host's name
+	Cluster   string // of a cluster that is founded; "": main
+	Join      string // a token; "": found a cluster, unless the data folder has one
+	DataDir   string // "": nothing is kept
+	Mesh      netip.AddrPort
+	Advertise []netip.AddrPort
+	Version   string
+	Services  []config.Service // live as long as the process
+	Daemon    *Daemon          // nil: a node inside a program
+}
+
+// Daemon is what a daemon has besides a node inside a program: local listeners and a
+// configuration folder. An invalid address switches a listener off.
+type Daemon struct {
+	API       netip.AddrPort
+	Socket    string
+	DNS       netip.AddrPort
+	Proxy     netip.AddrPort
+	VIPs      netip.Prefix
+	Capture   Capture
+	Domains   []string // the first is the one names are shown in
+	Upstreams []netip.AddrPort
+	AllowFrom []netip.Prefix
+	ProxyPass bool
+	APIWrite  api.Write
+	ConfigDir string
+	Settings  []api.Setting // what `config show` tells
+}
+
+// Capture says how connections to VIPs come here.
+type Capture string
+
+// The values of --capture.
+const (
+	CaptureAuto Capture = "auto" // redirect if the daemon may, else bind ports
+	CaptureOn   Capture = "on"   // redirect, or fail
+	CaptureOff  Capture = "off"  // bind ports
+)
+
+const (
+	defaultCluster = "main"
+	defaultDomain  = "micro.internal"
+)
+
+// Option changes how a node is built.
+type Option func(*Config)
+
+// WithName names the node. A name that is taken in the cluster is an error; without this option
+// the host's name is used, with a number added if it is taken.
+func WithName(name string) Option { return func(c *Config) { c.Name = name } }
+
+// WithCluster names the cluster that is founded when there is nothing to join.
+func WithCluster(name string) Option { return func(c *Config) { c.Cluster = name } }
+
+// WithJoin joins a cluster with a token. It is ignored when the data folder has an identity.
+func WithJoin(token string) Option { return func(c *Config) { c.Join = token } }
+
+// WithDataDir keeps the identity in a folder. Without it the node is a new one at each start,
+// and needs a token that can be used more than once.
+func WithDataDir(dir string) Option { return func(c *Config) { c.DataDir = dir } }
+
+// WithListen chooses the UDP address of the mesh; any free port of all addresses without it.
+func WithListen(addr netip.AddrPort) Option { return func(c *Config) { c.Mesh = addr } }
+
+// WithAdvertise adds addresses at which others can reach this node, for instance behind a port
+// forwarding.
+func WithAdvertise(addrs ...netip.AddrPort) Option {
+	return func(c *Config) { c.Advertise = append(c.Advertise, addrs...) }
+}
+
+// WithEnv replaces the operating system, as a whole or in parts: fields that are left empty are
+// filled from it. The simulator plugs in here; so do loggers and listeners to events.
+func WithEnv(env micronet.Env) Option { return func(c *Config) { c.Env = env } }
+
+// WithVersion says which version of software others see.
+func WithVersion(v string) Option { return func(c *Config) { c.Version = v } }
+
+// anyPort is the mesh address of a node inside a program.
+func anyPort() netip.AddrPort { return netip.AddrPortFrom(netip.IPv6Unspecified(), 0) }

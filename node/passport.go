@@ -1,0 +1,185 @@
+package node
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/tunnel"
+)
+
+// passport is who this node is: its keys, and what its cluster's authority says of them.
+type passport struct {
+	keys       identity.Keys
+	membership atomic.Pointer[identity.Membership] // replaced by a renewal
+	trust      *identity.Trust
+	root       *identity.Root // nil unless the cluster's root key is here
+}
+
+func (p *passport) id() micronet.NodeID { return p.keys.ID() }
+
+func (p *passport) member() identity.Membership { return *p.membership.Load() }
+
+// tls returns the configurations of connections between members.
+func (p *passport) tls(env micronet.Env) identity.TLS {
+	return identity.TLS{Keys: p.keys, Membership: p.member, Trust: p.trust, Wall: env.Wall, Entropy: env.Entropy}
+}
+
+// verify turns a credential from the network into a peer that packets can be sent to.
+func (p *passport) verify(env micronet.Env, raw []byte) (identity.Credential, tunnel.Peer, error) {
+	c, err := p.trust.VerifyCredential(raw, env.Wall())
+	if err != nil {
+		return identity.Credential{}, tunnel.Peer{}, err
+	}
+	return c, tunnel.Peer{
+		ID: c.ID, BoxKey: c.Box, Credential: raw, Endpoints: c.Endpoints,
+		Machine: machineText(c.Machine), Expires: c.Expires,
+	}, nil
+}
+
+func machineText(m [16]byte) string {
+	if m == [16]byte{} {
+		return ""
+	}
+	return string(m[:])
+}
+
+// machineTag says in sixteen bytes which machine this is, to those who are on it as well, and
+// nothing to anybody else.
+func machineTag(cluster identity.ClusterID, machine string) (tag [16]byte) {
+	if machine == "" {
+		return tag
+	}
+	h := sha256.New()
+	_, _ = io.WriteString(h, "micro-net/machine/1\x00")
+	_, _ = h.Write(cluster[:])
+	_, _ = io.WriteString(h, machine)
+	copy(tag[:], h.Sum(nil))
+	return tag
+}
+
+// loadKeys reads this node's keys, or makes them. Keys are written once and never again.
+func loadKeys(env micronet.Env, d disk) (identity.Keys, error) {
+	raw, found, err := d.loadRaw(fileKeys)
+	if err != nil {
+		return identity.Keys{}, err
+	}
+	if !found {
+		return newKeys(env, d)
+	}
+	var keys identity.Keys
+	if err := keys.UnmarshalBinary(raw); err != nil {
+		return identity.Keys{}, damaged(d.path(fileKeys), err.Error())
+	}
+	return keys, nil
+}
+
+func newKeys(env micronet.Env, d disk) (identity.Keys, error) {
+	keys, err := identity.NewKeys(env.Entropy)
+	if err != nil {
+		return identity.Keys{}, micronet.E("identity", micronet.Internal, "draw keys: %w", err)
+	}
+	raw, err := keys.MarshalBinary()
+	if err != nil {
+		return identity.Keys{}, micronet.E("identity", micronet.Internal, "encode keys: %w", err)
+	}
+	return keys, d.saveRaw(fileKeys, raw)
+}
+
+// loadPassport reads the passport; nil when this node has not joined a cluster yet.
+func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, error) {
+	raw, found, err := d.loadRaw(fileMembership)
+	if !found || err != nil {
+		return nil, err
+	}
+	m, err := identity.UnmarshalMembership(raw)
+	if err != nil {
+		return nil, damaged(d.path(fileMembership), err.Error())
+	}
+	p, err := newPassport(keys, m)
+	if err != nil {
+		return nil, damaged(d.path(fileMembership), err.Error())
+	}
+	if err := m.Validate(keys, env.Wall()); err != nil {
+		if !errors.Is(err, identity.ErrExpired) && !errors.Is(err, identity.ErrNotYetValid) {
+			return nil, damaged(d.path(fileMembership), err.Error())
+		}
+		env.Log.Error("the certificate is not valid at this host's time", "err", err, "time", env.Wall().Format(time.RFC3339),
+			"fix", "check the clock; an expired certificate needs a new token")
+	}
+	return p, p.loadRoot(d)
+}
+
+func newPassport(keys identity.Keys, m identity.Membership) (*passport, error) {
+	trust, err := m.Trust()
+	if err != nil {
+		return nil, err
+	}
+	p := &passport{keys: keys, trust: trust}
+	p.membership.Store(&m)
+	return p, nil
+}
+
+func (p *passport) loadRoot(d disk) error {
+	raw, found, err := d.loadRaw(fileRootKey)
+	if !found || err != nil {
+		return err
+	}
+	root, err := identity.ParseRoot(raw, p.member().Roots[0])
+	if err != nil {
+		return damaged(d.path(fileRootKey), err.Error())
+	}
+	p.root = &root
+	return nil
+}
+
+// found makes a new cluster with this node as its first member and authority. The root key is
+// on disk before the membership is: a crash between them founds again.
+func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (*passport, error) {
+	now := env.Wall()
+	root, err := identity.NewRoot(env.Entropy, cluster, now)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := root.Authority(env.Entropy)
+	if err != nil {
+		return nil, err
+	}
+	m, err := issuer.Issue(now, identity.Request{ID: keys.ID(), Name: name})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
+		return nil, err
+	}
+	p, err := newPassport(keys, m)
+	if err != nil {
+		return nil, err
+	}
+	p.root = &root
+	return p, p.save(d)
+}
+
+func (p *passport) save(d disk) error {
+	raw, err := p.member().Marshal()
+	if err != nil {
+		return micronet.E("identity", micronet.Internal, "encode the membership: %w", err)
+	}
+	return d.saveRaw(fileMembership, raw)
+}
+
+// nextEpoch counts this start, on disk before anything is sent in its name.
+func nextEpoch(d disk) (uint64, error) {
+	var kept struct {
+		Epoch uint64 `json:"epoch"`
+	}
+	if _, err := d.load(fileEpoch, &kept); err != nil {
+		return 0, err
+	}
+	kept.Epoch++
+	return kept.Epoch, d.save(fileEpoch, kept)
+}

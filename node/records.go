@@ -1,0 +1,191 @@
+package node
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+)
+
+// wantQueue bounds the versions waiting to be fetched; beyond it the newest wish is dropped, as
+// the next synchronisation finds the difference again.
+const wantQueue = 256
+
+// records is the catalog behind a lock, with what follows from its outcomes. Its methods are
+// short and may be called from membership's goroutines.
+type records struct {
+	env     micronet.Env
+	spread  func(key string, msg []byte) // to all members; never blocks
+	changed func()                       // the view must be made anew; never blocks
+	wants   chan gossip.Want
+
+	mu      sync.Mutex
+	catalog *gossip.Catalog
+	synced  bool // synchronised once with somebody
+}
+
+var _ gossip.Store = (*records)(nil)
+
+func newRecords(env micronet.Env, cfg gossip.CatalogConfig, spread func(string, []byte), changed func()) *records {
+	return &records{
+		env: env, spread: spread, changed: changed,
+		wants: make(chan gossip.Want, wantQueue), catalog: gossip.NewCatalog(cfg),
+	}
+}
+
+// do runs one call of the catalog and performs its outcome outside the lock.
+func (r *records) do(f func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error)) error {
+	r.mu.Lock()
+	out, err := f(r.catalog, time.Now())
+	if out.Behind != (gossip.Version{}) {
+		// Somebody holds a newer document of ours: our disk is older than our word, or our
+		// identity lives twice. Going above it is the only way to be heard again.
+		if raise := r.catalog.Raise(out.Behind.Epoch + 1); raise != nil {
+			err = raise
+		}
+	}
+	r.mu.Unlock()
+	r.perform(out)
+	return err
+}
+
+func (r *records) perform(out gossip.Outcome) {
+	if out.Broadcast != nil {
+		r.spread(out.Owner.String(), out.Broadcast)
+	}
+	for _, w := range out.Fetch {
+		select {
+		case r.wants <- w:
+		default:
+			r.env.Events.PacketDropped(micronet.PacketDrop{Where: "catalog", Why: "fetch-queue-full", Peer: w.Owner})
+		}
+	}
+	if len(out.Changed) > 0 || out.Behind != (gossip.Version{}) {
+		r.changed()
+	}
+}
+
+// publish announces what this node offers.
+func (r *records) publish(d gossip.Document) error {
+	return r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) { return c.Publish(now, d) })
+}
+
+func (r *records) goodbye() error {
+	return r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) { return c.Goodbye(now) })
+}
+
+func (r *records) refresh() error {
+	return r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) { return c.Refresh(now) })
+}
+
+// received takes a broadcast message of a member.
+func (r *records) received(msg []byte) {
+	err := r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) { return c.Receive(now, msg) })
+	r.refused(err)
+}
+
+func (r *records) refused(err error) {
+	if err != nil {
+		r.env.Events.RecordRefused(micronet.RecordRefusal{Reason: string(gossip.ReasonOf(err))})
+	}
+}
+
+// Import takes a document that was fetched. It is spread no further: whoever lacks it fetches
+// it as well.
+func (r *records) Import(document []byte) error {
+	err := r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) {
+		out, err := c.Import(now, document)
+		out.Broadcast = nil
+		return out, err
+	})
+	r.refused(err)
+	return err
+}
+
+// Digest is what others compare their catalog with.
+func (r *records) Digest() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.catalog.Digest(time.Now())
+}
+
+// Compare tells which documents to ask for and which to offer.
+func (r *records) Compare(digest []byte) (want, offer []micronet.NodeID, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.catalog.Compare(time.Now(), digest)
+}
+
+// Document returns a document for sending.
+func (r *records) Document(id micronet.NodeID) ([]byte, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.catalog.Document(time.Now(), id)
+}
+
+// merge compares a member's digest with what is held, and asks for what is missing.
+func (r *records) merge(digest []byte) {
+	want, _, err := r.Compare(digest)
+	if err != nil {
+		r.refused(err)
+		return
+	}
+	var out gossip.Outcome
+	for _, id := range want {
+		out.Fetch = append(out.Fetch, gossip.Want{Owner: id})
+	}
+	r.perform(out)
+}
+
+// wanted drains the queue of wishes.
+func (r *records) wanted() (owners []micronet.NodeID) {
+	for {
+		select {
+		case w := <-r.wants:
+			owners = append(owners, w.Owner)
+		default:
+			slices.SortFunc(owners, micronet.NodeID.Compare)
+			return slices.Compact(owners)
+		}
+	}
+}
+
+// entries returns all documents held, sorted by owner.
+func (r *records) entries() []gossip.Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.catalog.All()
+}
+
+func (r *records) expire(alive func(micronet.NodeID) bool) {
+	r.mu.Lock()
+	gone := r.catalog.Expire(time.Now(), alive)
+	r.mu.Unlock()
+	if len(gone) > 0 {
+		r.changed()
+	}
+}
+
+func (r *records) stats() gossip.Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.catalog.Stats(time.Now())
+}
+
+func (r *records) setSynced() {
+	r.mu.Lock()
+	first := !r.synced
+	r.synced = true
+	r.mu.Unlock()
+	if first {
+		r.changed()
+	}
+}
+
+func (r *records) isSynced() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.synced
+}

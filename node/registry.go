@@ -1,0 +1,240 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/node/api"
+)
+
+// maxInstances bounds the instances of one node.
+const maxInstances = 4096
+
+// source tells where an instance came from; it decides how long the instance lives.
+type source struct {
+	kind string // "flag", "file", "api", "hold", "listen"
+	name string // a file's path, a hold's number
+}
+
+func (s source) String() string {
+	if s.name == "" {
+		return s.kind
+	}
+	return s.kind + " " + s.name
+}
+
+// entry is one instance of this node.
+type entry struct {
+	service config.Service
+	source  source
+	owner   int
+	health  micronet.Health
+	output  string // of the last check
+}
+
+// registry holds the instances of this node. It is safe for concurrent use; changed is called
+// after every change, outside the lock.
+type registry struct {
+	changed func()
+
+	mu      sync.Mutex
+	entries map[string]*entry // by instance id
+}
+
+func newRegistry(changed func()) *registry {
+	return &registry{changed: changed, entries: map[string]*entry{}}
+}
+
+// replace makes services all that comes from src. Instances that were there keep their health.
+// Ids that another source holds are refused one by one; the others are taken.
+func (r *registry) replace(src source, owner int, services []config.Service) (errs []error) {
+	r.mu.Lock()
+	keep := map[string]bool{}
+	for i := range services {
+		if err := r.putLocked(src, owner, services[i]); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		keep[services[i].ID] = true
+	}
+	for id, e := range r.entries {
+		if e.source == src && !keep[id] {
+			delete(r.entries, id)
+		}
+	}
+	r.mu.Unlock()
+	r.changed()
+	return errs
+}
+
+// add takes services beside what src has already; all or nothing.
+func (r *registry) add(src source, owner int, services []config.Service) error {
+	r.mu.Lock()
+	for i := range services {
+		if err := r.conflictLocked(src, owner, &services[i]); err != nil {
+			r.mu.Unlock()
+			return err
+		}
+	}
+	for i := range services {
+		if err := r.putLocked(src, owner, services[i]); err != nil {
+			r.mu.Unlock()
+			return err
+		}
+	}
+	r.mu.Unlock()
+	r.changed()
+	return nil
+}
+
+func (r *registry) putLocked(src source, owner int, s config.Service) error {
+	if err := r.conflictLocked(src, owner, &s); err != nil {
+		return err
+	}
+	health := initialHealth(&s)
+	if old, ok := r.entries[s.ID]; ok && !s.Checks.None {
+		health = old.health
+	}
+	r.entries[s.ID] = &entry{service: s, source: src, owner: owner, health: health}
+	return nil
+}
+
+func (r *registry) conflictLocked(src source, owner int, s *config.Service) error {
+	old, ok := r.entries[s.ID]
+	if !ok {
+		if len(r.entries) >= maxInstances {
+			return micronet.E("register", micronet.Overloaded, "this node has %d instances already", maxInstances)
+		}
+		return nil
+	}
+	if old.source != src {
+		return micronet.E("register", micronet.Refused, "instance %q is there already, from %s", s.ID, old.source).
+			WithFix("give this one another id")
+	}
+	if owner != api.AnyOwner && owner != 0 && old.owner != owner {
+		return micronet.E("register", micronet.Refused, "instance %q belongs to another user", s.ID).
+			WithFix("give this one another id, or use sudo")
+	}
+	return nil
+}
+
+// initialHealth is passing without checks; with checks an instance starts critical, so that no
+// caller meets a program that is not up yet.
+func initialHealth(s *config.Service) micronet.Health {
+	if s.Checks.None {
+		return micronet.Passing
+	}
+	return micronet.Critical
+}
+
+// remove withdraws an instance. api.AnyOwner may withdraw any that has no file behind it.
+func (r *registry) remove(owner int, id string) error {
+	r.mu.Lock()
+	e, ok := r.entries[id]
+	err := removable(e, ok, owner, id)
+	if err == nil {
+		delete(r.entries, id)
+	}
+	r.mu.Unlock()
+	if err == nil {
+		r.changed()
+	}
+	return err
+}
+
+func removable(e *entry, ok bool, owner int, id string) error {
+	switch {
+	case !ok:
+		return micronet.E("deregister", micronet.NotFound, "no instance %q on this node", id).WithFix("see `micro-net services`")
+	case e.source.kind == "file":
+		return micronet.E("deregister", micronet.Refused, "instance %q comes from %s", id, e.source.name).
+			WithFix("remove it from that file")
+	case owner != api.AnyOwner && owner != e.owner:
+		return micronet.E("deregister", micronet.Refused, "instance %q belongs to another user", id).WithFix("use sudo")
+	}
+	return nil
+}
+
+// removeSource withdraws all that came from src.
+func (r *registry) removeSource(src source) {
+	r.replace(src, api.AnyOwner, nil)
+}
+
+// setHealth takes a check's verdict.
+func (r *registry) setHealth(id string, h micronet.Health, output string) (from micronet.Health, changed bool) {
+	r.mu.Lock()
+	e, ok := r.entries[id]
+	if ok {
+		from, changed = e.health, e.health != h
+		e.health, e.output = h, output
+	}
+	r.mu.Unlock()
+	if changed {
+		r.changed()
+	}
+	return from, changed
+}
+
+// services returns what one kind of source registered, sorted by id.
+func (r *registry) services(kind string) []config.Service {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []config.Service
+	for _, e := range r.entries {
+		if e.source.kind == kind {
+			out = append(out, e.service)
+		}
+	}
+	slices.SortFunc(out, func(a, b config.Service) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// owned is a registration as it is kept on disk.
+type owned struct {
+	Owner   int            `json:"owner"`
+	Service config.Service `json:"service"`
+}
+
+// kept returns the registrations that survive a restart, sorted by id.
+func (r *registry) kept() []owned {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []owned
+	for _, e := range r.entries {
+		if e.source.kind == "api" {
+			out = append(out, owned{Owner: e.owner, Service: e.service})
+		}
+	}
+	slices.SortFunc(out, func(a, b owned) int { return cmp.Compare(a.Service.ID, b.Service.ID) })
+	return out
+}
+
+// all returns a copy of every entry, sorted by id.
+func (r *registry) all() []entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]entry, 0, len(r.entries))
+	for _, e := range r.entries {
+		out = append(out, *e)
+	}
+	slices.SortFunc(out, func(a, b entry) int { return cmp.Compare(a.service.ID, b.service.ID) })
+	return out
+}
+
+// instances returns what is announced, sorted by id.
+func (r *registry) instances() ([]micronet.Instance, error) {
+	entries := r.all()
+	out := make([]micronet.Instance, 0, len(entries))
+	for i := range entries {
+		inst, err := entries[i].service.Instance(entries[i].health)
+		if err != nil {
+			return nil, fmt.Errorf("instance %q: %w", entries[i].service.ID, err)
+		}
+		out = append(out, inst)
+	}
+	return out, nil
+}

@@ -1,0 +1,96 @@
+package node
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/tunnel"
+)
+
+// self is what this node says of itself: where it can be reached, and what it offers.
+type self struct {
+	env     micronet.Env
+	config  *Config
+	pass    *passport
+	epoch   uint64
+	mesh    netip.AddrPort
+	machine [16]byte
+	seen    func() []netip.AddrPort // our addresses as peers see them
+
+	mu        sync.Mutex
+	seq       uint64 // of credentials
+	endpoints []netip.AddrPort
+}
+
+func newSelf(l *life) *self {
+	s := &self{
+		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, seen: l.under.Observed,
+		machine: machineTag(l.pass.trust.Cluster(), l.env.Host.Machine),
+	}
+	s.endpoints = s.look()
+	return s
+}
+
+// look lists our endpoints as they are now. Interfaces that cannot be read leave the rest.
+func (s *self) look() []netip.AddrPort {
+	ifaces, err := s.env.Net.Interfaces()
+	if err != nil {
+		s.env.Events.BackgroundError("node.interfaces", err)
+	}
+	return endpoints(s.mesh, s.config.Advertise, ifaces, s.seen())
+}
+
+// refresh looks again and reports whether something changed.
+func (s *self) refresh() bool {
+	now := s.look()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Equal(now, s.endpoints) {
+		return false
+	}
+	s.endpoints = now
+	return true
+}
+
+func (s *self) where() []netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.endpoints)
+}
+
+// credential makes a new credential of the endpoints as they were last seen.
+func (s *self) credential() ([]byte, error) {
+	s.mu.Lock()
+	s.seq++
+	state := identity.Self{Epoch: s.epoch, Seq: s.seq, Machine: s.machine, Endpoints: slices.Clone(s.endpoints)}
+	s.mu.Unlock()
+	return identity.NewCredential(s.pass.keys, s.pass.member(), state)
+}
+
+func (s *self) local(credential []byte) tunnel.Local {
+	return tunnel.Local{
+		ID: s.pass.id(), BoxPrivate: s.pass.keys.Box, Credential: credential, Machine: machineText(s.machine),
+	}
+}
+
+// document is what this node announces.
+func (s *self) document(instances []micronet.Instance) gossip.Document {
+	m := s.pass.member()
+	return gossip.Document{
+		Name: m.Name, Cluster: m.ClusterName, Software: s.config.Version, Endpoints: s.where(), Instances: instances,
+	}
+}
+
+// node is this node as the view lists it.
+func (s *self) node(now time.Time) micronet.Node {
+	m := s.pass.member()
+	return micronet.Node{
+		ID: s.pass.id(), Name: m.Name, Cluster: m.ClusterName, Status: micronet.Alive, Epoch: s.epoch,
+		Endpoints: s.where(), Version: s.config.Version, Heard: now,
+	}
+}

@@ -1,0 +1,296 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/tunnel"
+)
+
+const (
+	// viewEvery is how often the view is made anew without being asked: ages and silence pass.
+	viewEvery = time.Second
+	// settle gathers changes that come together into one view, one record.
+	settle = 20 * time.Millisecond
+	// lookAround is how often interfaces are read where changes cannot be watched.
+	lookAround = 10 * time.Second
+	// refreshEvery is how often our record is signed anew, so that others know it still holds.
+	refreshEvery = 10 * time.Minute
+	// farewell bounds saying goodbye.
+	farewell = 3 * time.Second
+	// drainFor bounds how long connections may go on after a polite stop.
+	drainFor = 5 * time.Second
+)
+
+// serve runs everything above the base until ctx ends, then ends it in the order in which the
+// parts rely on each other.
+func (l *life) serve(ctx context.Context, base *group) error {
+	mesh := newGroup(context.WithoutCancel(ctx))
+	l.node.current.Store(l)
+	l.makeView()
+	mesh.run(l.swim.Run)
+	mesh.run(l.dialer.Run)
+	mesh.run(l.acceptStreams)
+	mesh.run(l.synchronise)
+	mesh.run(l.keepView)
+	mesh.run(l.keepAnnounced)
+	mesh.run(l.redial)
+	mesh.run(l.contacts.Run)
+	front := newGroup(ctx)
+	err := l.startFront(front)
+	if err == nil {
+		l.node.lives.fire()
+		select {
+		case <-ctx.Done():
+		case <-base.ctx.Done():
+		case <-mesh.ctx.Done():
+		case <-front.ctx.Done():
+		}
+		err = errors.Join(base.err(), mesh.err(), front.err())
+		if cause := context.Cause(ctx); err == nil && (errors.Is(cause, errMoved) || errors.Is(cause, errLeft)) {
+			err = cause
+		}
+	}
+	l.end(ctx, front, mesh)
+	return err
+}
+
+// end closes in the order in which others rely on us: first nobody new comes in, then those who
+// are here may finish, then peers are told, and only then do the tunnels close.
+func (l *life) end(ctx context.Context, front, mesh *group) {
+	front.stop()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+	if cut := l.flows.Drain(drain); cut > 0 {
+		l.env.Log.Info("connections were cut at the end", "count", cut)
+	}
+	cancel()
+	l.sayGoodbye(ctx)
+	l.contacts.save()
+	mesh.stop()
+}
+
+// sayGoodbye tells everybody that this node is gone until it comes back.
+func (l *life) sayGoodbye(ctx context.Context) {
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if err := l.records.goodbye(); err != nil {
+		l.env.Events.BackgroundError("node.goodbye", err)
+	}
+	if err := l.swim.Leave(bye); err != nil {
+		l.env.Events.BackgroundError("node.leave", err)
+	}
+}
+
+// acceptStreams hands streams of peers to those they are for. It ends when all have ended.
+func (l *life) acceptStreams(ctx context.Context) error {
+	streams := newGroup(ctx)
+	defer streams.stop()
+	for {
+		in, err := l.tun.Accept(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		switch in.Opening().Purpose {
+		case tunnel.PurposeService:
+			streams.run(func(ctx context.Context) error { _ = l.receiver.ServeInbound(ctx, inbound{in}); return nil })
+		case tunnel.PurposeMembership:
+			if err := in.Accept(); err == nil {
+				l.swim.HandleStream(in, in.From())
+			}
+		case tunnel.PurposeCatalog:
+			streams.run(func(ctx context.Context) error { l.serveCatalog(ctx, in); return nil })
+		case tunnel.PurposeControl:
+			streams.run(func(ctx context.Context) error { l.serveControl(ctx, in); return nil })
+		default:
+			// A newer peer wants something we do not know: it learns so and goes on.
+			_ = in.Refuse(micronet.Invalid, "this version does not know that purpose")
+		}
+	}
+}
+
+// keepView makes the view anew after changes and as time passes, and feeds the router.
+func (l *life) keepView(ctx context.Context) error {
+	t := time.NewTimer(viewEvery + l.env.Phase)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.looked:
+			if sleep(ctx, settle) != nil {
+				return nil
+			}
+		case <-t.C:
+		}
+		l.makeView()
+		t.Reset(viewEvery + l.env.Phase)
+	}
+}
+
+func (l *life) makeView() {
+	now := time.Now()
+	old := l.view.Load()
+	synced := l.records.isSynced() || len(l.contacts.remembered()) == 0
+	v := makeView(sight{
+		now: now, self: l.address.node(now), members: l.swim.Members(), entries: l.records.entries(),
+		names: l.contacts.names(), path: l.under.Path, synced: synced,
+	})
+	l.view.Store(v)
+	l.router.Update(now, v.candidates(l.self))
+	l.tellChanges(old, v)
+	if synced {
+		l.becomeReady()
+	}
+	l.views.fire()
+}
+
+// becomeReady may be called often; only keepView's goroutine and serve call it, one after another.
+func (l *life) becomeReady() {
+	select {
+	case <-l.ready:
+	default:
+		close(l.ready)
+	}
+}
+
+// tellChanges reports what is different about other nodes, and cuts flows to those that are dead:
+// a connection to a dead host would hang until TCP gives up.
+func (l *life) tellChanges(old, now *view) {
+	for i := range now.nodes {
+		n := &now.nodes[i]
+		var before micronet.NodeStatus
+		if old != nil && old.byID[n.ID] != nil {
+			before = old.byID[n.ID].Status
+		}
+		if before == n.Status || n.ID == l.self {
+			continue
+		}
+		l.env.Events.NodeChanged(micronet.NodeChange{Node: n.ID, Name: n.Name, From: before, To: n.Status})
+		if n.Status == micronet.Dead && before != "" {
+			l.flows.CloseNode(n.ID)
+		}
+	}
+}
+
+// keepAnnounced publishes our record after changes, and signs it anew from time to time.
+func (l *life) keepAnnounced(ctx context.Context) error {
+	changed := l.env.Net.WatchInterfaces(ctx)
+	around := time.NewTicker(lookAround + l.env.Phase)
+	defer around.Stop()
+	again := time.NewTicker(refreshEvery + l.env.Phase)
+	defer again.Stop()
+	l.publish()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.announced:
+			if sleep(ctx, settle) != nil {
+				return nil
+			}
+			l.publish()
+		case <-changed:
+			l.moved()
+		case <-around.C:
+			l.moved()
+			l.records.expire(func(id micronet.NodeID) bool { return l.isAlive(id) })
+		case <-again.C:
+			l.report("node.refresh", l.records.refresh())
+		}
+	}
+}
+
+func (l *life) report(op string, err error) {
+	if err != nil {
+		l.env.Events.BackgroundError(op, err)
+	}
+}
+
+// publish announces what this node offers now.
+func (l *life) publish() {
+	instances, err := l.node.registry.instances()
+	if err == nil {
+		err = l.records.publish(l.address.document(instances))
+	}
+	l.report("node.publish", err)
+	l.look()
+}
+
+// moved looks whether our addresses changed, and tells everybody if so.
+func (l *life) moved() {
+	if !l.address.refresh() {
+		return
+	}
+	credential, err := l.address.credential()
+	if err != nil {
+		l.report("node.credential", err)
+		return
+	}
+	l.under.SetLocal(l.address.local(credential))
+	l.swim.SetCredential(credential)
+	l.publish()
+}
+
+func (l *life) isAlive(id micronet.NodeID) bool {
+	n := l.view.Load().byID[id]
+	return n != nil && n.Status.Serving()
+}
+
+// alive lists the other nodes that are alive.
+func (l *life) alive() []micronet.NodeID {
+	var out []micronet.NodeID
+	v := l.view.Load()
+	for i := range v.nodes {
+		if v.nodes[i].Status.Serving() && v.nodes[i].ID != l.self {
+			out = append(out, v.nodes[i].ID)
+		}
+	}
+	return out
+}
+
+// admit is membership's question about a member: it must hold a credential of our cluster for
+// that very id and epoch. What it says becomes known to the path layer.
+func (l *life) admit(id micronet.NodeID, epoch uint64, raw []byte) error {
+	c, peer, err := l.pass.verify(l.env, raw)
+	if err != nil {
+		return err
+	}
+	if c.ID != id || c.Epoch != epoch {
+		return micronet.E("node.admit", micronet.Unauthorized, "the credential is of %s, epoch %d", c.ID.Short(), c.Epoch).WithPeer(id)
+	}
+	if l.contacts.learn(c, raw) {
+		l.under.AddPeer(peer)
+	}
+	return nil
+}
+
+// learned takes a peer that spoke to us before membership told of it.
+func (l *life) learned(p tunnel.Peer) {
+	if !l.started() {
+		return
+	}
+	if c, _, err := l.pass.verify(l.env, p.Credential); err == nil {
+		l.contacts.learn(c, p.Credential)
+	}
+}
+
+// introductions are the credentials that a guest begins with: ours, then those of live members.
+func (l *life) introductions() [][]byte {
+	credential, err := l.address.credential()
+	if err != nil {
+		l.report("node.credential", err)
+		return nil
+	}
+	out := [][]byte{credential}
+	for _, m := range l.swim.Members() {
+		if m.Status == micronet.Alive {
+			out = append(out, m.Credential)
+		}
+	}
+	return out
+}

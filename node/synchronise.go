@@ -1,0 +1,126 @@
+package node
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/tunnel"
+)
+
+const (
+	// syncEvery is how often the whole catalog is compared with a random member's.
+	syncEvery = 30 * time.Second
+	// syncTime bounds one synchronisation.
+	syncTime = 20 * time.Second
+	// fetchPatience gathers wishes: a delta that comes a moment later may fulfil them.
+	fetchPatience = 50 * time.Millisecond
+	// fetchHelpers is how many other members are asked when the owner does not answer.
+	fetchHelpers = 2
+)
+
+// synchronise fetches what is missing, and compares the whole catalog from time to time.
+func (l *life) synchronise(ctx context.Context) error {
+	rng := l.env.Rand("synchronise")
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case w := <-l.records.wants:
+			if sleep(ctx, fetchPatience) != nil {
+				return nil
+			}
+			l.fetch(ctx, rng, append(l.records.wanted(), w.Owner))
+		case <-t.C:
+			if peer, ok := choose(rng, l.alive()); ok {
+				l.report("catalog.sync", l.syncWith(ctx, peer))
+			}
+			t.Reset(syncEvery + time.Duration(rng.Int64N(int64(syncEvery/3))) + l.env.Phase)
+		}
+	}
+}
+
+func choose(rng *rand.Rand, ids []micronet.NodeID) (micronet.NodeID, bool) {
+	if len(ids) == 0 {
+		return micronet.NodeID{}, false
+	}
+	return ids[rng.IntN(len(ids))], true
+}
+
+// fetch asks for documents: their owners first, as they have the newest; then others.
+func (l *life) fetch(ctx context.Context, rng *rand.Rand, owners []micronet.NodeID) {
+	missing := owners
+	if len(owners) <= fetchHelpers {
+		missing = nil
+		for _, id := range owners {
+			if !l.isAlive(id) || l.fetchFrom(ctx, id, []micronet.NodeID{id}) != nil {
+				missing = append(missing, id)
+			}
+		}
+	}
+	for range fetchHelpers {
+		peer, ok := choose(rng, l.alive())
+		if len(missing) == 0 || !ok {
+			return
+		}
+		if l.fetchFrom(ctx, peer, missing) == nil {
+			return
+		}
+	}
+}
+
+func (l *life) fetchFrom(ctx context.Context, peer micronet.NodeID, ids []micronet.NodeID) error {
+	return l.withCatalogStream(ctx, peer, func(s tunnel.Stream) error {
+		_, err := gossip.FetchClient(s, l.records, ids, gossip.SyncLimits{})
+		return err
+	})
+}
+
+func (l *life) syncWith(ctx context.Context, peer micronet.NodeID) error {
+	err := l.withCatalogStream(ctx, peer, func(s tunnel.Stream) error {
+		_, err := gossip.SyncClient(s, l.records, gossip.SyncLimits{})
+		return err
+	})
+	if err == nil {
+		l.records.setSynced()
+	}
+	return err
+}
+
+func (l *life) withCatalogStream(ctx context.Context, peer micronet.NodeID, f func(tunnel.Stream) error) error {
+	ctx, cancel := context.WithTimeout(ctx, syncTime)
+	defer cancel()
+	s, err := l.tun.Open(ctx, peer, tunnel.Opening{Purpose: tunnel.PurposeCatalog})
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, s.Abort)
+	defer stop()
+	if err := f(s); err != nil {
+		s.Abort()
+		return err
+	}
+	return s.Close()
+}
+
+// serveCatalog answers a peer's synchronisation.
+func (l *life) serveCatalog(ctx context.Context, in tunnel.Inbound) {
+	ctx, cancel := context.WithTimeout(ctx, syncTime)
+	defer cancel()
+	stop := context.AfterFunc(ctx, in.Abort)
+	defer stop()
+	if in.Accept() != nil {
+		return
+	}
+	if _, err := gossip.SyncServer(in, l.records, gossip.SyncLimits{}); err != nil {
+		l.report("catalog.serve", err)
+		in.Abort()
+		return
+	}
+	l.records.setSynced()
+	l.report("catalog.serve", in.Close())
+}

@@ -1,0 +1,193 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/router"
+	"github.com/micro/micro-net/tunnel"
+)
+
+const (
+	// freshFor is how long a packet from a node speaks for it against membership's doubt.
+	freshFor = 3 * time.Second
+	// suspectFor is how long a silent suspect stays in answers.
+	suspectFor = 5 * time.Second
+)
+
+// view is the mesh as this node sees it at one moment: an immutable value that the API, DNS and
+// the proxy read without a lock.
+type view struct {
+	made      time.Time
+	nodes     []micronet.Node // all known, this one too, sorted by name and id
+	byID      map[micronet.NodeID]*micronet.Node
+	instances map[string][]placed // by service, of every node whose instances count
+	synced    bool
+}
+
+// placed is an instance with the node that runs it.
+type placed struct {
+	instance micronet.Instance
+	node     *micronet.Node
+	down     string        // why its node cannot be used, "" when it can
+	age      time.Duration // of the record, since its owner confirmed it
+}
+
+// sight is what a view is made from.
+type sight struct {
+	now     time.Time
+	self    micronet.Node
+	members []gossip.Member
+	entries []gossip.Entry
+	names   map[micronet.NodeID]string // by credential, for members without a record yet
+	path    func(micronet.NodeID) (tunnel.PathInfo, bool)
+	synced  bool
+}
+
+// makeView combines membership, catalog and our own packets. It is pure.
+func makeView(s sight) *view {
+	v := &view{made: s.now, byID: map[micronet.NodeID]*micronet.Node{}, instances: map[string][]placed{}, synced: s.synced}
+	members := map[micronet.NodeID]*gossip.Member{}
+	for i := range s.members {
+		members[s.members[i].ID] = &s.members[i]
+	}
+	add := func(n micronet.Node) { v.byID[n.ID] = &n }
+	add(s.self)
+	for i := range s.entries {
+		if id := s.entries[i].Document.Owner; id != s.self.ID {
+			add(s.node(id, members[id], &s.entries[i]))
+			delete(members, id)
+		}
+	}
+	for id, m := range members {
+		if id != s.self.ID {
+			add(s.node(id, m, nil))
+		}
+	}
+	for _, n := range v.byID {
+		v.nodes = append(v.nodes, *n)
+	}
+	slices.SortFunc(v.nodes, func(a, b micronet.Node) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), a.ID.Compare(b.ID))
+	})
+	for i := range s.entries {
+		v.place(&s, &s.entries[i])
+	}
+	return v
+}
+
+// node says what is believed of one other node.
+func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micronet.Node {
+	n := micronet.Node{ID: id, Name: s.names[id], Cluster: s.self.Cluster, Status: micronet.Dead}
+	if p, ok := s.path(id); ok {
+		n.RTT, n.Heard = p.RTT, p.Heard
+	}
+	if e != nil {
+		d := &e.Document
+		n.Name, n.Cluster, n.Version, n.Gateway, n.Epoch, n.Endpoints = d.Name, d.Cluster, d.Software, d.Gateway, d.Version.Epoch, d.Endpoints
+	}
+	if m != nil {
+		n.Epoch = max(n.Epoch, m.Epoch)
+	}
+	n.Status = s.status(&n, m, e)
+	return n
+}
+
+// status: only the owner's signed goodbye makes a node left; membership's word is a hint that
+// fresh packets of the node itself overrule; who is in nobody's membership is dead.
+func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micronet.NodeStatus {
+	if e != nil && e.Document.Left && (m == nil || m.Epoch <= e.Document.Version.Epoch) {
+		return micronet.Left
+	}
+	if m == nil {
+		return micronet.Dead
+	}
+	if m.Status == micronet.Alive || (s.now.Sub(n.Heard) < freshFor && n.Heard.After(m.Since)) {
+		return micronet.Alive
+	}
+	if m.Status == micronet.Suspect {
+		return micronet.Suspect
+	}
+	return micronet.Dead
+}
+
+// place adds the instances of a document. Those of nodes that left, and of dead nodes, are
+// withdrawn at once.
+func (v *view) place(s *sight, e *gossip.Entry) {
+	n := v.byID[e.Document.Owner]
+	if !n.Status.Serving() {
+		return
+	}
+	down := ""
+	if silent := s.now.Sub(n.Heard); n.Status == micronet.Suspect && silent > suspectFor {
+		down = fmt.Sprintf("its node has been silent for %s", silent.Round(time.Second))
+	}
+	age := max(0, s.now.Sub(e.Confirmed))
+	for _, i := range e.Document.Instances {
+		v.instances[i.Service] = append(v.instances[i.Service], placed{instance: i, node: n, down: down, age: age})
+	}
+}
+
+// candidates returns what the router chooses from.
+func (v *view) candidates(self micronet.NodeID) []router.Candidate {
+	var out []router.Candidate
+	for _, list := range v.instances {
+		for i := range list {
+			out = append(out, list[i].candidate(self))
+		}
+	}
+	slices.SortFunc(out, func(a, b router.Candidate) int {
+		return cmp.Or(a.Node.Compare(b.Node), cmp.Compare(a.Instance.ID, b.Instance.ID))
+	})
+	return out
+}
+
+func (p *placed) candidate(self micronet.NodeID) router.Candidate {
+	c := router.Candidate{Down: p.down, Route: micronet.Route{
+		Instance: p.instance, Node: p.node.ID, NodeName: p.node.Name, Cluster: p.node.Cluster,
+		Path: micronet.PathDirect, Transport: micronet.TransportQUIC, RTT: p.node.RTT,
+	}}
+	if p.node.ID == self {
+		c.Path, c.Transport = micronet.PathLocal, micronet.TransportNone
+	}
+	return c
+}
+
+// of lists the instances of a destination, those that are not healthy too.
+func (v *view) of(d micronet.Destination) []placed {
+	var out []placed
+	for _, p := range v.instances[d.Service] {
+		if p.instance.HasTag(d.Tag) && (d.Cluster == "" || d.Cluster == p.node.Cluster) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// find resolves what people type: a name, a whole id, or a prefix of one that only one node has.
+func (v *view) find(word string) (*micronet.Node, error) {
+	var hits []*micronet.Node
+	for i := range v.nodes {
+		n := &v.nodes[i]
+		if n.Name == word && n.Status.Serving() {
+			return n, nil
+		}
+		if n.Name == word || (len(word) >= minPrefix && len(word) <= len(n.ID.String()) && n.ID.String()[:len(word)] == word) {
+			hits = append(hits, n)
+		}
+	}
+	switch len(hits) {
+	case 0:
+		return nil, micronet.E("node", micronet.NotFound, "no node %q", word).WithFix("see `micro-net nodes`")
+	case 1:
+		return hits[0], nil
+	}
+	return nil, micronet.E("node", micronet.Refused, "%q could be any of %d nodes", word, len(hits)).WithFix("give more of the id")
+}
+
+// minPrefix is the shortest prefix of an id that is looked at.
+const minPrefix = 4

@@ -1,0 +1,94 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/node/api"
+)
+
+// expiresSoon is when a certificate's end is worth a warning: renewal at half-life has failed
+// for days by then.
+const expiresSoon = 4 * 24 * time.Hour
+
+// warnings lists what the user should know of, most urgent first.
+func (l *life) warnings() []api.Warning {
+	out := []api.Warning{}
+	add := func(code, text, fix string) { out = append(out, api.Warning{Code: code, Text: text, Fix: fix}) }
+	m := l.pass.member()
+	switch left := m.NotAfter.Sub(l.env.Wall()); {
+	case left <= 0:
+		add("certificate-expired", "the certificate of this node has expired", "check the clock; get a new token with `micro-net invite`")
+	case left < expiresSoon:
+		add("certificate-expires", fmt.Sprintf("the certificate of this node ends in %s", left.Round(time.Hour)), "check that an authority is reachable")
+	}
+	if l.gate.authority.Load() != nil && len(l.alive()) > 0 {
+		add("one-authority", "only this node can invite others and renew certificates", "keep a backup of "+fileRootKey+" in the data folder")
+	}
+	if l.front.vips != nil {
+		for _, p := range l.front.vips.Problems() {
+			add("vip-port", p.Text(), p.Fix())
+		}
+	}
+	return append(out, l.serviceWarnings()...)
+}
+
+func (l *life) serviceWarnings() []api.Warning {
+	var out []api.Warning
+	for _, e := range l.node.registry.all() {
+		if err := micronet.CheckName(e.service.Name); err != nil {
+			out = append(out, api.Warning{
+				Code: "no-dns-name", Text: fmt.Sprintf("service %q has no DNS name: %s", e.service.Name, err), Fix: "reach it with `micro-net call` or `dial`, or rename it",
+			})
+		}
+		if e.health == micronet.Critical {
+			out = append(out, api.Warning{
+				Code: "critical", Text: fmt.Sprintf("instance %q gets no traffic: %s", e.service.ID, firstLine(e.output)), Fix: "see its checks in `micro-net services " + e.service.Name + "`",
+			})
+		}
+	}
+	return out
+}
+
+func firstLine(s string) string {
+	for i, r := range s {
+		if r == '\n' || r == '\r' {
+			return s[:i]
+		}
+	}
+	if s == "" {
+		return "not checked yet"
+	}
+	return s
+}
+
+// acceptable refuses instances that could lead callers back into micro-net itself.
+func (l *life) acceptable(services []config.Service) error {
+	for i := range services {
+		s := &services[i]
+		inst, err := s.Instance(micronet.Passing)
+		if err != nil {
+			return micronet.E("register", micronet.Invalid, "%w", err)
+		}
+		if l.isOurs(inst) {
+			return micronet.E("register", micronet.Refused, "%s of service %q is a listener of micro-net itself", inst.AddrPort(), s.Name).
+				WithFix("register the program's own address and port")
+		}
+	}
+	return nil
+}
+
+func (l *life) isOurs(i micronet.Instance) bool {
+	if l.vips != nil && l.vips.prefix().Contains(i.Address) {
+		return true
+	}
+	b := backend{l}
+	for _, s := range []string{b.listeners().API, b.listeners().DNS, b.listeners().Proxy} {
+		if s == i.AddrPort().String() {
+			return true
+		}
+	}
+	return false
+}

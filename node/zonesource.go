@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/dns"
+	"github.com/micro/micro-net/proxy"
+)
+
+// zoneSource answers the DNS zone's questions from the view.
+type zoneSource struct{ l *life }
+
+var _ dns.Source = zoneSource{}
+
+// Synced reports whether names may be denied.
+func (s zoneSource) Synced() bool { return s.l.view.Load().synced }
+
+// Known reports whether any instance matches, healthy or not.
+func (s zoneSource) Known(d micronet.Destination) bool { return len(s.l.view.Load().of(d)) > 0 }
+
+// Endpoints lists the instances that may get traffic. This host comes before the others.
+func (s zoneSource) Endpoints(d micronet.Destination) []dns.Endpoint {
+	var out []dns.Endpoint
+	for _, p := range s.l.view.Load().of(d) {
+		if p.down != "" || !p.instance.Health.Serving() {
+			continue
+		}
+		tier := 0
+		if p.node.ID != s.l.self {
+			tier = 1
+		}
+		out = append(out, dns.Endpoint{Instance: &p.instance, Tier: tier})
+	}
+	return out
+}
+
+// VIP returns the address that stands for d, once connections to it lead here.
+func (s zoneSource) VIP(ctx context.Context, d micronet.Destination) (netip.Addr, error) {
+	vip, err := s.l.vips.of(d)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return vip, s.l.front.vips.Offer(ctx, d, vip, s.l.ports(d))
+}
+
+// ports are the ports of a destination at its VIP.
+func (l *life) ports(d micronet.Destination) []proxy.Port {
+	var list []micronet.Instance
+	for _, p := range l.view.Load().of(d) {
+		list = append(list, p.instance)
+	}
+	return proxy.Ports(list)
+}
+
+// Node returns where a node says it can be reached.
+func (s zoneSource) Node(name, cluster string) ([]netip.Addr, bool) {
+	v := s.l.view.Load()
+	for i := range v.nodes {
+		n := &v.nodes[i]
+		if n.Name != name || !n.Status.Serving() || (cluster != "" && cluster != n.Cluster) {
+			continue
+		}
+		var out []netip.Addr
+		for _, e := range n.Endpoints {
+			if !e.Addr().IsLoopback() || s.sameHost(n) {
+				out = append(out, e.Addr())
+			}
+		}
+		return out, true
+	}
+	return nil, false
+}
+
+// sameHost reports whether loopback addresses of a node mean this host: it is this node, or the
+// path to it is over loopback.
+func (s zoneSource) sameHost(n *micronet.Node) bool {
+	if n.ID == s.l.self {
+		return true
+	}
+	p, ok := s.l.under.Path(n.ID)
+	return ok && p.Remote.Addr().IsLoopback()
+}
+
+// Instance finds an instance by its id.
+func (s zoneSource) Instance(id string) (micronet.Instance, bool) {
+	var found micronet.Instance
+	hit := false
+	for _, list := range s.l.view.Load().instances {
+		for _, p := range list {
+			if strings.EqualFold(p.instance.ID, id) && (!hit || p.node.ID == s.l.self) {
+				found, hit = p.instance, true
+			}
+		}
+	}
+	return found, hit
+}
+
+// Cluster reports whether a cluster is known.
+func (s zoneSource) Cluster(name string) bool { return name == s.l.pass.member().ClusterName }
+
+// Reverse names what stands behind a VIP.
+func (s zoneSource) Reverse(a netip.Addr) (string, bool) {
+	domain := s.l.config.Daemon.Domains[0] + "."
+	if d, ok := s.l.vips.destination(a); ok {
+		return d.String() + "." + domain, true
+	}
+	if id, ok := s.l.vips.node(a); ok {
+		if n := s.l.view.Load().byID[id]; n != nil {
+			return n.Name + ".node." + domain, true
+		}
+	}
+	return "", false
+}
+
+// meshName tells what a host name stands for: a bare name, one in a domain of ours, or a VIP.
+func (l *life) meshName(host string) (micronet.Destination, bool) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		if !l.vips.prefix().Contains(a) {
+			return micronet.Destination{}, false
+		}
+		return l.vips.destination(a)
+	}
+	for _, domain := range l.config.Daemon.Domains {
+		if name, ok := strings.CutSuffix(host, "."+domain); ok {
+			return parseMeshName(name)
+		}
+	}
+	if strings.Contains(host, ".") {
+		return micronet.Destination{}, false
+	}
+	return parseMeshName(host)
+}
+
+// parseMeshName reads a name without its domain; "any" is the word for no cluster in particular.
+func parseMeshName(name string) (micronet.Destination, bool) {
+	d, err := micronet.ParseDestination(name)
+	if err != nil {
+		return micronet.Destination{}, false
+	}
+	if d.Cluster == "any" {
+		d.Cluster = ""
+	}
+	return d, true
+}

@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// maxVIPConns bounds the connections to VIPs that are served at once.
+const maxVIPConns = 16_384
+
+// CaptureConfig is what Capture needs. All fields but Ports are required.
+type CaptureConfig struct {
+	Env    micronet.Env
+	Prefix netip.Prefix   // whose connections are redirected
+	Addr   netip.AddrPort // of the one listener; 127.0.0.1:0 takes any port
+	Table  string         // names the redirect's rules; one per daemon of a host
+	// Lookup tells what a VIP stands for.
+	Lookup func(vip netip.Addr) (micronet.Destination, bool)
+	// Ports tells the ports of a destination: connections to others are reset, as if nobody
+	// listened. nil: every port leads to the service.
+	Ports  func(dest micronet.Destination) []Port
+	Handle Handler
+}
+
+// Capture redirects all connections to VIPs to one listener, whatever the port. No VIP port is
+// ever bound, so no other program can be in the way. It needs a Network with the powers
+// micronet.Redirector and micronet.OriginalDst.
+type Capture struct {
+	cfg      CaptureConfig
+	original micronet.OriginalDst
+	redirect micronet.Redirector
+	accept   *acceptor
+
+	// Set by Listen, before Run.
+	ln   net.Listener
+	stop func()
+}
+
+var _ Listeners = (*Capture)(nil)
+
+// NewCapture returns a Capture, or an Unreachable error when this host cannot redirect.
+func NewCapture(cfg CaptureConfig) (*Capture, error) {
+	cfg.Env = cfg.Env.EnsureDefaults()
+	redirect, can := cfg.Env.Net.(micronet.Redirector)
+	original, knows := cfg.Env.Net.(micronet.OriginalDst)
+	if !can || !knows {
+		return nil, micronet.E("proxy.capture", micronet.Unreachable, "this platform cannot redirect connections").
+			WithFix("start without --capture on: VIP ports are then bound one by one")
+	}
+	return &Capture{
+		cfg: cfg, original: original, redirect: redirect,
+		accept: newAcceptor(cfg.Env.Events, maxVIPConns),
+	}, nil
+}
+
+// Listen opens the listener and sends the prefix to it. Run must follow, also when only to
+// undo this.
+func (c *Capture) Listen(ctx context.Context) error {
+	ln, err := c.cfg.Env.Net.Listen(ctx, c.cfg.Addr)
+	if err != nil {
+		return micronet.E("proxy.capture", micronet.KindOf(err), "listen on %s: %w", c.cfg.Addr, err)
+	}
+	undo, err := c.redirect.Redirect(ctx, c.cfg.Table, c.cfg.Prefix, addrPort(ln.Addr()))
+	if err != nil {
+		c.close(ln)
+		return micronet.E("proxy.capture", micronet.KindOf(err), "redirect %s to %s: %w", c.cfg.Prefix, ln.Addr(), err).
+			WithFix("run the daemon as root or with CAP_NET_ADMIN, or start it with --capture off")
+	}
+	c.ln = ln
+	c.stop = sync.OnceFunc(func() {
+		// The redirect goes first: while it stands, a connection to a VIP that finds no listener
+		// here is refused where it might have reached another daemon's.
+		if err := undo(); err != nil {
+			c.cfg.Env.Events.BackgroundError("proxy.capture", err)
+		}
+		c.close(ln)
+	})
+	return nil
+}
+
+// Quiesce removes the redirect and stops accepting. It is called after Listen.
+func (c *Capture) Quiesce() { c.stop() }
+
+// Offer has nothing to do: every port of every VIP leads here.
+func (c *Capture) Offer(context.Context, micronet.Destination, netip.Addr, []Port) error { return nil }
+
+// Problems is empty: no port is taken, so none can be missing.
+func (c *Capture) Problems() []Problem { return nil }
+
+// Run serves what Listen opened until ctx ends.
+func (c *Capture) Run(ctx context.Context) error {
+	if c.ln == nil {
+		return micronet.E("proxy.capture", micronet.Internal, "Run was called without Listen")
+	}
+	c.accept.wg.Go(func() { c.accept.loop(ctx, c.ln, func(conn net.Conn) { c.serve(ctx, conn) }) })
+	<-ctx.Done()
+	c.stop()
+	c.accept.wg.Wait()
+	return nil
+}
+
+func (c *Capture) serve(ctx context.Context, conn net.Conn) {
+	dest, ok := c.destination(conn)
+	if !ok {
+		c.cfg.Env.Events.PacketDropped(micronet.PacketDrop{Where: "proxy", Why: "unknown-vip"})
+		abort(conn)
+		return
+	}
+	c.cfg.Handle(ctx, conn, dest)
+}
+
+// destination tells what a redirected connection was meant for. One that came to the listener
+// directly is meant for no VIP, and is turned away.
+func (c *Capture) destination(conn net.Conn) (micronet.Destination, bool) {
+	to, err := c.original.OriginalDst(conn)
+	if err != nil || !c.cfg.Prefix.Contains(to.Addr().Unmap()) {
+		return micronet.Destination{}, false
+	}
+	dest, ok := c.cfg.Lookup(to.Addr().Unmap())
+	if !ok || c.cfg.Ports == nil {
+		return dest, ok
+	}
+	isPort := func(p Port) bool { return p.Number == to.Port() }
+	return dest, slices.ContainsFunc(c.cfg.Ports(dest), isPort)
+}
+
+func (c *Capture) close(ln net.Listener) {
+	if err := ln.Close(); err != nil {
+		c.cfg.Env.Events.BackgroundError("proxy.capture", err)
+	}
+}
+
+// addrPort reads the address of a connection or listener; invalid when it has none.
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	if a == nil {
+		return netip.AddrPort{}
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

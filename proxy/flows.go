@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// maxTotals bounds the destinations that are counted apart. Those beyond it are counted together
+// under the zero Destination.
+const maxTotals = 4_096
+
+// Total is what was carried for one destination.
+type Total struct {
+	Dest           micronet.Destination
+	Active         int    // open now
+	Opened         uint64 // ever
+	Sent, Received uint64 // bytes of connections that have ended; sent is towards the instance
+}
+
+// Flows knows all connections that are being carried, so that they can be counted, drained and
+// cut. All methods may be called from several goroutines.
+type Flows struct {
+	events *micronet.Events
+
+	mu     sync.Mutex
+	live   map[*flow]struct{}
+	totals map[micronet.Destination]*Total
+	empty  chan struct{} // closed when live becomes empty; nil when nobody waits
+}
+
+// flow is one connection, from the moment it was asked for.
+type flow struct {
+	flows *Flows
+	abort func()
+	began time.Time
+
+	// guarded by flows.mu
+	dest  micronet.Destination
+	route micronet.InstanceKey
+	path  micronet.PathKind
+	peer  micronet.NodeID // the node at the other end: of the instance, or of the caller
+	ended bool
+}
+
+// NewFlows returns an empty registry that reports ended flows to Events.FlowEnded.
+func NewFlows(events *micronet.Events) *Flows {
+	if events == nil {
+		events = &micronet.Events{}
+	}
+	events.EnsureDefaults()
+	return &Flows{
+		events: events,
+		live:   make(map[*flow]struct{}),
+		totals: make(map[micronet.Destination]*Total),
+	}
+}
+
+// flow returns a flow that is not registered yet. abort resets it and must not block.
+func (f *Flows) flow(now time.Time, dest micronet.Destination, r *micronet.Route, peer micronet.NodeID, abort func()) *flow {
+	return &flow{flows: f, abort: abort, began: now, dest: dest, route: r.Key(), path: r.Path, peer: peer}
+}
+
+// begin registers the flow.
+func (fl *flow) begin() {
+	f := fl.flows
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.live[fl] = struct{}{}
+	t := f.totalLocked(fl.dest)
+	t.Active++
+	t.Opened++
+}
+
+// reroute says that the flow takes another route.
+func (fl *flow) reroute(r *micronet.Route) {
+	fl.flows.mu.Lock()
+	defer fl.flows.mu.Unlock()
+	fl.route, fl.path, fl.peer = r.Key(), r.Path, r.Node
+}
+
+// end removes the flow and reports it. Only the first call counts.
+func (fl *flow) end(now time.Time, sent, received int64, err error) {
+	f := fl.flows
+	f.mu.Lock()
+	if fl.ended {
+		f.mu.Unlock()
+		return
+	}
+	fl.ended = true
+	delete(f.live, fl)
+	t := f.totalLocked(fl.dest)
+	t.Active--
+	t.Sent += uint64(max(sent, 0))
+	t.Received += uint64(max(received, 0))
+	if len(f.live) == 0 && f.empty != nil {
+		close(f.empty)
+		f.empty = nil
+	}
+	report := micronet.Flow{
+		Dest: fl.dest, Route: fl.route, Path: fl.path,
+		Sent: sent, Received: received, Lasted: now.Sub(fl.began), Err: err,
+	}
+	f.mu.Unlock()
+	f.events.FlowEnded(report)
+}
+
+func (f *Flows) totalLocked(dest micronet.Destination) *Total {
+	t := f.totals[dest]
+	if t == nil && len(f.totals) >= maxTotals {
+		dest = micronet.Destination{}
+		t = f.totals[dest]
+	}
+	if t == nil {
+		t = &Total{Dest: dest}
+		f.totals[dest] = t
+	}
+	return t
+}
+
+// Active returns how many connections are open.
+func (f *Flows) Active() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.live)
+}
+
+// Totals returns what was carried per destination, sorted.
+func (f *Flows) Totals() []Total {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]Total, 0, len(f.totals))
+	for _, t := range f.totals {
+		out = append(out, *t)
+	}
+	slices.SortFunc(out, func(a, b Total) int { return strings.Compare(a.Dest.String(), b.Dest.String()) })
+	return out
+}
+
+// Drain waits until all connections have ended by themselves, and resets what is left when ctx
+// ends. It returns how many were reset. Listeners are stopped first: Drain does not refuse new ones.
+func (f *Flows) Drain(ctx context.Context) int {
+	select {
+	case <-f.whenEmpty():
+		return 0
+	case <-ctx.Done():
+		return f.cut(func(*flow) bool { return true })
+	}
+}
+
+// CloseNode resets all connections to and from a node, and returns how many there were.
+func (f *Flows) CloseNode(id micronet.NodeID) int {
+	return f.cut(func(fl *flow) bool { return fl.peer == id })
+}
+
+func (f *Flows) whenEmpty() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.empty == nil {
+		f.empty = make(chan struct{})
+	}
+	if len(f.live) > 0 {
+		return f.empty
+	}
+	done := f.empty
+	close(done)
+	f.empty = nil
+	return done
+}
+
+// cut resets the chosen flows, outside the lock, as ending them takes it. The order reaches no wire:
+// each is a connection of its own.
+func (f *Flows) cut(chosen func(*flow) bool) int {
+	f.mu.Lock()
+	all := slices.Collect(maps.Keys(f.live))
+	all = slices.DeleteFunc(all, func(fl *flow) bool { return !chosen(fl) })
+	f.mu.Unlock()
+	slices.SortFunc(all, func(a, b *flow) int { return a.began.Compare(b.began) })
+	for _, fl := range all {
+		fl.abort()
+	}
+	return len(all)
+}

@@ -1,0 +1,340 @@
+package netsim
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// Disk is the disk of a host. A crash loses everything that was not made durable: contents
+// without File.Sync; names (created, renamed, removed) without SyncDir of their folder. Folders
+// made by MkdirAll are durable at once. Permissions are kept and not enforced.
+type Disk struct {
+	mu      sync.Mutex
+	root    *inode
+	view    *view
+	fault   func(op, path string) error
+	watched map[string]*watchers
+}
+
+func newDisk() *Disk {
+	d := &Disk{root: newFolder(0o755, time.Time{})}
+	d.mount()
+	return d
+}
+
+// SetFault makes operations fail: f is asked before each one and its error, unless nil, is the
+// result. op is one of read, create, write, sync, rename, remove, syncdir, mkdir, readdir, stat,
+// lock and watch. f must not call the disk; nil takes the fault away.
+func (d *Disk) SetFault(f func(op, path string) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = f
+}
+
+// current returns the file system of the present life.
+func (d *Disk) current() micronet.FS {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.view
+}
+
+// mount begins a life.
+func (d *Disk) mount() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.view = &view{d: d}
+	d.watched = map[string]*watchers{}
+}
+
+// crash ends a life: all that is not durable is lost.
+func (d *Disk) crash() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.view.dead = true
+	d.watched = nil
+	d.root.crash()
+}
+
+// changedLocked tells those who watch the folder of path, or path itself.
+func (d *Disk) changedLocked(path string) {
+	for _, p := range []string{filepath.Dir(path), path} {
+		if l := d.watched[p]; l != nil {
+			l.tell()
+		}
+	}
+}
+
+// view is the file system of one life: it fails once the host has crashed.
+type view struct {
+	d    *Disk
+	dead bool // guarded by d.mu
+}
+
+var _ micronet.FS = (*view)(nil)
+
+// do runs one operation under the lock, unless the host is down or a fault hits it.
+func (v *view) do(op, path string, f func(path string) error) error {
+	v.d.mu.Lock()
+	defer v.d.mu.Unlock()
+	path = clean(path)
+	err := v.checkLocked(op, path)
+	if err == nil {
+		err = f(path)
+	}
+	if err != nil {
+		return &fs.PathError{Op: op, Path: path, Err: err}
+	}
+	return nil
+}
+
+func (v *view) checkLocked(op, path string) error {
+	if v.dead {
+		return fs.ErrClosed
+	}
+	if v.d.fault != nil {
+		return v.d.fault(op, path)
+	}
+	return nil
+}
+
+// findLocked returns what lies at path.
+func (v *view) findLocked(path string) (*inode, error) {
+	if n := v.d.root.walk(path); n != nil {
+		return n, nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+// folderLocked returns the folder at path.
+func (v *view) folderLocked(path string) (*inode, error) {
+	n, err := v.findLocked(path)
+	if err == nil && !n.isDir() {
+		return nil, syscall.ENOTDIR
+	}
+	return n, err
+}
+
+// ReadFile returns the contents of a file.
+func (v *view) ReadFile(path string) (data []byte, err error) {
+	err = v.do("read", path, func(path string) error {
+		n, err := v.findLocked(path)
+		if err != nil {
+			return err
+		}
+		if n.isDir() {
+			return syscall.EISDIR
+		}
+		data = slices.Clone(n.data)
+		return nil
+	})
+	return data, err
+}
+
+// Create makes or truncates a file for writing.
+func (v *view) Create(path string, perm fs.FileMode) (micronet.File, error) {
+	var f *file
+	err := v.do("create", path, func(path string) error {
+		n, err := v.openLocked(path, perm)
+		if err != nil {
+			return err
+		}
+		n.data, n.modified = nil, time.Now()
+		f = &file{v: v, n: n, path: path}
+		v.d.changedLocked(path)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// openLocked returns the file at path, made if need be.
+func (v *view) openLocked(path string, perm fs.FileMode) (*inode, error) {
+	dir, err := v.folderLocked(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	if path == filepath.Dir(path) {
+		return nil, syscall.EISDIR
+	}
+	name := filepath.Base(path)
+	n := dir.entries[name]
+	if n == nil {
+		n = newFile(perm, time.Now())
+		dir.entries[name] = n
+	}
+	if n.isDir() {
+		return nil, syscall.EISDIR
+	}
+	return n, nil
+}
+
+// Rename moves a file or a folder, in place of a file or an empty folder if there is one.
+func (v *view) Rename(from, to string) error {
+	to = clean(to)
+	return v.do("rename", from, func(from string) error {
+		n, err := v.findLocked(from)
+		if err != nil {
+			return err
+		}
+		dir, err := v.folderLocked(filepath.Dir(to))
+		if err != nil {
+			return err
+		}
+		if err := checkReplace(n, dir.entries[filepath.Base(to)], from, to); err != nil || from == to {
+			return err
+		}
+		delete(v.d.root.walk(filepath.Dir(from)).entries, filepath.Base(from))
+		dir.entries[filepath.Base(to)] = n
+		v.d.changedLocked(from)
+		v.d.changedLocked(to)
+		return nil
+	})
+}
+
+// checkReplace reports why n cannot take the place of old, which may be nil (rename(2)).
+func checkReplace(n, old *inode, from, to string) error {
+	switch {
+	case n.isDir() && isBelow(to, from):
+		return syscall.EINVAL
+	case old == nil || old == n:
+		return nil
+	case n.isDir() && !old.isDir():
+		return syscall.ENOTDIR
+	case !n.isDir() && old.isDir():
+		return syscall.EISDIR
+	case len(old.entries) > 0:
+		return syscall.ENOTEMPTY
+	}
+	return nil
+}
+
+// isBelow reports whether path lies inside the folder dir.
+func isBelow(path, dir string) bool {
+	for ; path != filepath.Dir(path); path = filepath.Dir(path) {
+		if filepath.Dir(path) == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// Remove removes a file or an empty folder.
+func (v *view) Remove(path string) error {
+	return v.do("remove", path, func(path string) error {
+		n, err := v.findLocked(path)
+		switch {
+		case err != nil:
+			return err
+		case n == v.d.root:
+			return syscall.EBUSY
+		case len(n.entries) > 0:
+			return syscall.ENOTEMPTY
+		}
+		delete(v.d.root.walk(filepath.Dir(path)).entries, filepath.Base(path))
+		v.d.changedLocked(path)
+		return nil
+	})
+}
+
+// SyncDir makes creations, renames and removals in a folder durable.
+func (v *view) SyncDir(path string) error {
+	return v.do("syncdir", path, func(path string) error {
+		dir, err := v.folderLocked(path)
+		if err == nil {
+			dir.sync()
+		}
+		return err
+	})
+}
+
+// MkdirAll makes a folder and those above it, durable at once.
+func (v *view) MkdirAll(path string, perm fs.FileMode) error {
+	return v.do("mkdir", path, func(path string) error {
+		n, at := v.d.root, clean("")
+		for _, name := range names(path) {
+			at = filepath.Join(at, name)
+			next := n.entries[name]
+			if next == nil {
+				next = newFolder(perm, time.Now())
+				n.entries[name], n.durable[name] = next, next
+				v.d.changedLocked(at)
+			}
+			if !next.isDir() {
+				return syscall.ENOTDIR
+			}
+			n = next
+		}
+		return nil
+	})
+}
+
+// ReadDir lists a folder by name.
+func (v *view) ReadDir(path string) (list []fs.DirEntry, err error) {
+	err = v.do("readdir", path, func(path string) error {
+		dir, err := v.folderLocked(path)
+		if err != nil {
+			return err
+		}
+		for _, name := range slices.Sorted(maps.Keys(dir.entries)) {
+			list = append(list, fs.FileInfoToDirEntry(dir.entries[name].info(name)))
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Stat describes a file or a folder.
+func (v *view) Stat(path string) (i fs.FileInfo, err error) {
+	err = v.do("stat", path, func(path string) error {
+		n, err := v.findLocked(path)
+		if err == nil {
+			i = n.info(filepath.Base(path))
+		}
+		return err
+	})
+	return i, err
+}
+
+// Lock takes a lock file, made if need be; see micronet.FS. It ends with the host's life.
+func (v *view) Lock(path string) (io.Closer, error) {
+	l := &lock{v: v}
+	err := v.do("lock", path, func(path string) error {
+		n, err := v.openLocked(path, 0o600)
+		if err != nil {
+			return err
+		}
+		if n.locked {
+			return micronet.ErrLocked
+		}
+		n.locked = true
+		l.n = n
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Watch sends after any change in a folder, or of the folder itself; see micronet.FS.
+func (v *view) Watch(ctx context.Context, dir string) (c <-chan struct{}, err error) {
+	err = v.do("watch", dir, func(dir string) error {
+		if v.d.watched[dir] == nil {
+			v.d.watched[dir] = &watchers{}
+		}
+		c = v.d.watched[dir].add(ctx)
+		return nil
+	})
+	return c, err
+}

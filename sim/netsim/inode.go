@@ -1,0 +1,100 @@
+package netsim
+
+import (
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// inode is a file or a folder: what programs see, and what would be left after a crash.
+type inode struct {
+	mode     fs.FileMode
+	modified time.Time
+
+	data, synced []byte // of a file
+
+	entries, durable map[string]*inode // of a folder
+
+	locked bool
+}
+
+func newFile(perm fs.FileMode, now time.Time) *inode {
+	return &inode{mode: perm.Perm(), modified: now}
+}
+
+func newFolder(perm fs.FileMode, now time.Time) *inode {
+	return &inode{
+		mode: fs.ModeDir | perm.Perm(), modified: now,
+		entries: map[string]*inode{}, durable: map[string]*inode{},
+	}
+}
+
+func (n *inode) isDir() bool { return n.entries != nil }
+
+// walk returns what lies at a clean absolute path, nil when there is nothing.
+func (n *inode) walk(path string) *inode {
+	for _, name := range names(path) {
+		if !n.isDir() || n.entries[name] == nil {
+			return nil
+		}
+		n = n.entries[name]
+	}
+	return n
+}
+
+// crash makes what is durable what programs see.
+func (n *inode) crash() {
+	n.locked = false
+	n.data = slices.Clone(n.synced)
+	if !n.isDir() {
+		return
+	}
+	clear(n.entries)
+	for name, e := range n.durable {
+		n.entries[name] = e
+		e.crash()
+	}
+}
+
+// sync makes the names in a folder durable: creations, renames and removals.
+func (n *inode) sync() {
+	clear(n.durable)
+	for name, e := range n.entries {
+		n.durable[name] = e
+	}
+}
+
+// names splits a clean absolute path; the root has none.
+func names(path string) []string {
+	path = strings.Trim(path, string(filepath.Separator))
+	if path == "" {
+		return nil
+	}
+	return strings.Split(path, string(filepath.Separator))
+}
+
+// clean returns the absolute form of a path; relative ones start at the root.
+func clean(path string) string {
+	return filepath.Join(string(filepath.Separator), path)
+}
+
+// info is an inode as fs.FileInfo, at the moment it was asked for.
+type info struct {
+	name     string
+	size     int64
+	mode     fs.FileMode
+	modified time.Time
+}
+
+func (n *inode) info(name string) fs.FileInfo {
+	return info{name: name, size: int64(len(n.data)), mode: n.mode, modified: n.modified}
+}
+
+func (i info) Name() string       { return i.name }
+func (i info) Size() int64        { return i.size }
+func (i info) Mode() fs.FileMode  { return i.mode }
+func (i info) ModTime() time.Time { return i.modified }
+func (i info) IsDir() bool        { return i.mode.IsDir() }
+func (i info) Sys() any           { return nil }

@@ -1,0 +1,56 @@
+package tunnel
+
+import (
+	"container/heap"
+	"time"
+)
+
+// agenda orders peers by the time they want to be looked at. Peers that want nothing are not
+// in it, so that its size is that of the traffic, not of the mesh.
+type agenda []*peer
+
+// Len, Less, Swap, Push and Pop are container/heap's.
+func (a agenda) Len() int           { return len(a) }
+func (a agenda) Less(i, j int) bool { return a[i].due.Before(a[j].due) }
+
+func (a agenda) Swap(i, j int) {
+	a[i], a[j] = a[j], a[i]
+	a[i].index, a[j].index = i, j
+}
+
+func (a *agenda) Push(x any) {
+	p := x.(*peer)
+	p.index = len(*a)
+	*a = append(*a, p)
+}
+
+func (a *agenda) Pop() any {
+	old := *a
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*a = old[:len(old)-1]
+	p.index = -1
+	return p
+}
+
+// set moves p to the given time; zero takes it out.
+func (a *agenda) set(p *peer, at time.Time) {
+	p.due = at
+	switch {
+	case at.IsZero() && p.index >= 0:
+		heap.Remove(a, p.index)
+	case at.IsZero():
+	case p.index >= 0:
+		heap.Fix(a, p.index)
+	default:
+		heap.Push(a, p)
+	}
+}
+
+// first returns who is due first, nil for nobody.
+func (a agenda) first() *peer {
+	if len(a) == 0 {
+		return nil
+	}
+	return a[0]
+}

@@ -1,0 +1,193 @@
+package tunnel
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+const (
+	// outstandingProbes is how many unanswered probes of a candidate are remembered: at 500 ms
+	// apart, replies up to two seconds late still count.
+	outstandingProbes = 4
+
+	// amplification is how many bytes may go to an unproven address per byte from it (RFC 9000
+	// section 8 uses the same factor).
+	amplification = 3
+	// Declared addresses are spoken to first, so they have an allowance of their own: enough
+	// for a handshake's first flights, too little to hurt whoever really lives there.
+	declaredBurst = 16 << 10 // bytes
+	declaredRate  = 2 << 10  // bytes a second
+
+	// provenFor is how long an address counts as proven after its last reply.
+	provenFor = 5 * time.Minute
+)
+
+// candidate is one address that may reach a peer. Its states:
+//
+//	           probe                reply
+//	unknown ─────────▶ probing ─────────────▶ confirmed
+//	   ▲                                          │
+//	   └── lost: three unanswered probes ─────────┤
+//	   └── idle: not used for 30 s ───────────────┘
+type candidate struct {
+	addr      netip.AddrPort // unmapped, without zone
+	udp       *net.UDPAddr   // the same
+	local     netip.Addr     // our own address that its packets arrive at, zero: not known
+	source    []byte         // control message that names local
+	binding   *binding       // set once an authenticated frame came from it
+	declared  bool           // the peer's credential names it
+	confirmed bool
+	hurried   bool // probe soon
+	open      bool // a probe went out and no reply came yet
+	rtt       time.Duration
+	replied   time.Time // last reply over it
+	heard     time.Time // last authenticated frame from it
+	probed    time.Time // last probe, sent or suppressed
+	since     time.Time // first probe that was not answered
+	missed    int       // unanswered probes in a row while confirmed
+	attempts  int       // probes in a row while not confirmed
+	sent      [outstandingProbes]sentProbe
+	allowance int64 // bytes that may still be sent while unproven
+	refilled  time.Time
+}
+
+// sentProbe is a probe whose reply may still come.
+type sentProbe struct {
+	nonce      uint64 // 0: none
+	at         time.Time
+	generation uint64 // of our credential that the peer must have to answer it
+}
+
+func newCandidate(addr netip.AddrPort) *candidate {
+	return &candidate{addr: addr, udp: net.UDPAddrFromAddrPort(addr)}
+}
+
+// note records that a probe was due now, whether it could be sent or not.
+func (c *candidate) note(now time.Time) {
+	c.probed, c.hurried, c.open = now, false, true
+	if c.since.IsZero() {
+		c.since = now
+	}
+	if !c.confirmed {
+		c.attempts++
+	}
+}
+
+// remember keeps a probe until its reply; the oldest one gives way.
+func (c *candidate) remember(p sentProbe) {
+	copy(c.sent[1:], c.sent[:])
+	c.sent[0] = p
+}
+
+// take finds and forgets the probe with this nonce.
+func (c *candidate) take(nonce uint64) (sentProbe, bool) {
+	for i := range c.sent {
+		if p := c.sent[i]; p.nonce == nonce && nonce != 0 {
+			c.sent[i] = sentProbe{}
+			return p, true
+		}
+	}
+	return sentProbe{}, false
+}
+
+// confirm takes a reply with its round trip (RFC 6298's smoothing with alpha 1/8).
+func (c *candidate) confirm(now time.Time, rtt time.Duration) {
+	if c.rtt == 0 {
+		c.rtt = rtt
+	} else {
+		c.rtt += (rtt - c.rtt) / 8
+	}
+	c.confirmed, c.open, c.hurried = true, false, false
+	c.replied, c.heard, c.since = now, now, time.Time{}
+	c.missed, c.attempts = 0, 0
+}
+
+// forget makes the candidate unknown again.
+func (c *candidate) forget() {
+	c.confirmed, c.open, c.hurried = false, false, false
+	c.missed, c.attempts, c.since = 0, 0, time.Time{}
+}
+
+// lost reports whether the unanswered probes are enough to give the path up.
+func (c *candidate) lost() bool {
+	if c.missed >= oneWayAfter {
+		return true
+	}
+	return c.missed >= lostAfter && c.heard.Before(c.since)
+}
+
+// credit adds what n bytes from the address allow.
+func (c *candidate) credit(n int64) { c.allowance += amplification * n }
+
+// allow takes n bytes off the allowance of an unproven address, or refuses. Proven addresses
+// have no limit.
+func (c *candidate) allow(now time.Time, n int) bool {
+	if c.confirmed || (!c.replied.IsZero() && now.Sub(c.replied) < provenFor) {
+		return true
+	}
+	c.refill(now)
+	if c.allowance < int64(n) {
+		return false
+	}
+	c.allowance -= int64(n)
+	return true
+}
+
+func (c *candidate) refill(now time.Time) {
+	if !c.declared {
+		return
+	}
+	if c.refilled.IsZero() {
+		c.allowance, c.refilled = c.allowance+declaredBurst, now
+		return
+	}
+	grown := int64(now.Sub(c.refilled).Seconds() * declaredRate)
+	if grown <= 0 {
+		return
+	}
+	c.refilled = now
+	if c.allowance < declaredBurst {
+		c.allowance = min(declaredBurst, c.allowance+grown)
+	}
+}
+
+// vantage is what decides, on our side, which addresses can be tried.
+type vantage struct {
+	v4, v6   bool // families that the socket carries
+	loopback bool // the socket is bound to a loopback address
+	machine  string
+}
+
+// vantageOf reads the socket's own address: [::] carries both families.
+func vantageOf(local netip.AddrPort) vantage {
+	a := local.Addr().Unmap()
+	return vantage{
+		v4:       a.Is4() || a == netip.IPv6Unspecified(),
+		v6:       a.Is6(),
+		loopback: a.IsLoopback(),
+	}
+}
+
+// usable reports whether packets for a peer on the given machine may be sent to a.
+func (v *vantage) usable(a netip.AddrPort, machine string) bool {
+	ip := a.Addr()
+	switch {
+	case !a.IsValid() || a.Port() == 0 || (ip.Is4() && !v.v4) || (ip.Is6() && !v.v6):
+		return false
+	case ip.IsUnspecified() || ip.IsMulticast() || ip.IsLinkLocalUnicast():
+		return false
+	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || micronet.IsIdentityAddr(ip):
+		return false
+	case ip.IsLoopback():
+		return v.loopback || (machine != "" && machine == v.machine)
+	}
+	return true
+}
+
+// clean unmaps an address and takes its zone off.
+func clean(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}

@@ -1,0 +1,123 @@
+package tunnel
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// flow is what the paths of QUIC packets, in and out, need of a peer. Everything in it may be
+// read without a lock.
+type flow struct {
+	id       micronet.NodeID
+	identity *net.UDPAddr // never changed: quic-go keeps it
+
+	// Times since the Underlay was made, in nanoseconds, 0 for never.
+	heard   atomic.Int64 // last authenticated frame
+	arrived atomic.Int64 // last QUIC packet from the peer
+	used    atomic.Int64 // last QUIC packet to it
+
+	route atomic.Pointer[route] // nil: no way is known
+}
+
+// route is where packets to a peer go now. It is never changed, only replaced.
+type route struct {
+	remote    netip.AddrPort
+	udp       *net.UDPAddr
+	confirmed bool
+	source    []byte // control message that names our own address, nil: the system chooses
+}
+
+// binding says that authenticated frames of a peer came from an address.
+type binding struct {
+	flow     *flow
+	firm     atomic.Bool  // a reply proved it
+	received atomic.Int64 // QUIC bytes that the path core was not told of yet
+	// local is our own address its packets arrive at. The read loop alone reads and writes it.
+	local netip.Addr
+}
+
+// directory finds peers by the two kinds of address. Its lock is a leaf, held for lookups and
+// single changes only.
+type directory struct {
+	mu         sync.RWMutex
+	identities map[netip.Addr]*flow
+	bound      map[netip.AddrPort]*binding
+}
+
+func newDirectory() *directory {
+	return &directory{identities: map[netip.Addr]*flow{}, bound: map[netip.AddrPort]*binding{}}
+}
+
+func newFlow(id micronet.NodeID) *flow { return &flow{id: id, identity: id.UDPAddr()} }
+
+func (d *directory) add(f *flow) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.identities[f.identity.AddrPort().Addr()] = f
+}
+
+func (d *directory) remove(f *flow) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.identities, f.identity.AddrPort().Addr())
+}
+
+// byIdentity returns the peer that an identity address stands for, nil for none.
+func (d *directory) byIdentity(a netip.Addr) *flow {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.identities[a]
+}
+
+// byAddress returns who speaks from a real address, nil for nobody.
+func (d *directory) byAddress(a netip.AddrPort) *binding {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.bound[a]
+}
+
+// bind gives an address to a peer, and returns the binding it has then. An address that another
+// peer has proved stays with it until this one proves it too: a replayed frame with a forged
+// source steals nothing. The result is nil in that case.
+func (d *directory) bind(a netip.AddrPort, f *flow, proved bool) *binding {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.bound[a]
+	switch {
+	case b != nil && b.flow == f:
+	case b != nil && b.firm.Load() && !proved:
+		return nil
+	default:
+		b = &binding{flow: f}
+		d.bound[a] = b
+	}
+	if proved {
+		b.firm.Store(true)
+	}
+	return b
+}
+
+// unbind takes a binding away, unless the address has another by now.
+func (d *directory) unbind(a netip.AddrPort, b *binding) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if b != nil && d.bound[a] == b {
+		delete(d.bound, a)
+	}
+}
+
+// moment turns a time into what flow stores, relative to the start of an Underlay.
+func moment(start, now time.Time) int64 { return max(int64(now.Sub(start)), 1) }
+
+// instant turns it back.
+func instant(start time.Time, m int64) time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return start.Add(time.Duration(m))
+}

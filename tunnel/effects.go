@@ -1,0 +1,59 @@
+package tunnel
+
+import (
+	"net/netip"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// effects is what the core asks the shell to do once its lock is released, each list in order:
+// datagrams leave first, so that an answer is not held up by the receiver of a packet. It is
+// reused; slices into arena are valid until release.
+type effects struct {
+	datagrams  []outgoing
+	deliveries []delivery
+	moves      []micronet.PathChange
+	learned    []Peer
+	dropped    []drop
+	arena      []byte
+	chosen     []*candidate // scratch of the core
+}
+
+// outgoing is a datagram that leaves for a real address.
+type outgoing struct {
+	peer *peer
+	to   *candidate
+	data []byte
+}
+
+// delivery is a packet for the user of a channel.
+type delivery struct {
+	from    micronet.NodeID
+	channel Channel
+	payload []byte
+	at      time.Time
+}
+
+type drop struct {
+	why  dropReason
+	peer micronet.NodeID
+}
+
+func (e *effects) reset() {
+	clear(e.datagrams)
+	clear(e.learned)
+	clear(e.chosen)
+	clear(e.deliveries)
+	e.datagrams, e.deliveries, e.moves = e.datagrams[:0], e.deliveries[:0], e.moves[:0]
+	e.learned, e.dropped = e.learned[:0], e.dropped[:0]
+	e.arena, e.chosen = e.arena[:0], e.chosen[:0]
+}
+
+func (e *effects) drop(why dropReason, p micronet.NodeID) {
+	e.dropped = append(e.dropped, drop{why, p})
+}
+
+func (e *effects) move(id micronet.NodeID, from, to netip.AddrPort, rtt time.Duration, reason string) {
+	e.moves = append(e.moves, micronet.PathChange{Peer: id, From: from, To: to, RTT: rtt, Reason: reason})
+}

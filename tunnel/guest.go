@@ -1,0 +1,160 @@
+package tunnel
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// A guest hello says, in clear, that QUIC from this address is about joining:
+//
+//	0   0x81
+//	1   version, 1
+//	2   cluster id of 16 bytes
+//	18  zeros up to guestHelloLen; longer ones belong to newer versions
+const (
+	guestVersion  = 1
+	guestHelloLen = 64
+)
+
+const (
+	maxGuests     = 64               // addresses; more are refused
+	guestFor      = 30 * time.Second // since its last hello
+	guestRate     = 8                // new guests a second, and at once
+	guestRenew    = 10 * time.Second // between hellos once something came back
+	maxHosts      = 64               // members that this node asks to join; the one unused longest gives way
+	hostFor       = 2 * time.Minute  // since the last packet to it
+	guestHelloGap = helloEvery       // between hellos before something came back
+)
+
+var errGuestHello = errors.New("guest hello: malformed")
+
+// guestHello is the cluster a guest wants to join.
+type guestHello struct{ cluster [16]byte }
+
+func parseGuestHello(b []byte) (guestHello, error) {
+	if len(b) < guestHelloLen || b[0] != firstGuest || b[1] != guestVersion {
+		return guestHello{}, errGuestHello
+	}
+	return guestHello{cluster: [16]byte(b[2:18])}, nil
+}
+
+func appendGuestHello(b []byte, h guestHello) []byte {
+	start := len(b)
+	b = append(b, make([]byte, guestHelloLen)...)
+	b[start], b[start+1] = firstGuest, guestVersion
+	copy(b[start+2:], h.cluster[:])
+	return b
+}
+
+// guests knows the real addresses that QUIC may talk with: those who ask to join us, and those
+// whom we ask. Its lock is a leaf.
+type guests struct {
+	cluster [16]byte
+
+	mu    sync.Mutex
+	asked map[netip.AddrPort]time.Time // last hello of guests
+	pace  bucket
+	hosts map[netip.AddrPort]*host
+}
+
+// host is a member that this node asks to let it join.
+type host struct {
+	cluster  [16]byte
+	hello    time.Time
+	used     time.Time
+	answered bool
+}
+
+func newGuests(cluster [16]byte) *guests {
+	return &guests{
+		cluster: cluster,
+		asked:   map[netip.AddrPort]time.Time{},
+		pace:    bucket{rate: guestRate, burst: guestRate},
+		hosts:   map[netip.AddrPort]*host{},
+	}
+}
+
+// hello takes a guest's hello; false means that it is refused.
+func (g *guests) hello(now time.Time, from netip.AddrPort, h guestHello) bool {
+	if h.cluster != g.cluster || h.cluster == [16]byte{} {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, known := g.asked[from]; !known {
+		g.expire(now)
+		if len(g.asked) >= maxGuests || !g.pace.take(now, 1) {
+			return false
+		}
+	}
+	g.asked[from] = now
+	return true
+}
+
+func (g *guests) expire(now time.Time) {
+	for a, at := range g.asked {
+		if now.Sub(at) > guestFor {
+			delete(g.asked, a)
+		}
+	}
+}
+
+// allow lets QUIC talk with the member at addr.
+func (g *guests) allow(now time.Time, addr netip.AddrPort, cluster [16]byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if h := g.hosts[addr]; h != nil && h.cluster == cluster {
+		h.used = now
+		return
+	}
+	if len(g.hosts) >= maxHosts {
+		g.evictHost()
+	}
+	g.hosts[addr] = &host{cluster: cluster, used: now}
+}
+
+func (g *guests) evictHost() {
+	var victim netip.AddrPort
+	for a, h := range g.hosts {
+		v := g.hosts[victim]
+		if v == nil || h.used.Before(v.used) || (h.used.Equal(v.used) && a.Compare(victim) < 0) {
+			victim = a
+		}
+	}
+	delete(g.hosts, victim)
+}
+
+// arrives reports whether a QUIC packet from addr may pass.
+func (g *guests) arrives(now time.Time, addr netip.AddrPort) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if h := g.hosts[addr]; h != nil && now.Sub(h.used) <= hostFor {
+		h.answered = true
+		return true
+	}
+	at, ok := g.asked[addr]
+	return ok && now.Sub(at) <= guestFor
+}
+
+// leaves reports whether a QUIC packet to addr may pass, and the hello to send before it.
+func (g *guests) leaves(now time.Time, addr netip.AddrPort) (hello []byte, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h := g.hosts[addr]
+	if h == nil {
+		at, ok := g.asked[addr]
+		return nil, ok && now.Sub(at) <= guestFor
+	}
+	h.used = now
+	gap := guestHelloGap
+	if h.answered {
+		gap = guestRenew
+	}
+	if !h.hello.IsZero() && now.Sub(h.hello) < gap {
+		return nil, true
+	}
+	h.hello = now
+	return appendGuestHello(nil, guestHello{h.cluster}), true
+}

@@ -1,0 +1,414 @@
+package tunnel
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	helloEvery = 100 * time.Millisecond // at most, beside packets on a path that is not confirmed
+
+	probeFirst   = 100 * time.Millisecond // first pause between probes of an unconfirmed candidate
+	probeMost    = 5 * time.Second        // longest pause while there is no path
+	spareMost    = time.Minute            // longest pause while another candidate works
+	probeTimeout = 500 * time.Millisecond // a reply later than this makes the path silent
+
+	refreshEvery = 5 * time.Second  // of the path in use
+	spareEvery   = 15 * time.Second // of other confirmed candidates
+	quietAfter   = time.Second      // packets leave and none arrive: probe at once
+	idleAfter    = 30 * time.Second // without use a path is no longer kept
+	urgentFor    = 2 * time.Second  // how long a challenge is repeated without other use
+
+	lostAfter   = 3  // unanswered probes in a row, with nothing heard
+	oneWayAfter = 10 // unanswered probes in a row although the peer is heard
+
+	betterBy    = 2 * time.Millisecond // and by a quarter: less is no reason to change
+	maxDeclared = 8                    // addresses taken from a credential
+	maxObserved = 8                    // source addresses remembered, oldest out
+)
+
+// Reasons of a path change.
+const (
+	pathConfirmed = "confirmed"
+	pathFaster    = "faster"
+	pathSilent    = "silent"
+	pathLost      = "lost"
+	pathRemoved   = "removed"
+)
+
+// paths chooses, for one peer, the address that packets go to. It is pure: it is told what
+// happened and when, and says what to probe. It is not safe for concurrent use.
+type paths struct {
+	candidates []*candidate // declared ones in the credential's order, then observed ones
+	best       *candidate   // where packets go, confirmed or not; nil: nowhere
+	shown      netip.AddrPort
+	used       time.Time // last packet of a user to the peer
+	arrived    time.Time // last packet from the peer, QUIC's included
+	urgent     time.Time // until then probes go out without use
+	hello      time.Time // last hello beside a packet
+	ticked     time.Time
+	gaveUp     bool // the best candidate was lost since choose was asked last
+}
+
+// pathMove is a change of the confirmed path; zero addresses mean none.
+type pathMove struct {
+	from, to netip.AddrPort
+	rtt      time.Duration
+	reason   string
+}
+
+// declare replaces the addresses that the credential names. Others stay if they were heard.
+func (s *paths) declare(addrs []netip.AddrPort) {
+	if len(addrs) > maxDeclared {
+		addrs = addrs[:maxDeclared]
+	}
+	list := make([]*candidate, 0, len(addrs)+len(s.candidates))
+	for _, a := range addrs {
+		if slices.ContainsFunc(list, func(c *candidate) bool { return c.addr == a }) {
+			continue
+		}
+		c := s.find(a)
+		if c == nil {
+			c = newCandidate(a)
+		}
+		c.declared = true
+		list = append(list, c)
+	}
+	for _, c := range s.candidates {
+		if slices.Contains(list, c) {
+			continue
+		}
+		c.declared = false
+		if !c.heard.IsZero() {
+			list = append(list, c)
+		}
+	}
+	s.candidates = list
+	s.trim(nil)
+}
+
+func (s *paths) find(a netip.AddrPort) *candidate {
+	for _, c := range s.candidates {
+		if c.addr == a {
+			return c
+		}
+	}
+	return nil
+}
+
+// observe takes note of an authenticated frame from addr. A new address is probed, and the
+// path in use with it: the peer may have moved.
+func (s *paths) observe(now time.Time, addr netip.AddrPort) *candidate {
+	c := s.find(addr)
+	if c == nil {
+		c = newCandidate(addr)
+		c.hurried = true
+		s.candidates = append(s.candidates, c)
+		if s.best != nil {
+			s.best.hurried = true
+		}
+	}
+	c.heard, s.arrived = now, now
+	s.trim(c)
+	return c
+}
+
+// trim keeps the number of observed candidates: the one longest silent goes, confirmed ones
+// last, never the best one nor keep.
+func (s *paths) trim(keep *candidate) {
+	for {
+		n, victim := 0, -1
+		for i, c := range s.candidates {
+			if c.declared {
+				continue
+			}
+			n++
+			if c != s.best && c != keep && (victim < 0 || worseObserved(c, s.candidates[victim])) {
+				victim = i
+			}
+		}
+		if n <= maxObserved || victim < 0 {
+			return
+		}
+		s.candidates = slices.Delete(s.candidates, victim, victim+1)
+	}
+}
+
+func worseObserved(a, b *candidate) bool {
+	if a.confirmed != b.confirmed {
+		return b.confirmed
+	}
+	return a.heard.Before(b.heard)
+}
+
+// wanted reports whether the peer is worth probing now.
+func (s *paths) wanted(now time.Time) bool {
+	return (!s.used.IsZero() && now.Sub(s.used) < idleAfter) || now.Before(s.urgent)
+}
+
+// use takes note that a user sends a packet now. After a time without use the search for a path
+// starts afresh.
+func (s *paths) use(now time.Time) {
+	if !s.wanted(now) {
+		s.restart(now)
+	}
+	if now.After(s.used) {
+		s.used = now
+	}
+}
+
+// restart ends all pauses: what is not confirmed is tried at once.
+func (s *paths) restart(now time.Time) {
+	s.ticked = now
+	for _, c := range s.candidates {
+		if !c.confirmed {
+			c.forget()
+			c.probed = time.Time{}
+		}
+	}
+}
+
+// challenge asks for a probe of c as soon as helloEvery allows, and for repetitions.
+func (s *paths) challenge(now time.Time, c *candidate) {
+	if !s.wanted(now) {
+		s.restart(now)
+	}
+	c.hurried = true
+	if until := now.Add(urgentFor); until.After(s.urgent) {
+		s.urgent = until
+	}
+}
+
+// flight returns the candidates that get a hello beside a packet that leaves now: none while
+// the path is confirmed.
+func (s *paths) flight(now time.Time, dst []*candidate) []*candidate {
+	if (s.best != nil && s.best.confirmed) || (!s.hello.IsZero() && now.Sub(s.hello) < helloEvery) {
+		return dst
+	}
+	s.hello = now
+	for _, c := range s.candidates {
+		if c.probed.IsZero() || now.Sub(c.probed) >= helloEvery {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// due returns the candidates to probe now. It gives silent paths up and lets unused ones go;
+// the caller asks choose afterwards.
+func (s *paths) due(now time.Time, dst []*candidate) []*candidate {
+	s.ticked = now
+	if !s.wanted(now) {
+		s.idle(now)
+		return dst
+	}
+	if s.quiet(now) {
+		s.best.hurried = true
+	}
+	for _, c := range s.candidates {
+		if now.Before(s.dueAt(c)) {
+			continue
+		}
+		s.missing(c)
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// idle lets go of paths that nobody has proved for a while and nobody needs.
+func (s *paths) idle(now time.Time) {
+	for _, c := range s.candidates {
+		if c.confirmed && now.Sub(c.replied) >= idleAfter {
+			c.forget()
+		}
+	}
+}
+
+// missing counts an unanswered probe, gives c up when it is one too many, and looks at all
+// other ways when the path in use falls silent.
+func (s *paths) missing(c *candidate) {
+	if !c.confirmed || !c.open {
+		return
+	}
+	c.missed++
+	if c == s.best && c.missed == 1 {
+		for _, other := range s.candidates {
+			other.hurried = other.hurried || other != c
+		}
+	}
+	if c.lost() {
+		c.forget()
+		s.gaveUp = s.gaveUp || c == s.best
+	}
+}
+
+// quiet reports that packets leave on a confirmed path and nothing comes back.
+func (s *paths) quiet(now time.Time) bool {
+	b := s.best
+	return b != nil && b.confirmed && !b.open && now.Sub(s.used) < quietAfter &&
+		now.Sub(s.arrived) >= quietAfter && now.Sub(b.probed) >= quietAfter
+}
+
+// dueAt is when c is to be probed next, if the peer is wanted.
+func (s *paths) dueAt(c *candidate) time.Time {
+	if c.probed.IsZero() {
+		return time.Time{}
+	}
+	return c.probed.Add(s.pause(c))
+}
+
+func (s *paths) pause(c *candidate) time.Duration {
+	switch {
+	case c.confirmed && c.open:
+		return probeTimeout
+	case c.hurried:
+		return helloEvery
+	case c.confirmed && c == s.best:
+		return refreshEvery
+	case c.confirmed:
+		return spareEvery
+	case s.best != nil && s.best.confirmed:
+		return backoff(c.attempts, spareMost)
+	}
+	return backoff(c.attempts, probeMost)
+}
+
+// backoff is the pause after the n-th probe in a row, n from 1: it doubles up to most.
+func backoff(n int, most time.Duration) time.Duration {
+	return min(most, probeFirst<<min(max(n-1, 0), 16))
+}
+
+// next is when due wants to be called, zero when there is nothing to wait for.
+func (s *paths) next(now time.Time) time.Time {
+	if !s.wanted(now) {
+		return s.nextIdle()
+	}
+	at := s.used.Add(idleAfter)
+	if at.Before(s.urgent) {
+		at = s.urgent
+	}
+	if s.best != nil && s.best.confirmed {
+		at = earlier(at, s.ticked.Add(quietAfter))
+	}
+	for _, c := range s.candidates {
+		at = earlier(at, s.dueAt(c))
+	}
+	return at
+}
+
+func (s *paths) nextIdle() time.Time {
+	var at time.Time
+	for _, c := range s.candidates {
+		if t := c.replied.Add(idleAfter); c.confirmed && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	return at
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// answered takes a reply. It returns the candidate whose probe it answers, and that probe; nil
+// when no probe with that nonce is outstanding.
+func (s *paths) answered(now time.Time, nonce uint64) (*candidate, sentProbe) {
+	for _, c := range s.candidates {
+		if p, ok := c.take(nonce); ok {
+			c.confirm(now, max(now.Sub(p.at), 0))
+			s.arrived = now
+			return c, p
+		}
+	}
+	return nil, sentProbe{}
+}
+
+// stumble says that the system refused to send to addr: the path is looked at at once.
+func (s *paths) stumble(addr netip.AddrPort) {
+	if c := s.find(addr); c != nil {
+		c.hurried = true
+	}
+}
+
+// choose decides where packets go, and reports a change of the confirmed path. A path that was
+// let go because nobody used it is no change.
+func (s *paths) choose() (pathMove, bool) {
+	was := s.best
+	if was != nil && !slices.Contains(s.candidates, was) {
+		was, s.gaveUp = nil, true
+	}
+	lost := s.gaveUp
+	s.gaveUp = false
+	reason := ""
+	s.best, reason = s.pick(was)
+	if lost {
+		reason = pathLost
+	}
+	if s.best != nil && s.best.confirmed {
+		return s.show(s.best.addr, s.best.rtt, reason)
+	}
+	if lost {
+		return s.show(netip.AddrPort{}, 0, reason)
+	}
+	return pathMove{}, false
+}
+
+// show reports a confirmed path that differs from the one reported last.
+func (s *paths) show(to netip.AddrPort, rtt time.Duration, reason string) (pathMove, bool) {
+	if to == s.shown {
+		return pathMove{}, false
+	}
+	m := pathMove{from: s.shown, to: to, rtt: rtt, reason: reason}
+	s.shown = to
+	return m, true
+}
+
+// pick returns the best candidate given the one in use.
+func (s *paths) pick(current *candidate) (*candidate, string) {
+	if current == nil || !current.confirmed {
+		if c := s.fastest(nil); c != nil {
+			return c, pathConfirmed
+		}
+		return s.likeliest(), ""
+	}
+	if current.missed > 0 {
+		if c := s.fastest(func(c *candidate) bool { return c.replied.After(current.since) }); c != nil {
+			return c, pathSilent
+		}
+		return current, ""
+	}
+	c := s.fastest(nil)
+	if c != nil && c.rtt < current.rtt*3/4 && current.rtt-c.rtt > betterBy {
+		return c, pathFaster
+	}
+	return current, ""
+}
+
+// fastest returns the confirmed candidate with the least round trip that answers and passes ok.
+func (s *paths) fastest(ok func(*candidate) bool) *candidate {
+	var best *candidate
+	for _, c := range s.candidates {
+		if !c.confirmed || c.missed > 0 || (ok != nil && !ok(c)) {
+			continue
+		}
+		if best == nil || c.rtt < best.rtt {
+			best = c
+		}
+	}
+	return best
+}
+
+// likeliest returns the unconfirmed candidate that was alive last, else the first one.
+func (s *paths) likeliest() *candidate {
+	var best *candidate
+	for _, c := range s.candidates {
+		if best == nil || c.heard.After(best.heard) {
+			best = c
+		}
+	}
+	return best
+}

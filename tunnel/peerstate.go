@@ -1,0 +1,129 @@
+package tunnel
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+const (
+	maxPairings = 4 // keys kept per peer: both sides may be renewing theirs
+	maxOldBoots = 4 // sessions of a peer that are refused without a challenge
+	maxHeld     = 16
+
+	// staleAfter is how old a packet of an unknown session may be to be delivered once the
+	// session is confirmed. Senders tell it as a counter, see marks.
+	staleAfter = 5 * time.Second
+)
+
+// peer is all that the core knows of a node.
+type peer struct {
+	Peer
+	flow    *flow
+	paths   paths
+	learned bool // by its own hello, not by AddPeer
+
+	pairings []*pairing // newest first
+	proven   *pairing   // the peer's last fresh frame was sealed with it; nil: none yet
+	offered  *Peer      // a credential that came with a frame that may be a replay
+
+	session session // ours towards it
+	counter uint64
+	marks   marks
+
+	boot     session // the session of its that is confirmed
+	known    bool    // boot is set
+	window   window
+	oldBoots []session // newest first
+	held     []heldPacket
+
+	answered   uint64 // generation of our credential that it has, 0: none
+	reported   netip.AddrPort
+	reportedAt time.Time
+	waiters    []*waiter
+
+	due   time.Time // when it wants to be looked at, zero: never
+	index int       // in the agenda, -1: not in it
+}
+
+// heldPacket waits for its session to be confirmed.
+type heldPacket struct {
+	session session
+	counter uint64
+	channel Channel
+	payload []byte
+	at      time.Time
+}
+
+// waiter is a Ping in progress.
+type waiter struct {
+	from  time.Time
+	reply chan PathInfo // takes one without blocking
+}
+
+// marks remembers, coarsely, which counters were used how long ago.
+type marks struct {
+	floor, next uint64
+	turned      time.Time // when next was noted
+	sealed      time.Time // last use
+}
+
+// turn is called before a counter is used; last is the one used before.
+func (m *marks) turn(now time.Time, last uint64) {
+	switch {
+	case now.Sub(m.sealed) >= staleAfter:
+		m.floor, m.next, m.turned = last+1, last+1, now
+	case now.Sub(m.turned) >= staleAfter:
+		m.floor, m.next, m.turned = m.next, last+1, now
+	}
+	m.sealed = now
+}
+
+// pairingWith returns the keys for a box key of the peer and a generation of ours, nil if they
+// were not derived yet.
+func (p *peer) pairingWith(boxKey [32]byte, generation uint64) *pairing {
+	for _, k := range p.pairings {
+		if k.boxKey == boxKey && k.generation == generation {
+			return k
+		}
+	}
+	return nil
+}
+
+// keep adds keys; the oldest ones that are not proven give way.
+func (p *peer) keep(k *pairing) {
+	p.pairings = slices.Insert(p.pairings, 0, k)
+	if len(p.pairings) <= maxPairings {
+		return
+	}
+	last := len(p.pairings) - 1
+	if p.pairings[last] == p.proven {
+		last--
+	}
+	p.pairings = slices.Delete(p.pairings, last, last+1)
+}
+
+// retire forgets the confirmed session for good.
+func (p *peer) retire() {
+	if !p.known {
+		return
+	}
+	p.oldBoots = slices.Insert(p.oldBoots, 0, p.boot)
+	p.oldBoots = p.oldBoots[:min(len(p.oldBoots), maxOldBoots)]
+}
+
+// info is the peer's way as it is now.
+func (p *peer) info(start time.Time) PathInfo {
+	i := PathInfo{Peer: p.ID, Heard: instant(start, p.flow.heard.Load())}
+	if b := p.paths.best; b != nil {
+		i.Remote, i.Confirmed, i.RTT = b.addr, b.confirmed, b.rtt
+	}
+	return i
+}
+
+// dropPeer is a shorthand for reports about this peer.
+func (p *peer) drop(out *effects, why dropReason) { out.drop(why, p.id()) }
+
+func (p *peer) id() micronet.NodeID { return p.ID }

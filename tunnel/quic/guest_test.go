@@ -1,0 +1,197 @@
+package quic
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// greeter answers each guest with what the guest said and with an exported secret, or hangs.
+type greeter struct {
+	*identity
+	hang   bool
+	mu     sync.Mutex
+	served int
+}
+
+func (g *greeter) JoinServer() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{g.cert}}
+}
+
+func (g *greeter) Serve(ctx context.Context, c GuestConn) {
+	g.mu.Lock()
+	g.served++
+	g.mu.Unlock()
+	if g.hang {
+		<-ctx.Done()
+		return
+	}
+	said, err := io.ReadAll(c)
+	if err != nil {
+		return
+	}
+	secret, err := c.Exporter("micro-net join", said, 32)
+	if err != nil {
+		return
+	}
+	_, _ = c.Write(append(said, secret...))
+}
+
+func joinable(g *greeter) func(*Config) {
+	return func(c *Config) { c.Guest = g }
+}
+
+// joiner is a node that b knows nothing of.
+func joiner(t *testing.T, m *memNet, seed byte, real string) *testNode {
+	t.Helper()
+	n := &testNode{identity: newIdentity(t, seed), drops: make(map[string]int)}
+	n.conn = m.socket(n.id, real, true)
+	tun, err := New(Config{Self: n.id, Socket: n.conn, TLS: n.identity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Tunnel = tun
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { _ = tun.Run(ctx) })
+	n.stop = func() { cancel(); group.Wait() }
+	t.Cleanup(n.stop)
+	<-tun.Ready()
+	return n
+}
+
+func TestGuest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(10 * time.Millisecond)
+		g := &greeter{identity: newIdentity(t, 2)}
+		b := startNode(t, m, g.identity, "10.0.0.2:8085", joinable(g))
+		j := joiner(t, m, 1, "10.0.0.9:40000")
+		c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("let me in")); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(c)
+		if err != nil {
+			t.Fatalf("reading = %v", err)
+		}
+		secret, err := c.Exporter("micro-net join", []byte("let me in"), 32)
+		if err != nil || !bytes.Equal(got, append([]byte("let me in"), secret...)) {
+			t.Errorf("answer = %q, %v, want our words and the same secret", got, err)
+		}
+		if c.RemoteAddr().String() != "10.0.0.2:8085" {
+			t.Errorf("RemoteAddr = %v", c.RemoteAddr())
+		}
+		_ = c.Close()
+		time.Sleep(2 * time.Second)
+		if used := len(b.guests); used != 0 {
+			t.Errorf("%d guest slots in use after the guest has left", used)
+		}
+		if len(b.Connections())+len(j.Connections()) != 0 {
+			t.Error("a guest counts as a connection between members")
+		}
+	})
+}
+
+func TestGuestLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(10 * time.Millisecond)
+		g := &greeter{identity: newIdentity(t, 2), hang: true}
+		b := startNode(t, m, g.identity, "10.0.0.2:8085", joinable(g))
+		j := joiner(t, m, 1, "10.0.0.9:40000")
+		began := time.Now()
+		var ends []time.Duration
+		var mu sync.Mutex
+		var group sync.WaitGroup
+		for range maxGuests {
+			c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Write([]byte("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			group.Go(func() {
+				_, _ = c.Read(make([]byte, 1))
+				mu.Lock()
+				ends = append(ends, time.Since(began))
+				mu.Unlock()
+				_ = c.Close()
+			})
+			// The one stream of this connection is taken.
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			if q, err := c.(*guestConn).conn.OpenStreamSync(ctx); err == nil {
+				t.Errorf("a guest opened a second stream %v", q.StreamID())
+			}
+			cancel()
+		}
+		_, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
+		if micronet.KindOf(err) != micronet.Overloaded {
+			t.Errorf("one guest too many: %v, want Overloaded", err)
+		}
+		if got := b.dropped("too many guests"); got != 1 {
+			t.Errorf("%d drops, want 1", got)
+		}
+		if g.served != maxGuests {
+			t.Errorf("%d guests served, want %d", g.served, maxGuests)
+		}
+		group.Wait()
+		if last := slices.Max(ends); last > GuestTime+2*time.Second {
+			t.Errorf("the last guest left after %v, want about %v", last, GuestTime)
+		}
+		time.Sleep(5 * time.Second)
+		if used := len(b.guests); used != 0 {
+			t.Errorf("%d guest slots in use after all have left", used)
+		}
+	})
+}
+
+func TestGuestFromMemberAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(10 * time.Millisecond)
+		g := &greeter{identity: newIdentity(t, 2)}
+		b := startNode(t, m, g.identity, "10.0.0.2:8085", joinable(g))
+		a := startNode(t, m, newIdentity(t, 1), "10.0.0.1:8085", nil)
+		c, err := a.DialGuest(t.Context(), b.conn.real, a.Client(b.id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("again")); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.CloseWrite()
+		if got, err := io.ReadAll(c); err != nil || !bytes.HasPrefix(got, []byte("again")) {
+			t.Errorf("answer = %q, %v", got, err)
+		}
+		_ = c.Close()
+		time.Sleep(2 * time.Second)
+		if used := len(b.guests); used != 0 {
+			t.Errorf("%d guest slots in use", used)
+		}
+	})
+}
+
+func TestNobodyServesGuests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(10 * time.Millisecond)
+		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", nil)
+		j := joiner(t, m, 1, "10.0.0.9:40000")
+		if _, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id)); err == nil {
+			t.Error("DialGuest succeeded")
+		}
+	})
+}

@@ -1,0 +1,95 @@
+package quic
+
+import (
+	"time"
+
+	quicgo "github.com/quic-go/quic-go"
+)
+
+// Bounds of what waits. Whoever meets one is refused and counted in Events.PacketDropped.
+const (
+	// InboundQueue bounds the streams that wait for Accept; a further one is refused with
+	// Overloaded.
+	InboundQueue = 1024
+	// maxWaiting bounds the inbound streams whose opening frame is not there yet, over all peers;
+	// maxWaitingPerLink those of one connection, so that one peer cannot take all. A further one
+	// is reset.
+	maxWaiting        = 4096
+	maxWaitingPerLink = 1024
+	// maxStreams bounds the streams that a peer may have open on one connection; its further
+	// Opens wait.
+	maxStreams = 65536
+	// maxLinks bounds the connections kept with one peer; the one used longest ago is closed.
+	maxLinks = 4
+	// maxGuests bounds the guests served at once; a further one is refused.
+	maxGuests = 16
+)
+
+// GuestTime is all the time a guest gets, from the end of the handshake.
+const GuestTime = 10 * time.Second
+
+// Times. Detection of a silent peer takes keepAlive plus silence: quic-go counts silence from
+// the first unanswered packet.
+const (
+	keepAlive     = time.Second
+	silence       = 2 * time.Second
+	handshakeIdle = 5 * time.Second
+	dialTime      = 10 * time.Second
+	openingTime   = 5 * time.Second // for the opening frame of an inbound stream
+	simultaneous  = dialTime        // connections that came up closer together were dialled at once
+	linger        = 5 * time.Second // a connection that lost against another is kept so long without streams
+	minIdle       = 10 * time.Second
+	guestSilence  = 5 * time.Second
+	guestLinger   = time.Second // a guest waits so long for the member to end the connection
+	minTick       = time.Second
+	ticksPerIdle  = 12 // how often in Config.Idle idle connections are looked for
+	sparesPerIdle = 10 // see usable
+)
+
+// packetOverhead is what quic-go keeps free of a packet: type byte, connection id, tag.
+const packetOverhead = 1 + 20 + 16
+
+// Windows, bytes. Measured on loopback and with 20 ms: larger ones change nothing, smaller ones
+// slow the start of a transfer. The first figure is what a peer can make this node hold per
+// stream that nobody reads; quic-go raises it only for readers that keep up.
+const (
+	streamWindow    = 1 << 20
+	streamWindowMax = 8 << 20
+	linkWindow      = 2 << 20
+	linkWindowMax   = 16 << 20
+)
+
+// quicConfig is what connections between members use. mtu says whether packets can be kept from
+// being fragmented, without which a path's size cannot be measured.
+func quicConfig(mtu bool) *quicgo.Config {
+	return &quicgo.Config{
+		HandshakeIdleTimeout:           handshakeIdle,
+		MaxIdleTimeout:                 silence,
+		KeepAlivePeriod:                keepAlive,
+		InitialStreamReceiveWindow:     streamWindow,
+		MaxStreamReceiveWindow:         streamWindowMax,
+		InitialConnectionReceiveWindow: linkWindow,
+		MaxConnectionReceiveWindow:     linkWindowMax,
+		MaxIncomingStreams:             maxStreams,
+		MaxIncomingUniStreams:          -1,
+		InitialPacketSize:              1200,
+		DisablePathMTUDiscovery:        !mtu,
+		EnableDatagrams:                true,
+	}
+}
+
+// guestConfig is what a connection to or from a guest uses: one stream, small windows.
+func guestConfig() *quicgo.Config {
+	return &quicgo.Config{
+		HandshakeIdleTimeout:           handshakeIdle,
+		MaxIdleTimeout:                 guestSilence,
+		InitialStreamReceiveWindow:     64 << 10,
+		MaxStreamReceiveWindow:         64 << 10,
+		InitialConnectionReceiveWindow: 64 << 10,
+		MaxConnectionReceiveWindow:     64 << 10,
+		MaxIncomingStreams:             1,
+		MaxIncomingUniStreams:          -1,
+		InitialPacketSize:              1200,
+		DisablePathMTUDiscovery:        true,
+	}
+}

@@ -1,0 +1,49 @@
+package quic
+
+import (
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// facts is what the rules below know of one connection to a peer. Both sides know nearly the
+// same: they differ by the time a packet travels.
+type facts struct {
+	dialled bool      // by this node
+	since   time.Time // when its handshake was done here
+	streams int       // open now
+	used    time.Time // when the number of streams last changed
+}
+
+// better reports whether new streams go to a rather than to b. Connections that came up at about
+// the same time were dialled by both sides at once, and the one of the smaller id wins. Otherwise
+// the newer one wins: nobody dials who holds a connection, so the peer has lost the older one.
+func better(self, peer micronet.NodeID, a, b facts) bool {
+	gap := a.since.Sub(b.since)
+	if a.dialled == b.dialled || gap.Abs() > simultaneous {
+		return gap > 0
+	}
+	return a.dialled == (self.Compare(peer) < 0)
+}
+
+// usable reports whether new streams may go to a connection. Both sides close what was idle for
+// a while; a stream opened at that moment would be lost. So nobody uses a connection in the last
+// part of that time, which is longer than what the two clocks of a live connection can differ by.
+func (f facts) usable(now time.Time, idle time.Duration) bool {
+	return f.streams > 0 || now.Sub(f.used) < idle-idle/sparesPerIdle
+}
+
+// spent says why a connection has to be closed, or "". lost is whether new streams go to another
+// connection.
+func (f facts) spent(now time.Time, idle time.Duration, lost bool) string {
+	unused := now.Sub(f.used)
+	switch {
+	case f.streams > 0:
+		return ""
+	case unused >= idle:
+		return "idle"
+	case lost && unused >= linger:
+		return "another connection took over"
+	}
+	return ""
+}

@@ -1,0 +1,343 @@
+package tunnel
+
+import (
+	"bytes"
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// arrival is a datagram that begins with 0x80.
+type arrival struct {
+	now   time.Time
+	from  netip.AddrPort
+	local netip.Addr // our address that it came to, zero: not known
+	data  []byte
+}
+
+// receive takes a sealed frame. The stages, each of which may drop it:
+//
+//  1. take the frame apart; it must be for us
+//  2. find the sender by its tag, or by the credential that is attached
+//  3. open it
+//  4. a session that is confirmed must not have seen the counter; one that was before is refused
+//  5. note where it came from
+//  6. serve the message: a frame of an unknown session is answered, challenged and held, but
+//     changes nothing until its sender has echoed a nonce of ours
+func (c *core) receive(a arrival, out *effects) {
+	f, err := parseFrame(a.data)
+	switch {
+	case err == errFrameVersion:
+		out.drop(dropVersion, micronet.NodeID{})
+		return
+	case err != nil:
+		out.drop(dropMalformed, micronet.NodeID{})
+		return
+	case !c.joined():
+		out.drop(dropNotJoined, micronet.NodeID{})
+		return
+	case f.receiver != c.tag || f.sender == c.tag:
+		out.drop(dropNotForUs, micronet.NodeID{})
+		return
+	}
+	p := c.tags[f.sender]
+	offer, ok := c.offer(a.now, p, &f, out)
+	if !ok {
+		return
+	}
+	if p == nil {
+		c.receiveNew(a, &f, offer, out)
+		return
+	}
+	plain, k := c.open(p, offer, &f, out)
+	if k == nil {
+		p.drop(out, dropForged)
+		return
+	}
+	m, err := parseMessage(plain)
+	if err != nil {
+		p.drop(out, messageDrop(err))
+		return
+	}
+	c.serve(a, p, &f, k, &m, offer, out)
+}
+
+func messageDrop(err error) dropReason {
+	if err == errMessageKind {
+		return dropUnknownKind
+	}
+	return dropMalformed
+}
+
+// offer returns the peer that the attached credential describes; nil when there is none or we
+// hold the same already. false: the frame is to be dropped.
+func (c *core) offer(now time.Time, p *peer, f *frame, out *effects) (*Peer, bool) {
+	switch {
+	case f.credential == nil && p == nil:
+		out.drop(dropUnknownSender, micronet.NodeID{})
+		return nil, false
+	case f.credential == nil || (p != nil && bytes.Equal(f.credential, p.Credential)):
+		return nil, true
+	case p != nil && p.offered != nil && bytes.Equal(f.credential, p.offered.Credential):
+		return p.offered, true
+	case !c.checked.take(now, 1):
+		out.drop(dropVerifyRate, micronet.NodeID{})
+		return nil, false
+	}
+	offered, err := c.verify(f.credential)
+	if err != nil || tagOf(offered.ID) != f.sender || (p != nil && offered.ID != p.ID) {
+		out.drop(dropCredential, micronet.NodeID{})
+		return nil, false
+	}
+	offered.Credential = slices.Clone(f.credential)
+	return &offered, true
+}
+
+// receiveNew takes the hello of a sender that is not known: only a probe makes it known.
+func (c *core) receiveNew(a arrival, f *frame, offer *Peer, out *effects) {
+	k, err := newPairing(c.key.private, c.local.ID, offer.ID, offer.BoxKey)
+	if err != nil {
+		out.drop(dropCredential, offer.ID)
+		return
+	}
+	k.generation = c.key.generation
+	plain, err := unseal(k, f, out)
+	if err != nil {
+		out.drop(dropForged, offer.ID)
+		return
+	}
+	m, err := parseMessage(plain)
+	if err != nil || m.kind != messageProbe {
+		out.drop(dropUnknownSender, offer.ID)
+		return
+	}
+	p, err := c.newPeer(*offer, out)
+	if err != nil {
+		out.drop(dropPeersFull, offer.ID)
+		return
+	}
+	p.learned = true
+	p.keep(k)
+	c.adopt(p, *offer)
+	out.learned = append(out.learned, p.Peer)
+	c.serve(a, p, f, k, &m, nil, out)
+}
+
+// open tries the keys that the sender may have used, likeliest first.
+func (c *core) open(p *peer, offer *Peer, f *frame, out *effects) ([]byte, *pairing) {
+	if p.proven != nil {
+		if plain, err := unseal(p.proven, f, out); err == nil {
+			return plain, p.proven
+		}
+	}
+	if offer != nil {
+		c.pair(p, offer.BoxKey, c.former)
+		c.pair(p, offer.BoxKey, c.key)
+	}
+	c.pair(p, p.BoxKey, c.former)
+	c.pair(p, p.BoxKey, c.key)
+	for _, k := range p.pairings {
+		if k == p.proven {
+			continue
+		}
+		if plain, err := unseal(k, f, out); err == nil {
+			return plain, k
+		}
+	}
+	return nil, nil
+}
+
+// unseal opens a frame into the arena.
+func unseal(k *pairing, f *frame, out *effects) ([]byte, error) {
+	start := len(out.arena)
+	opened, err := k.recv.Open(out.arena, f.nonce(), f.sealed, f.header)
+	if err != nil {
+		return nil, err
+	}
+	out.arena = opened
+	return opened[start:], nil
+}
+
+// serve is stages 4 to 6.
+func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer *Peer, out *effects) {
+	fresh := p.known && f.session == p.boot
+	switch {
+	case fresh && !p.window.accept(f.counter):
+		p.drop(out, dropReplay)
+		return
+	case !fresh && slices.Contains(p.oldBoots, f.session):
+		p.drop(out, dropOldBoot)
+		return
+	}
+	defer c.settle(a.now, p, out)
+	from := c.observe(a, p, out)
+	if offer != nil {
+		p.offered = offer
+	}
+	if m.kind == messageReply {
+		fresh = c.reply(a, p, f, m, fresh, out)
+	}
+	if fresh {
+		c.refresh(a.now, p, k, out)
+	} else if from != nil && m.kind != messageReply {
+		p.answered = 0 // a new session may mean that it lost our credential
+		p.paths.challenge(a.now, from)
+	}
+	switch m.kind {
+	case messagePacket:
+		c.packet(a, p, f, m, fresh, out)
+	case messageProbe:
+		c.answer(a, p, k, from, m, out)
+	}
+}
+
+// observe notes the address that an authenticated frame came from; nil when nothing may be sent
+// there.
+func (c *core) observe(a arrival, p *peer, out *effects) *candidate {
+	if !c.view.usable(a.from, p.Machine) {
+		return nil
+	}
+	before := out.chosen[:0]
+	before = append(before, p.paths.candidates...)
+	from := p.paths.observe(a.now, a.from)
+	c.unbindGone(p, before)
+	out.chosen = before[:0]
+	from.credit(int64(len(a.data)))
+	if a.local.IsValid() && a.local != from.local {
+		from.local, from.source = a.local, c.source(a.local)
+	}
+	if b := c.dir.bind(a.from, p.flow, from.confirmed); b != nil {
+		from.binding = b
+	}
+	return from
+}
+
+// reply takes the echo of a probe, and reports whether the frame is fresh now: an outstanding
+// nonce of ours proves that its session is the sender's current one.
+func (c *core) reply(a arrival, p *peer, f *frame, m *message, fresh bool, out *effects) bool {
+	to, s := p.paths.answered(a.now, m.nonce)
+	if to == nil {
+		if !fresh {
+			p.drop(out, dropUnasked)
+		}
+		return fresh
+	}
+	if b := c.dir.bind(to.addr, p.flow, true); b != nil {
+		to.binding = b
+	}
+	p.answered = max(p.answered, s.generation)
+	if observed := clean(m.observed); c.reportable(observed) {
+		p.reported, p.reportedAt = observed, a.now
+	}
+	if !fresh {
+		c.confirm(a.now, p, f, m.floor, out)
+	}
+	c.wake(p, to, a.now.Sub(s.at), s.at)
+	return true
+}
+
+// reportable reports whether an address can be one of ours.
+func (c *core) reportable(a netip.AddrPort) bool {
+	return a.IsValid() && a.Port() != 0 && !a.Addr().IsUnspecified() && !a.Addr().IsMulticast() &&
+		!micronet.IsIdentityAddr(a.Addr())
+}
+
+// confirm makes a session the peer's current one and delivers what waited for that.
+func (c *core) confirm(now time.Time, p *peer, f *frame, floor uint64, out *effects) {
+	p.retire()
+	p.boot, p.known = f.session, true
+	p.window.reset(f.counter, floor)
+	held := p.held
+	p.held = nil
+	c.held -= len(held)
+	slices.SortStableFunc(held, func(a, b heldPacket) int { return cmp.Compare(a.counter, b.counter) })
+	for _, h := range held {
+		if h.session != p.boot {
+			p.drop(out, dropOldBoot)
+			continue
+		}
+		if !p.window.accept(h.counter) {
+			p.drop(out, dropReplay)
+			continue
+		}
+		out.deliveries = append(out.deliveries, delivery{p.ID, h.channel, h.payload, now})
+	}
+}
+
+// refresh takes note of a frame that cannot be a replay.
+func (c *core) refresh(now time.Time, p *peer, k *pairing, out *effects) {
+	p.flow.heard.Store(moment(c.start, now))
+	p.proven = k
+	o := p.offered
+	if o == nil || o.BoxKey != k.boxKey {
+		return
+	}
+	p.offered = nil
+	if o.Expires.Before(p.Expires) {
+		return
+	}
+	c.adopt(p, *o)
+	out.learned = append(out.learned, p.Peer)
+}
+
+// packet delivers a channel's packet, or holds it until its session is confirmed.
+func (c *core) packet(a arrival, p *peer, f *frame, m *message, fresh bool, out *effects) {
+	if fresh {
+		out.deliveries = append(out.deliveries, delivery{p.ID, m.channel, m.payload, a.now})
+		return
+	}
+	if len(p.held) >= maxHeld || c.held >= maxHeldTotal {
+		p.drop(out, dropHeldFull)
+		return
+	}
+	c.held++
+	p.held = append(p.held, heldPacket{f.session, f.counter, m.channel, slices.Clone(m.payload), a.now})
+}
+
+// expireHeld lets go of packets whose session nobody confirmed.
+func (c *core) expireHeld(now time.Time, p *peer, out *effects) {
+	n := 0
+	for n < len(p.held) && now.Sub(p.held[n].at) >= staleAfter {
+		p.drop(out, dropHeldStale)
+		n++
+	}
+	c.held -= n
+	p.held = slices.Delete(p.held, 0, n)
+	if len(p.held) == 0 {
+		p.held = nil
+	}
+}
+
+// answer replies to a probe with the keys that it was sealed with. Our credential goes along
+// when it was asked for, or when the peer used a key that we have replaced.
+func (c *core) answer(a arrival, p *peer, k *pairing, to *candidate, m *message, out *effects) {
+	if to == nil {
+		p.drop(out, dropNoPath)
+		return
+	}
+	r := message{kind: messageReply, nonce: m.nonce, observed: a.from}
+	attach := (m.flags&probeWantsCredential != 0 || k.generation != c.key.generation) && len(c.local.Credential) > 0
+	attach = attach && to.allow(a.now, len(c.local.Credential))
+	if !to.allow(a.now, c.frameLen(&r, false)) {
+		p.drop(out, dropAmplification)
+		return
+	}
+	c.seal(a.now, p, k, to, &r, attach, out)
+}
+
+// wake tells those who wait for a reply to a probe that left after they came.
+func (c *core) wake(p *peer, via *candidate, rtt time.Duration, sent time.Time) {
+	p.waiters = slices.DeleteFunc(p.waiters, func(w *waiter) bool {
+		if sent.Before(w.from) {
+			return false
+		}
+		w.reply <- PathInfo{
+			Peer: p.ID, Remote: via.addr, Confirmed: true, RTT: rtt,
+			Heard: instant(c.start, p.flow.heard.Load()),
+		}
+		return true
+	})
+}
