@@ -140,8 +140,13 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Err}
 }
 
-// Timeout makes a Timeout a net.Error for those who ask that way.
+// Timeout and Temporary make an Error a net.Error for those who ask that way.
 func (e *Error) Timeout() bool { return e.Kind == Timeout }
+
+// Temporary reports whether trying again may help.
+func (e *Error) Temporary() bool { return e.Kind.Retryable() }
+
+var _ net.Error = (*Error)(nil)
 
 // KindOf returns the kind of the outermost Error in err. Foreign errors are classified by the
 // standard sentinels; what is left is Internal.

@@ -55,8 +55,11 @@ type Instance struct {
 	Health      Health            //
 }
 
-// HasTag reports whether the instance carries tag; the empty tag is carried by all.
-func (i *Instance) HasTag(tag string) bool { return tag == "" || slices.Contains(i.Tags, tag) }
+// HasTag reports whether the instance carries tag, compared without case as DNS does; the empty
+// tag is carried by all.
+func (i *Instance) HasTag(tag string) bool {
+	return tag == "" || slices.ContainsFunc(i.Tags, func(t string) bool { return strings.EqualFold(t, tag) })
+}
 
 // AddrPort returns where the instance listens.
 func (i *Instance) AddrPort() netip.AddrPort { return netip.AddrPortFrom(i.Address, i.Port) }

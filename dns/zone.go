@@ -17,8 +17,8 @@ const TTL = 5
 
 // Config is what a Zone is made of.
 type Config struct {
-	Domains []string       // at least one; the first is the one that reverse names of the Source lie in
-	Source  Source         //
+	Domains []string // at least one; the first is the one that reverse names of the Source lie in
+	Source  Source
 	Rand    *rand.Rand     // orders equals; used by the Zone alone. nil: they stay in order
 	Server  netip.Addr     // address of this server, for the NS record's name; may be zero
 	Reverse []netip.Prefix // addresses whose reverse names never leave the host, besides loopback

@@ -55,7 +55,7 @@ type origin struct {
 	received  time.Time
 	confirmed time.Time
 
-	known      signedHeader // the newest header seen; the held one, or a newer
+	known      signedHeader // the newest header received: the held one, or a newer
 	skipped    Version      // last version whose items broke the rules; not asked for again
 	conflict   Version      // version of which a second document was seen
 	budget     tokenBucket
@@ -252,8 +252,5 @@ func (c *Catalog) hold(o *origin, s signedHeader, body []byte, d Document, now, 
 	c.stats.Accepted++
 	o.held, o.signed, o.body, o.document = true, s, body, d
 	o.received, o.confirmed = now, confirmed
-	if o.known.version.Less(s.version) {
-		o.known = s
-	}
 	return changed
 }

@@ -47,6 +47,33 @@ func itemsOf(pairs ...string) []Item {
 	return out
 }
 
+func TestParseBodyIsStrict(t *testing.T) {
+	good := itemsOf("a", "1", "b", "")
+	if got, err := parseBody(appendItems(nil, good), 2); err != nil || !reflect.DeepEqual(got, good) {
+		t.Errorf("parseBody = %v, %v, want %v", got, err, good)
+	}
+	body := appendItems(nil, good)
+	for name, tc := range map[string]struct {
+		body  []byte
+		count uint32
+	}{
+		"twice":          {appendItems(nil, itemsOf("a", "1", "a", "2")), 2},
+		"out of order":   {appendItems(nil, itemsOf("b", "1", "a", "2")), 2},
+		"empty key":      {appendItems(nil, itemsOf("", "1")), 1},
+		"long key":       {appendItems(nil, itemsOf(string(make([]byte, MaxItemKey+1)), "1")), 1},
+		"long value":     {appendItems(nil, itemsOf("a", string(make([]byte, MaxItemValue+1)))), 1},
+		"one too few":    {body, 1},
+		"one too many":   {body, 3},
+		"2^32 - 1":       {body, 1<<32 - 1},
+		"value cut":      {body[:6], 1},
+		"2^32 - 1 bytes": {[]byte{0, 1, 'a', 0xff, 0xff, 0xff, 0xff, 0}, 1},
+	} {
+		if items, err := parseBody(tc.body, tc.count); err == nil {
+			t.Errorf("%s: parseBody took %v", name, items)
+		}
+	}
+}
+
 func TestDiffApply(t *testing.T) {
 	cases := []struct{ old, new []Item }{
 		{nil, nil},

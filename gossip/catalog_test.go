@@ -297,6 +297,22 @@ func TestDelta(t *testing.T) {
 			t.Errorf("Import = %v, still wanted %v", err, b.Wanted())
 		}
 	})
+	t.Run("sign of life with altered changes", func(t *testing.T) {
+		owner := newTestCatalog(1)
+		start, _, _, last := largeWithDelta(t, owner)
+		out, err := owner.Refresh(catalogStart.Add(1200 * time.Millisecond))
+		if err != nil || out.Broadcast[0] != 2 {
+			t.Fatalf("Refresh = %+v, %v, want a delta", out, err)
+		}
+		b := newTestCatalog(2)
+		mustReceive(t, b, now, start)
+		mustReceive(t, b, now, last)
+		bad := out.Broadcast
+		bad[len(bad)-1] ^= 1
+		if got := mustReceive(t, b, now, bad); !bytes.Equal(got.Broadcast, append([]byte{3}, bad[1:167]...)) {
+			t.Errorf("what was not checked is passed on: %x", got.Broadcast)
+		}
+	})
 	t.Run("altered on the way", func(t *testing.T) {
 		for i := 167; i < len(third); i++ {
 			b := newTestCatalog(2)
@@ -731,6 +747,20 @@ func TestRepetitionsCostTheOwnerNothing(t *testing.T) {
 	}
 }
 
+// A version costs once, whether it comes at once or is announced and fetched.
+func TestAnnouncedAndFetchedCostsOnce(t *testing.T) {
+	now := catalogStart
+	a, b := newTestCatalog(1), newTestCatalog(2)
+	for i := range gossip.DefaultBurst {
+		msg := mustPublish(t, a, now, testDocument("alpha", fmt.Sprint("web-", i)))
+		mustReceive(t, b, now, append([]byte{3}, msg[headerOffset:bodyOffset]...))
+		mustReceive(t, b, now, msg)
+	}
+	if s := b.Stats(now); s.Accepted != gossip.DefaultBurst || s.Announced != gossip.DefaultBurst {
+		t.Errorf("Stats = %+v", s)
+	}
+}
+
 func TestBoundOfAllDocuments(t *testing.T) {
 	now := catalogStart
 	b := newTestCatalog(100, func(c *gossip.CatalogConfig) { c.Limits.MaxDocuments = 5; c.Limits.MaxTotal = 4000 })
@@ -763,6 +793,9 @@ func TestAgesAndExpiry(t *testing.T) {
 	mustReceive(t, b, now, mustPublish(t, a, now, testDocument("alpha", "web-1")))
 	now = now.Add(10 * time.Hour)
 	syncCatalogs(t, now, b, c)
+	if out := mustReceive(t, newTestCatalog(4), now, mustDocument(t, b, now, 1)); binary.BigEndian.Uint32(out.Broadcast[ageOffset:]) != 36001 {
+		t.Errorf("a copy of 10 h is passed on as %x", out.Broadcast[:headerOffset])
+	}
 	e, _ := c.Get(idA)
 	if age := now.Sub(e.Confirmed); age != 10*time.Hour+time.Second || !e.Received.Equal(now) {
 		t.Errorf("a copy of 10 h has the age %v, received %v", age, e.Received)

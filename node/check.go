@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"

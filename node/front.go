@@ -36,7 +36,7 @@ func newFront(l *life) *front {
 	}
 	if d.DNS.IsValid() {
 		f.dns = server.New(server.Config{
-			Env: l.env, Addr: d.DNS, Handler: late{f}, Upstreams: f.resolvers, AllowFrom: d.AllowFrom,
+			Env: l.env, Addr: d.DNS, Handler: dns.Chain{late{f}, dns.Special{}}, Upstreams: f.resolvers, AllowFrom: d.AllowFrom,
 		})
 	}
 	if d.Proxy.IsValid() {
@@ -151,6 +151,16 @@ func listenAddr(ln net.Listener) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return addrPortOf(ln.Addr())
+}
+
+// quiesce lets nobody new in; who is in may go on.
+func (f *front) quiesce() {
+	if f.vips != nil {
+		f.vips.Quiesce()
+	}
+	if f.outbound != nil {
+		f.outbound.Quiesce()
+	}
 }
 
 const (

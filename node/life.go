@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -167,7 +168,8 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 			l.swim.HandlePacket(from, payload, at)
 		}
 	})
-	l.tun, err = quic.New(quic.Config{Env: l.env, Self: l.self, Socket: l.under, TLS: l.gate, Guest: l.gate})
+	reset := sha256.Sum256(append([]byte("micro-net/quic-reset/1\x00"), l.keys.Sign.Seed()...))
+	l.tun, err = quic.New(quic.Config{Env: l.env, Self: l.self, Socket: l.under, TLS: l.gate, Guest: l.gate, ResetKey: &reset})
 	if err != nil {
 		return err
 	}
@@ -221,7 +223,7 @@ func (l *life) become(pass *passport) error {
 	}
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
-		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.Codec{},
+		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(),
 	}, l.spread, l.look)
 	l.router = router.New(router.Config{Rand: l.env.Rand("router"), Ejected: l.env.Events.InstanceEjected})
 	credential, err := l.address.credential()
@@ -262,7 +264,7 @@ func (l *life) assembleProxy() error {
 		Env: l.env, Self: l.self, Routes: routes{l.router}, Opener: opener{l.tun, l.fresh}, LocalFrom: from, Flows: l.flows,
 	})
 	l.receiver = proxy.NewReceiver(proxy.ReceiverConfig{
-		Env: l.env, Locals: l.locals, LocalFrom: from, Flows: l.flows,
+		Env: l.env, Self: l.self, Locals: l.locals, LocalFrom: from, Flows: l.flows,
 	})
 	return nil
 }

@@ -52,8 +52,8 @@ func (r *records) do(f func(c *gossip.Catalog, now time.Time) (gossip.Outcome, e
 }
 
 func (r *records) perform(out gossip.Outcome) {
-	if out.Broadcast != nil {
-		r.spread(out.Owner.String(), out.Broadcast)
+	if owner, ok := gossip.OwnerOf(out.Broadcast); ok {
+		r.spread(owner.String(), out.Broadcast)
 	}
 	for _, w := range out.Fetch {
 		select {

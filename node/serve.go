@@ -38,7 +38,7 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	mesh.run(l.keepAnnounced)
 	mesh.run(l.redial)
 	mesh.run(l.contacts.Run)
-	front := newGroup(ctx)
+	front := newGroup(context.WithoutCancel(ctx))
 	err := l.startFront(front)
 	if err == nil {
 		l.node.lives.fire()
@@ -60,12 +60,13 @@ func (l *life) serve(ctx context.Context, base *group) error {
 // end closes in the order in which others rely on us: first nobody new comes in, then those who
 // are here may finish, then peers are told, and only then do the tunnels close.
 func (l *life) end(ctx context.Context, front, mesh *group) {
-	front.stop()
+	l.front.quiesce()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	if cut := l.flows.Drain(drain); cut > 0 {
 		l.env.Log.Info("connections were cut at the end", "count", cut)
 	}
 	cancel()
+	front.stop()
 	l.sayGoodbye(ctx)
 	l.contacts.save()
 	mesh.stop()

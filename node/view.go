@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -153,6 +154,11 @@ func (p *placed) candidate(self micronet.NodeID) router.Candidate {
 	}}
 	if p.node.ID == self {
 		c.Path, c.Transport = micronet.PathLocal, micronet.TransportNone
+	}
+	// Tags are asked for in lower case: DNS knows no other.
+	c.Instance.Tags = slices.Clone(c.Instance.Tags)
+	for i, tag := range c.Instance.Tags {
+		c.Instance.Tags[i] = strings.ToLower(tag)
 	}
 	return c
 }

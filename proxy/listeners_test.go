@@ -92,12 +92,12 @@ func TestBoundOffersAndReleases(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
-		if len(n.listeners) != 2 {
-			t.Fatalf("%d listeners after a renewal, want 2", len(n.listeners))
+		if n.count() != 2 {
+			t.Fatalf("%d listeners after a renewal, want 2", n.count())
 		}
 		time.Sleep(vipIdle)
-		if len(n.listeners) != 0 {
-			t.Errorf("%d listeners after %v, want none", len(n.listeners), vipIdle)
+		if n.count() != 0 {
+			t.Errorf("%d listeners after %v, want none", n.count(), vipIdle)
 		}
 		if err := b.Offer(t.Context(), web, webVIP, ports(80)); err != nil || hears(n, at(80)) != "web" {
 			t.Errorf("Offer after the release = %v", err)
@@ -115,16 +115,16 @@ func TestBoundKeepsOpenConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * vipIdle)
-		if len(n.listeners) != 1 {
+		if n.count() != 1 {
 			t.Error("the port of an open connection was released")
 		}
 		c.Close()
 		time.Sleep(vipIdle - time.Second)
-		if len(n.listeners) != 1 {
+		if n.count() != 1 {
 			t.Error("the port was released before it was idle for long enough")
 		}
 		time.Sleep(vipSweep + time.Second)
-		if len(n.listeners) != 0 {
+		if n.count() != 0 {
 			t.Error("the port was not released")
 		}
 	})
@@ -201,7 +201,9 @@ func TestBoundProblemsEnd(t *testing.T) {
 			t.Errorf("Offer without the stranger = %v, problems %v", err, b.Problems())
 		}
 		other := netip.MustParseAddr("127.80.9.9")
+		n.mu.Lock()
 		n.privileged = 1024
+		n.mu.Unlock()
 		b.Offer(t.Context(), micronet.Destination{Service: "db"}, other, ports(443))
 		time.Sleep(vipIdle + vipSweep)
 		if got := b.Problems(); len(got) != 0 {

@@ -53,6 +53,8 @@ type Outbound struct {
 	// Set by Listen, before Run.
 	ln   net.Listener
 	stop func()
+
+	run context.Context // of Run, set before anything is served
 }
 
 // NewOutbound returns a proxy that does not listen yet.
@@ -105,6 +107,7 @@ func (o *Outbound) Run(ctx context.Context) error {
 	if o.ln == nil {
 		return micronet.E("proxy.outbound", micronet.Internal, "Run was called without Listen")
 	}
+	o.run = ctx
 	o.web.BaseContext = func(net.Listener) context.Context { return ctx }
 	var web sync.WaitGroup
 	web.Go(func() {

@@ -88,14 +88,15 @@ func dropH2C(h http.Header) {
 	}
 }
 
-// serveConnect opens a tunnel for a client (RFC 9110 section 9.3.6).
+// serveConnect opens a tunnel for a client (RFC 9110 section 9.3.6). It does not use the request's
+// context: net/http ends that when the client has half-closed, which in a tunnel is no goodbye.
 func (o *Outbound) serveConnect(w http.ResponseWriter, r *http.Request) {
 	host, port, err := splitHostPort(r.Host)
 	if err != nil {
 		failHTTP(w, micronet.E("proxy.outbound", micronet.Invalid, "CONNECT %q: %w", r.Host, err))
 		return
 	}
-	up, err := o.connect(r.Context(), host, port, o.webCaller(r), true)
+	up, err := o.connect(o.run, host, port, o.webCaller(r), true)
 	if err != nil {
 		failHTTP(w, err)
 		return
@@ -106,7 +107,7 @@ func (o *Outbound) serveConnect(w http.ResponseWriter, r *http.Request) {
 		failHTTP(w, err)
 		return
 	}
-	stop := context.AfterFunc(r.Context(), func() { abort(up) })
+	stop := context.AfterFunc(o.run, func() { abort(up) })
 	defer stop()
 	if _, err := io.WriteString(c, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil || c.SetDeadline(time.Time{}) != nil {
 		abort(c)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"testing/synctest"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -208,6 +209,14 @@ func (n *memNet) Dial(_ context.Context, from netip.Addr, to netip.AddrPort) (ne
 	a, b := memPair(netip.AddrPortFrom(from, n.next), to)
 	l.queue <- b
 	return a, nil
+}
+
+// count returns how many listeners there are, once everybody has done what the time asks for.
+func (n *memNet) count() int {
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.listeners)
 }
 
 func (n *memNet) PortHolder(_ string, at netip.AddrPort) string {

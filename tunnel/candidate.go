@@ -20,6 +20,7 @@ const (
 	// for a handshake's first flights, too little to hurt whoever really lives there.
 	declaredBurst = 16 << 10 // bytes
 	declaredRate  = 2 << 10  // bytes a second
+	maxAllowance  = 64 << 10 // bytes
 
 	// provenFor is how long an address counts as proven after its last reply.
 	provenFor = 5 * time.Minute
@@ -119,8 +120,10 @@ func (c *candidate) lost() bool {
 	return c.missed >= lostAfter && c.heard.Before(c.since)
 }
 
-// credit adds what n bytes from the address allow.
-func (c *candidate) credit(n int64) { c.allowance += amplification * n }
+// credit adds what n bytes from the address allow. Nobody saves up for more than a few flights.
+func (c *candidate) credit(n int64) {
+	c.allowance = max(c.allowance, min(c.allowance+amplification*n, maxAllowance))
+}
 
 // allow takes n bytes off the allowance of an unproven address, or refuses. Proven addresses
 // have no limit.

@@ -135,6 +135,7 @@ func (c *core) newPeer(in Peer, out *effects) (*peer, error) {
 	if _, err := io.ReadFull(c.entropy, p.session[:]); err != nil {
 		return nil, fmt.Errorf("entropy: %w", err)
 	}
+	p.flow.peer = p
 	c.peers[in.ID], c.tags[t] = p, p
 	c.dir.add(p.flow)
 	return p, nil
@@ -249,7 +250,7 @@ func (c *core) seal(now time.Time, p *peer, k *pairing, to *candidate, m *messag
 	out.arena = slices.Grow(out.arena, len(m.payload)+maxMessageOverhead+sealOverhead)
 	out.arena = appendMessage(out.arena, m) // sealed in place
 	out.arena = k.send.Seal(out.arena[:body], f.nonce(), out.arena[body:], f.header)
-	out.datagrams = append(out.datagrams, outgoing{p, to, out.arena[start:]})
+	out.datagrams = append(out.datagrams, outgoing{p, to.addr, to.udp, to.source, out.arena[start:]})
 }
 
 // maxMessageOverhead is the most bytes of a message besides its payload.
@@ -367,6 +368,34 @@ func (c *core) quic(now time.Time, p *peer, n int, out *effects) bool {
 		return false
 	}
 	return true
+}
+
+// stumble takes note that the system refused to send to an address of a peer.
+func (c *core) stumble(now time.Time, p *peer, addr netip.AddrPort, out *effects) {
+	if k := p.paths.find(addr); k != nil && c.peers[p.ID] == p {
+		k.hurried = true
+		c.settle(now, p, out)
+	}
+}
+
+// forgetSource takes note that our own address, which packets to addr left from, is gone.
+func (c *core) forgetSource(p *peer, addr netip.AddrPort) {
+	if k := p.paths.find(addr); k != nil && c.peers[p.ID] == p {
+		k.local, k.source = netip.Addr{}, nil
+		c.publish(p)
+	}
+}
+
+// moved takes note that QUIC from an address of a peer arrives at another address of ours.
+func (c *core) moved(id micronet.NodeID, from netip.AddrPort, local netip.Addr) {
+	p := c.peers[id]
+	if p == nil {
+		return
+	}
+	if k := p.paths.find(from); k != nil {
+		k.local, k.source = local, c.source(local)
+		c.publish(p)
+	}
 }
 
 // sync takes over what the lock-free ways of QUIC packets noted.

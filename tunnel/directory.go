@@ -15,6 +15,7 @@ import (
 type flow struct {
 	id       micronet.NodeID
 	identity *net.UDPAddr // never changed: quic-go keeps it
+	peer     *peer        // whose it is; guarded by the core's lock
 
 	// Times since the Underlay was made, in nanoseconds, 0 for never.
 	heard   atomic.Int64 // last authenticated frame

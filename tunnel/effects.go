@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"net"
 	"net/netip"
 	"time"
 
@@ -22,9 +23,11 @@ type effects struct {
 
 // outgoing is a datagram that leaves for a real address.
 type outgoing struct {
-	peer *peer
-	to   *candidate
-	data []byte
+	peer   *peer
+	addr   netip.AddrPort
+	udp    *net.UDPAddr
+	source []byte
+	data   []byte
 }
 
 // delivery is a packet for the user of a channel.

@@ -54,9 +54,15 @@ type guests struct {
 	cluster [16]byte
 
 	mu    sync.Mutex
-	asked map[netip.AddrPort]time.Time // last hello of guests
+	asked map[netip.AddrPort]guest
 	pace  bucket
 	hosts map[netip.AddrPort]*host
+}
+
+// guest is an address that asks to join.
+type guest struct {
+	hello  time.Time // the last one
+	source []byte    // control message that names our address it came to
 }
 
 // host is a member that this node asks to let it join.
@@ -70,14 +76,14 @@ type host struct {
 func newGuests(cluster [16]byte) *guests {
 	return &guests{
 		cluster: cluster,
-		asked:   map[netip.AddrPort]time.Time{},
+		asked:   map[netip.AddrPort]guest{},
 		pace:    bucket{rate: guestRate, burst: guestRate},
 		hosts:   map[netip.AddrPort]*host{},
 	}
 }
 
 // hello takes a guest's hello; false means that it is refused.
-func (g *guests) hello(now time.Time, from netip.AddrPort, h guestHello) bool {
+func (g *guests) hello(now time.Time, from netip.AddrPort, source []byte, h guestHello) bool {
 	if h.cluster != g.cluster || h.cluster == [16]byte{} {
 		return false
 	}
@@ -89,13 +95,13 @@ func (g *guests) hello(now time.Time, from netip.AddrPort, h guestHello) bool {
 			return false
 		}
 	}
-	g.asked[from] = now
+	g.asked[from] = guest{hello: now, source: source}
 	return true
 }
 
 func (g *guests) expire(now time.Time) {
-	for a, at := range g.asked {
-		if now.Sub(at) > guestFor {
+	for a, asked := range g.asked {
+		if now.Sub(asked.hello) > guestFor {
 			delete(g.asked, a)
 		}
 	}
@@ -134,18 +140,19 @@ func (g *guests) arrives(now time.Time, addr netip.AddrPort) bool {
 		h.answered = true
 		return true
 	}
-	at, ok := g.asked[addr]
-	return ok && now.Sub(at) <= guestFor
+	asked, ok := g.asked[addr]
+	return ok && now.Sub(asked.hello) <= guestFor
 }
 
-// leaves reports whether a QUIC packet to addr may pass, and the hello to send before it.
-func (g *guests) leaves(now time.Time, addr netip.AddrPort) (hello []byte, ok bool) {
+// leaves reports whether a QUIC packet to addr may pass, the hello to send before it, and the
+// control message that names our address.
+func (g *guests) leaves(now time.Time, addr netip.AddrPort) (hello, source []byte, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.hosts[addr]
 	if h == nil {
-		at, ok := g.asked[addr]
-		return nil, ok && now.Sub(at) <= guestFor
+		asked, ok := g.asked[addr]
+		return nil, asked.source, ok && now.Sub(asked.hello) <= guestFor
 	}
 	h.used = now
 	gap := guestHelloGap
@@ -153,8 +160,8 @@ func (g *guests) leaves(now time.Time, addr netip.AddrPort) (hello []byte, ok bo
 		gap = guestRenew
 	}
 	if !h.hello.IsZero() && now.Sub(h.hello) < gap {
-		return nil, true
+		return nil, nil, true
 	}
 	h.hello = now
-	return appendGuestHello(nil, guestHello{h.cluster}), true
+	return appendGuestHello(nil, guestHello{h.cluster}), nil, true
 }

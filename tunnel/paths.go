@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -98,8 +99,9 @@ func (s *paths) find(a netip.AddrPort) *candidate {
 }
 
 // observe takes note of an authenticated frame from addr. A new address is probed, and the
-// path in use with it: the peer may have moved.
-func (s *paths) observe(now time.Time, addr netip.AddrPort) *candidate {
+// path in use with it: the peer may have moved. A frame that may be a replay (not fresh) makes
+// nothing look alive.
+func (s *paths) observe(now time.Time, addr netip.AddrPort, fresh bool) *candidate {
 	c := s.find(addr)
 	if c == nil {
 		c = newCandidate(addr)
@@ -109,7 +111,12 @@ func (s *paths) observe(now time.Time, addr netip.AddrPort) *candidate {
 			s.best.hurried = true
 		}
 	}
-	c.heard, s.arrived = now, now
+	if fresh || c.heard.IsZero() {
+		c.heard = now
+	}
+	if fresh {
+		s.arrived = now
+	}
 	s.trim(c)
 	return c
 }
@@ -327,13 +334,6 @@ func (s *paths) answered(now time.Time, nonce uint64) (*candidate, sentProbe) {
 	return nil, sentProbe{}
 }
 
-// stumble says that the system refused to send to addr: the path is looked at at once.
-func (s *paths) stumble(addr netip.AddrPort) {
-	if c := s.find(addr); c != nil {
-		c.hurried = true
-	}
-}
-
 // choose decides where packets go, and reports a change of the confirmed path. A path that was
 // let go because nobody used it is no change.
 func (s *paths) choose() (pathMove, bool) {
@@ -402,11 +402,12 @@ func (s *paths) fastest(ok func(*candidate) bool) *candidate {
 	return best
 }
 
-// likeliest returns the unconfirmed candidate that was alive last, else the first one.
+// likeliest returns the unconfirmed candidate that replied last, or else was heard last, or else
+// comes first.
 func (s *paths) likeliest() *candidate {
 	var best *candidate
 	for _, c := range s.candidates {
-		if best == nil || c.heard.After(best.heard) {
+		if best == nil || cmp.Or(c.replied.Compare(best.replied), c.heard.Compare(best.heard)) > 0 {
 			best = c
 		}
 	}

@@ -173,7 +173,7 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 		return
 	}
 	defer c.settle(a.now, p, out)
-	from := c.observe(a, p, out)
+	from := c.observe(a, p, fresh)
 	if offer != nil {
 		p.offered = offer
 	}
@@ -196,15 +196,18 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 
 // observe notes the address that an authenticated frame came from; nil when nothing may be sent
 // there.
-func (c *core) observe(a arrival, p *peer, out *effects) *candidate {
+func (c *core) observe(a arrival, p *peer, fresh bool) *candidate {
 	if !c.view.usable(a.from, p.Machine) {
 		return nil
 	}
-	before := out.chosen[:0]
-	before = append(before, p.paths.candidates...)
-	from := p.paths.observe(a.now, a.from)
-	c.unbindGone(p, before)
-	out.chosen = before[:0]
+	from := p.paths.find(a.from)
+	if from == nil {
+		before := slices.Clone(p.paths.candidates)
+		from = p.paths.observe(a.now, a.from, fresh)
+		c.unbindGone(p, before)
+	} else {
+		p.paths.observe(a.now, a.from, fresh)
+	}
 	from.credit(int64(len(a.data)))
 	if a.local.IsValid() && a.local != from.local {
 		from.local, from.source = a.local, c.source(a.local)
@@ -235,7 +238,7 @@ func (c *core) reply(a arrival, p *peer, f *frame, m *message, fresh bool, out *
 	if !fresh {
 		c.confirm(a.now, p, f, m.floor, out)
 	}
-	c.wake(p, to, a.now.Sub(s.at), s.at)
+	c.wake(p, to, a.now, s.at)
 	return true
 }
 
@@ -329,15 +332,12 @@ func (c *core) answer(a arrival, p *peer, k *pairing, to *candidate, m *message,
 }
 
 // wake tells those who wait for a reply to a probe that left after they came.
-func (c *core) wake(p *peer, via *candidate, rtt time.Duration, sent time.Time) {
+func (c *core) wake(p *peer, via *candidate, now, sent time.Time) {
 	p.waiters = slices.DeleteFunc(p.waiters, func(w *waiter) bool {
 		if sent.Before(w.from) {
 			return false
 		}
-		w.reply <- PathInfo{
-			Peer: p.ID, Remote: via.addr, Confirmed: true, RTT: rtt,
-			Heard: instant(c.start, p.flow.heard.Load()),
-		}
+		w.reply <- PathInfo{Peer: p.ID, Remote: via.addr, Confirmed: true, RTT: now.Sub(sent), Heard: now}
 		return true
 	})
 }

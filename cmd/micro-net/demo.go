@@ -233,22 +233,22 @@ func (d *demo) resolve(ctx context.Context) error {
 		return err
 	}
 	d.say("%s.micro.internal A %s, the address that stands for the service on c", demoService, strings.Join(addrs, " "))
-	n, err := d.srv(ctx)
-	if err == nil && n != len(d.servers) {
+	answers, err := d.srv(ctx)
+	for _, a := range answers {
+		d.say("SRV %s port %d weight %d", strings.TrimSuffix(a.Target, "."), a.Port, a.Weight)
+	}
+	if n := len(answers); err == nil && n != len(d.servers) {
 		err = fmt.Errorf("SRV answers %d instances, want %d", n, len(d.servers))
 	}
 	return err
 }
 
-func (d *demo) srv(ctx context.Context) (int, error) {
+func (d *demo) srv(ctx context.Context) ([]*net.SRV, error) {
 	_, answers, err := d.resolver("c").LookupSRV(ctx, demoService, "tcp", "micro.internal.")
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
-		return 0, nil
+		return nil, nil
 	}
-	for _, a := range answers {
-		d.say("SRV %s port %d weight %d", strings.TrimSuffix(a.Target, "."), a.Port, a.Weight)
-	}
-	return len(answers), err
+	return answers, err
 }
 
 // request calls the service once at c, by name and on a new connection, and returns who answered.
@@ -350,11 +350,9 @@ func (d *demo) restartDaemon(ctx context.Context) error {
 }
 
 func (d *demo) awaitSRV(ctx context.Context, what string, want int) error {
-	quiet := *d
-	quiet.out = io.Discard
 	return d.await(ctx, what, func() (bool, error) {
-		n, err := quiet.srv(ctx)
-		return n == want, err
+		answers, err := d.srv(ctx)
+		return len(answers) == want, err
 	})
 }
 

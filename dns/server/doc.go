@@ -10,7 +10,7 @@
 // ignored until the deadline instead of ending the wait, so that a guesser gains nothing by
 // being early.
 //
-// Goroutines: all are started by Run and have ended when it returns: udpReaders that read packets and
-// answer what the handler owns; one that accepts TCP connections, and one for each of them (at
-// most maxConns); one for each forwarded UDP question (at most maxForwards).
+// Goroutines: all are started by Run and have ended when it returns. They are udpReaders that
+// read packets and answer what the handler owns; one that accepts TCP connections, and one for
+// each of them (at most maxConns); one for each forwarded UDP question (at most maxForwards).
 package server

@@ -31,7 +31,7 @@ type exchange struct {
 	reply    wire.Msg
 	opt      *wire.OPT // of the query, nil without EDNS
 	reason   *dns.Reason
-	tcp      bool //
+	tcp      bool
 	limit    int  // bytes of the reply
 	done     bool // the reply is complete
 	begin    time.Time

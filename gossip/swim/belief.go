@@ -3,6 +3,8 @@ package swim
 import (
 	"bytes"
 	"time"
+
+	micronet "github.com/micro/micro-net"
 )
 
 // observe reads a packet that memberlist is about to send. memberlist spreads every claim that
@@ -17,10 +19,15 @@ func (s *Swim) observe(packet []byte) {
 			return nil
 		}
 		c, err := parseClaim(kind, body)
-		if err == nil {
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(c.node, s.name) {
+			s.ownClaim(c, body)
+		} else {
 			s.believe(c)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		s.reporter.report("swim.observe", err)
@@ -28,10 +35,6 @@ func (s *Swim) observe(packet []byte) {
 }
 
 func (s *Swim) believe(c claim) {
-	if bytes.Equal(c.node, s.name) {
-		s.checkIncarnation(c)
-		return
-	}
 	l, err := parseLife(string(c.node))
 	if err != nil {
 		return
@@ -43,20 +46,28 @@ func (s *Swim) believe(c claim) {
 	s.changed(changed)
 }
 
-// checkIncarnation notices that our own incarnation nears its end or has wrapped: refuting the
-// highest possible accusation makes it 0, and nobody believes us any more.
-func (s *Swim) checkIncarnation(c claim) {
-	if c.kind != kindAlive || c.incarnation > 0 && c.incarnation <= maxIncarnation {
+// ownClaim takes what memberlist says of ourselves. It keeps the newest alive message, and
+// notices that our incarnation nears its end or has wrapped: refuting the highest possible
+// accusation makes it 0, and nobody believes us any more.
+func (s *Swim) ownClaim(c claim, body []byte) {
+	if c.kind != kindAlive {
 		return
 	}
-	if s.poisoned.CompareAndSwap(false, true) && s.config.Poisoned != nil {
-		s.config.Poisoned()
+	if c.incarnation == 0 || c.incarnation > maxIncarnation {
+		if s.poisoned.CompareAndSwap(false, true) && s.config.Poisoned != nil {
+			s.config.Poisoned()
+		}
+		return
 	}
+	s.mu.Lock()
+	s.defence.keep(c.incarnation, body)
+	s.mu.Unlock()
 }
 
 // inspect reads a packet from a peer before memberlist does. It refuses what no honest member
-// sends, and notes goodbyes, so that who leaves is not shown as dead first.
-func (s *Swim) inspect(packet []byte) error {
+// sends, notes goodbyes, so that who leaves is not shown as dead first, and defends us against
+// accusations that memberlist takes for settled.
+func (s *Swim) inspect(now time.Time, from micronet.NodeID, packet []byte) error {
 	return walkPacket(packet, func(kind byte, body []byte) error {
 		if !isClaim(kind) {
 			return nil
@@ -68,19 +79,32 @@ func (s *Swim) inspect(packet []byte) error {
 		if c.incarnation > maxIncarnation {
 			return errIncarnation
 		}
-		if c.isGoodbye() {
-			s.noteGoodbye(c)
+		switch {
+		case c.isGoodbye():
+			s.noteGoodbye(now, c)
+		case c.kind == kindSuspect && bytes.Equal(c.node, s.name):
+			s.defend(now, from, c)
+		case c.kind == kindAlive && s.suspects.Load():
+			s.hearSuspect(from, c)
 		}
 		return nil
 	})
 }
 
-func (s *Swim) noteGoodbye(c claim) {
+// hearSuspect takes a suspect's own word for it: memberlist believes it too, but may have done so
+// before, and does not spread it again then.
+func (s *Swim) hearSuspect(from micronet.NodeID, c claim) {
+	if l, err := parseLife(string(c.node)); err == nil && l.id == from {
+		s.believe(c)
+	}
+}
+
+func (s *Swim) noteGoodbye(now time.Time, c claim) {
 	l, err := parseLife(string(c.node))
 	if err != nil {
 		return
 	}
 	s.mu.Lock()
-	s.table.heardGoodbye(time.Now(), l)
+	s.table.heardGoodbye(now, l)
 	s.mu.Unlock()
 }

@@ -66,7 +66,7 @@ func (s *Swim) HandlePacket(from micronet.NodeID, payload []byte, at time.Time) 
 	s.mu.Lock()
 	s.contacts.add(at, from)
 	s.mu.Unlock()
-	if err := s.inspect(payload); err != nil {
+	if err := s.inspect(at, from, payload); err != nil {
 		s.dropped(dropReason(err), from)
 		return
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,7 +39,8 @@ type cluster struct {
 type member struct {
 	*Swim
 	delegate *gossiptest.Delegate
-	poisoned int
+	poisons  atomic.Int32
+	mu       sync.Mutex
 	reports  []string
 	drops    map[string]int
 	cancel   context.CancelFunc
@@ -56,8 +60,16 @@ func testID(i int) micronet.NodeID { return micronet.NodeID{0: byte(i), 1: byte(
 func (c *cluster) start(i int, epoch uint64) *member {
 	m := &member{delegate: &gossiptest.Delegate{}, ended: make(chan error, 1), drops: make(map[string]int)}
 	events := &micronet.Events{
-		BackgroundError: func(op string, err error) { m.reports = append(m.reports, op+": "+err.Error()) },
-		PacketDropped:   func(d micronet.PacketDrop) { m.drops[d.Why]++ },
+		BackgroundError: func(op string, err error) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.reports = append(m.reports, op+": "+err.Error())
+		},
+		PacketDropped: func(d micronet.PacketDrop) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.drops[d.Why]++
+		},
 	}
 	rng := rand.New(rand.NewPCG(uint64(i), epoch))
 	m.Swim = c.fabric.add(Config{
@@ -67,7 +79,7 @@ func (c *cluster) start(i int, epoch uint64) *member {
 		},
 		Self: testID(i), Epoch: epoch, Delegate: m.delegate, Profile: c.profile,
 		Credential: append(make([]byte, 420), fmt.Sprint("node ", i)...),
-		Poisoned:   func() { m.poisoned++ },
+		Poisoned:   func() { m.poisons.Add(1) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
@@ -131,6 +143,20 @@ func (c *cluster) stop() {
 			c.t.Errorf("Run = %v", err)
 		}
 	}
+}
+
+// told returns the background errors so far.
+func (m *member) told() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.reports)
+}
+
+// dropped returns how many packets were dropped for a reason.
+func (m *member) dropped(why string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.drops[why]
 }
 
 // status returns what one node thinks of another, "" when it does not list it.

@@ -128,7 +128,7 @@ func (d delegate) NotifyMsg(msg []byte) {
 
 // GetBroadcasts returns what waits to be spread and fits into a packet.
 func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
-	return d.queue.GetBroadcasts(overhead, limit)
+	return d.takeBroadcasts(overhead, limit)
 }
 
 // LocalState returns the user's part of a synchronisation.

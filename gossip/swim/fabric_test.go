@@ -58,6 +58,12 @@ func (f *fabric) setCut(cut func(a, b micronet.NodeID) bool) {
 	f.cut = cut
 }
 
+func (f *fabric) setLoss(loss float64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loss = loss
+}
+
 // isolate cuts nodes off from everybody.
 func (f *fabric) isolate(ids ...micronet.NodeID) {
 	f.setCut(func(a, b micronet.NodeID) bool {

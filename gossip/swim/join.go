@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,9 +19,9 @@ const (
 	// resyncAfter is the time between a join and the second synchronisation. Without it a mass
 	// join leaves holes that only the periodic one fills, and a member that the cluster takes
 	// for dead is not believed before it has refuted that, about a second after the join.
-	resyncAfter = 2 * time.Second
+	resyncAfter = time.Second
 	// maxResyncs bounds the synchronisations after one join.
-	maxResyncs = 5
+	maxResyncs = 8
 )
 
 // joined is the outcome of a Join.
@@ -100,8 +101,16 @@ func (s *Swim) synchronise(list *memberlist.Memberlist, id micronet.NodeID) erro
 	s.mu.Lock()
 	s.contacts.add(time.Now(), id)
 	s.mu.Unlock()
-	_, err := list.Join([]string{id.String() + "/" + id.Addr().String()})
-	return err
+	if _, err := list.Join([]string{id.String() + "/" + id.Addr().String()}); err != nil {
+		return plainError(err)
+	}
+	return nil
+}
+
+// plainError puts memberlist's list of one error on one line.
+func plainError(err error) error {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	return errors.New(strings.TrimPrefix(text, "1 error occurred: * "))
 }
 
 // resync synchronises again a while after a join, twice, and then as long as members are still
@@ -119,9 +128,8 @@ func (s *Swim) resync(ctx context.Context, list *memberlist.Memberlist, answered
 			return
 		case <-timer.C:
 		}
-		if err := s.synchronise(list, s.another(answered)); err != nil && ctx.Err() == nil {
-			s.reporter.report("swim.resync", err)
-		}
+		// A failure costs nothing: the next round, or the periodic one, asks somebody else.
+		_ = s.synchronise(list, s.another(answered))
 		if i > 0 && s.size.Load() == known {
 			return
 		}

@@ -56,7 +56,6 @@ type Swim struct {
 	name     []byte // self's member name
 	reporter *reporter
 	carrier  *carrier
-	queue    *memberlist.TransmitLimitedQueue
 
 	// safe for several goroutines
 	tasks    chan task     // unbuffered: what the loop of Run starts
@@ -67,10 +66,14 @@ type Swim struct {
 	suspects atomic.Bool  // anybody is suspect
 	size     atomic.Int64 // nodes to spread messages to, this one included
 
+	outboxMu sync.Mutex // innermost, as mu
+	outbox   outbox
+
 	mu         sync.Mutex // innermost: nothing is called while it is held
 	table      *table
 	contacts   contacts
 	credential []byte
+	defence    defence
 	announced  []byte // the credential that memberlist tells others
 	rng        *rand.Rand
 }
@@ -105,10 +108,6 @@ func New(config Config) *Swim {
 	}
 	s.size.Store(1)
 	s.carrier = newCarrier(s)
-	s.queue = &memberlist.TransmitLimitedQueue{
-		NumNodes:       func() int { return int(s.size.Load()) },
-		RetransmitMult: config.Profile.RetransmitMult,
-	}
 	return s
 }
 

@@ -71,12 +71,35 @@ func TestSuspicionIsShownAndTakenBack(t *testing.T) {
 	})
 }
 
+// An outage that ends before the verdict must not lead to one: without accusations a host of
+// ten that was cut off for 2.5 s was dead to somebody in half of the trials.
+func TestShortOutageIsForgiven(t *testing.T) {
+	for range 5 {
+		bubble(t, func(t *testing.T) {
+			c := newCluster(t)
+			c.startAll(10)
+			c.converged(5 * time.Second)
+			time.Sleep(5 * time.Second)
+			c.fabric.isolate(testID(9))
+			time.Sleep(2500 * time.Millisecond)
+			c.fabric.setCut(nil)
+			for range 80 {
+				time.Sleep(500 * time.Millisecond)
+				if !c.all(func(m *member) bool { return m.count(micronet.Dead) == 0 }) {
+					t.Fatal("a short outage made somebody dead")
+				}
+			}
+			c.converged(time.Second)
+		})
+	}
+}
+
 func TestNoFalseDeadUnderLoss(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t)
 		c.startAll(10)
 		c.converged(5 * time.Second)
-		c.fabric.loss = 0.3
+		c.fabric.setLoss(0.3)
 		for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 			for _, m := range c.nodes {
 				if m.count(micronet.Dead) > 0 {
@@ -165,8 +188,8 @@ func TestCredentialBounds(t *testing.T) {
 		c.within(5*time.Second, "the largest credential is shown", func(m *member) bool {
 			return m == b || len(m.Members()[0].Credential) == maxCredential
 		})
-		if len(b.reports) != 1 || len(a.reports) != 0 {
-			t.Errorf("reports %q and %q, want one about the size", b.reports, a.reports)
+		if len(b.told()) != 1 || len(a.told()) != 0 {
+			t.Errorf("reports %q and %q, want one about the size", b.told(), a.told())
 		}
 	})
 }

@@ -230,8 +230,9 @@ func (c *Client) Register(ctx context.Context, services []config.Service) ([]str
 	return reg.IDs, err
 }
 
-// Hold adds instances that end when the returned closer is closed, or this process ends.
-func (c *Client) Hold(ctx context.Context, services []config.Service) ([]string, io.Closer, error) {
+// Hold adds instances that end when the returned closer is closed, or this process ends. Reading
+// from it blocks until the daemon has gone away, and the instances with it.
+func (c *Client) Hold(ctx context.Context, services []config.Service) ([]string, io.ReadCloser, error) {
 	res, err := c.send(ctx, http.MethodPost, "/api/v1/instances?hold=1", services)
 	if err != nil {
 		return nil, nil, err

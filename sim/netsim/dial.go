@@ -111,7 +111,7 @@ func (h *handshake) askedLocked(to *Host) Why {
 	if to.stack.down {
 		return WhyDown
 	}
-	if h.server == nil {
+	if h.server == nil || h.server.st != to.stack { // the host may have restarted since
 		l, ok := h.find(to.stack)
 		if !ok {
 			to.stack.answerLocked(c, func(*Host) Why { h.finishLocked(syscall.ECONNREFUSED); return "" })

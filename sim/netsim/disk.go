@@ -207,6 +207,8 @@ func checkReplace(n, old *inode, from, to string) error {
 	switch {
 	case n.isDir() && isBelow(to, from):
 		return syscall.EINVAL
+	case to == filepath.Dir(to): // the root
+		return syscall.EBUSY
 	case old == nil || old == n:
 		return nil
 	case n.isDir() && !old.isDir():

@@ -25,8 +25,7 @@
 // never held while somebody waits. Each Disk has one of its own. Host.mu guards what a test may
 // set on a host and is never held together with them, except that it may be taken last.
 //
-// # Goroutines
-//
-// One, in World.Run: it waits for the next event and lets it happen. Deadlines are timers of
-// package time; a command started through Exec runs in a goroutine that ends with the command.
+// Goroutines: one, in World.Run: it waits for the next event and lets it happen. Deadlines are
+// timers of package time; a command started through Exec runs in a goroutine that ends with the
+// command.
 package netsim

@@ -18,9 +18,9 @@ import (
 type CommandFunc func(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int
 
 const (
-	// signalsMax is how many signals wait for a program or a subscriber. What is more is merged
-	// with what waits.
-	signalsMax = 8
+	// signalsMax is how many signals wait for a program or a subscriber, more than there are kinds.
+	// What is more is merged with what waits.
+	signalsMax = 32
 
 	// diedOf is added to the number of the signal in the exit code.
 	diedOf = 128
@@ -67,7 +67,7 @@ func (s *shell) Start(ctx context.Context, c micronet.Command) (micronet.Process
 	stop := context.AfterFunc(s.life, func() { p.die(syscall.SIGKILL) })
 	go func() {
 		defer stop()
-		p.exit(run(ctx, orEmpty(c.Stdin), orDiscard(c.Stdout), orDiscard(c.Stderr), c.Argv[1:]), ctx)
+		p.exit(ctx, run(ctx, orEmpty(c.Stdin), orDiscard(c.Stdout), orDiscard(c.Stderr), c.Argv[1:]))
 	}()
 	return p, nil
 }
@@ -191,7 +191,7 @@ func (p *process) die(sig syscall.Signal) {
 }
 
 // exit records how the program ended. One whose context ended was killed.
-func (p *process) exit(code int, ctx context.Context) {
+func (p *process) exit(ctx context.Context, code int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

@@ -18,11 +18,11 @@ const (
 
 	// A lost segment is sent again after about two round trips (RFC 8985, tail loss probe), then
 	// after retryMin (Linux's minimum of RFC 6298), doubling up to retryMax. After retryTries
-	// the connection has timed out (Linux's tcp_retries2, about 15 minutes).
+	// the connection has timed out, 924.6 s after the probe like Linux with tcp_retries2 = 15.
 	probeMin   = 10 * time.Millisecond
 	retryMin   = 200 * time.Millisecond
 	retryMax   = 120 * time.Second
-	retryTries = 15
+	retryTries = 17
 )
 
 // segment is what a stream sends. All kinds keep their order.

@@ -7,9 +7,10 @@ import (
 
 // gate is where calls wait for a socket under World.mu, until a deadline at most.
 type gate struct {
-	cond   *sync.Cond
-	timer  *time.Timer
-	passed bool // the deadline has passed
+	cond     *sync.Cond
+	timer    *time.Timer
+	deadline time.Time // zero: none
+	passed   bool      // the timer fired
 }
 
 func newGate(mu *sync.Mutex) gate { return gate{cond: sync.NewCond(mu)} }
@@ -19,16 +20,21 @@ func (g *gate) waitLocked() { g.cond.Wait() }
 
 func (g *gate) wakeLocked() { g.cond.Broadcast() }
 
+// lateLocked reports whether the deadline has passed. It asks the clock too, so that calls after
+// the deadline fail also before the timer had its turn at that instant.
+func (g *gate) lateLocked() bool {
+	return g.passed || (!g.deadline.IsZero() && time.Until(g.deadline) <= 0)
+}
+
 // setLocked changes the deadline; the zero time means none.
 func (g *gate) setLocked(t time.Time) {
 	g.stopLocked()
-	g.passed = false
+	g.deadline, g.passed = t, false
 	if t.IsZero() {
 		return
 	}
 	wait := time.Until(t)
 	if wait <= 0 {
-		g.passed = true
 		g.wakeLocked()
 		return
 	}

@@ -78,7 +78,7 @@ func (l *listener) next() (*stream, error) {
 		switch {
 		case l.closed:
 			return nil, net.ErrClosed
-		case l.ready.passed:
+		case l.ready.lateLocked():
 			return nil, os.ErrDeadlineExceeded
 		case len(l.backlog) > 0:
 			c := l.backlog[0]

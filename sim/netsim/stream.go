@@ -98,7 +98,7 @@ func (c *stream) read(b []byte) (int, error) {
 		switch {
 		case c.closed:
 			return 0, net.ErrClosed
-		case c.in.gate.passed:
+		case c.in.gate.lateLocked():
 			return 0, os.ErrDeadlineExceeded
 		case len(b) == 0:
 			return 0, nil
@@ -127,16 +127,18 @@ func (c *stream) write(b []byte) (int, error) {
 	defer c.st.w.mu.Unlock()
 	for sent := 0; ; {
 		switch {
+		case sent > 0 && sent == len(b):
+			return sent, nil
 		case c.closed:
 			return sent, net.ErrClosed
-		case c.out.gate.passed:
+		case c.out.gate.lateLocked():
 			return sent, os.ErrDeadlineExceeded
 		case c.err != nil:
 			return sent, c.err
 		case c.out.ended:
 			return sent, syscall.EPIPE
-		case sent == len(b):
-			return sent, nil
+		case len(b) == 0:
+			return 0, nil
 		case c.out.unread < windowMax:
 			n := min(len(b)-sent, windowMax-c.out.unread, segmentMax)
 			c.out.unread += n

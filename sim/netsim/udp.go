@@ -112,7 +112,7 @@ func (c *udpConn) next(b []byte) (int, netip.AddrPort, error) {
 		switch {
 		case c.closed:
 			return 0, netip.AddrPort{}, net.ErrClosed
-		case c.read.passed:
+		case c.read.lateLocked():
 			return 0, netip.AddrPort{}, os.ErrDeadlineExceeded
 		case c.refused:
 			c.refused = false

@@ -3,6 +3,7 @@ package netsim
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -103,7 +104,7 @@ func (w *World) giveAddrsLocked(h *Host, addrs []netip.Prefix) {
 	for _, p := range addrs {
 		w.owners[p.Addr()] = h
 	}
-	h.addrs = addrs
+	h.addrs = slices.Clone(addrs)
 }
 
 // phaseMax bounds Env.Phase: long enough for many hosts, too short to be noticed.

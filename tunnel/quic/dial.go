@@ -52,7 +52,7 @@ func (t *Tunnel) checkPeer(conn *quicgo.Conn, want micronet.NodeID) error {
 	if err == nil {
 		return nil
 	}
-	_ = conn.CloseWithError(linkUnauthorized, "the certificate does not belong to this address: "+err.Error())
+	_ = conn.CloseWithError(linkUnauthorized, words("the certificate does not belong to this address: "+err.Error()))
 	return micronet.E("tunnel.dial", micronet.Unauthorized, "who is there could not be proved: %w", err)
 }
 

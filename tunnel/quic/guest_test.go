@@ -146,10 +146,12 @@ func TestGuestLimits(t *testing.T) {
 		if got := b.dropped("too many guests"); got != 1 {
 			t.Errorf("%d drops, want 1", got)
 		}
+		group.Wait()
+		g.mu.Lock()
 		if g.served != maxGuests {
 			t.Errorf("%d guests served, want %d", g.served, maxGuests)
 		}
-		group.Wait()
+		g.mu.Unlock()
 		if last := slices.Max(ends); last > GuestTime+2*time.Second {
 			t.Errorf("the last guest left after %v, want about %v", last, GuestTime)
 		}

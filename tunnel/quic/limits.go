@@ -46,17 +46,22 @@ const (
 	sparesPerIdle = 10 // see usable
 )
 
+// maxWords bounds the reason that goes out with the end of a connection, bytes.
+const maxWords = 256
+
 // packetOverhead is what quic-go keeps free of a packet: type byte, connection id, tag.
 const packetOverhead = 1 + 20 + 16
 
-// Windows, bytes. Measured on loopback and with 20 ms: larger ones change nothing, smaller ones
-// slow the start of a transfer. The first figure is what a peer can make this node hold per
-// stream that nobody reads; quic-go raises it only for readers that keep up.
+// Windows, bytes. A stream that nobody reads holds up to streamWindow, one whose reader kept up
+// and then stopped up to streamWindowMax; all streams of a connection together hold up to
+// linkWindow, which quic-go raises to linkWindowMax for readers that keep up. The connection's
+// window is many times a stream's, so that a few readers that stopped do not stall the others.
+// Larger windows were measured to gain nothing.
 const (
-	streamWindow    = 1 << 20
-	streamWindowMax = 8 << 20
-	linkWindow      = 2 << 20
-	linkWindowMax   = 16 << 20
+	streamWindow    = 512 << 10
+	streamWindowMax = 6 << 20
+	linkWindow      = 8 << 20
+	linkWindowMax   = 24 << 20
 )
 
 // quicConfig is what connections between members use. mtu says whether packets can be kept from

@@ -3,6 +3,7 @@ package quic
 import (
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,7 +74,15 @@ func (l *link) fate() string {
 // round trip.
 func (l *link) close(code quicgo.ApplicationErrorCode, why string) {
 	// The error is always nil; what is to know is in the connection's context.
-	_ = l.conn.CloseWithError(code, why)
+	_ = l.conn.CloseWithError(code, words(why))
+}
+
+// words cuts a reason to what surely fits a packet with the end of a connection.
+func words(why string) string {
+	if len(why) > maxWords {
+		why = strings.ToValidUTF8(why[:maxWords], "")
+	}
+	return why
 }
 
 func closeAll(links []*link, code quicgo.ApplicationErrorCode, why string) {

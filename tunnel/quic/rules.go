@@ -27,8 +27,9 @@ func better(self, peer micronet.NodeID, a, b facts) bool {
 }
 
 // usable reports whether new streams may go to a connection. Both sides close what was idle for
-// a while; a stream opened at that moment would be lost. So nobody uses a connection in the last
-// part of that time, which is longer than what the two clocks of a live connection can differ by.
+// a while, and a stream opened at that moment would be lost. So nobody uses a connection in the
+// last part of that time. What remains is a stream that the two sides closed further apart than
+// that: then an Open in the moment when the end is on its way is answered with a reset.
 func (f facts) usable(now time.Time, idle time.Duration) bool {
 	return f.streams > 0 || now.Sub(f.used) < idle-idle/sparesPerIdle
 }

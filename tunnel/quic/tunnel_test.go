@@ -482,6 +482,18 @@ func TestDisconnectEndsDial(t *testing.T) {
 	})
 }
 
+func TestLongReasonReachesPeer(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
+		s := openEcho(t, a, b)
+		b.Disconnect(a.id, strings.Repeat("ä", 2000))
+		_, err := s.Read(make([]byte, 1))
+		if !tunnel.IsReset(err) || !strings.HasSuffix(err.Error(), strings.Repeat("ä", maxWords/2)) {
+			t.Errorf("Read = %v, want a reset with the first words", err)
+		}
+		_ = s.Close()
+	})
+}
+
 func TestNewRefusesIncompleteConfig(t *testing.T) {
 	if _, err := New(Config{}); micronet.KindOf(err) != micronet.Invalid {
 		t.Errorf("New = %v, want Invalid", err)

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	micronet "github.com/micro/micro-net"
+)
+
+func asOurs(err error) (*micronet.Error, bool) { return errors.AsType[*micronet.Error](err) }
+
+func (d *doctor) freeUDP(ctx context.Context, flag string, addr netip.AddrPort) {
+	if !addr.IsValid() {
+		return
+	}
+	c, err := d.app.env.Net.ListenPacket(ctx, addr)
+	d.free("udp", flag, addr, c, err)
+}
+
+func (d *doctor) freeTCP(ctx context.Context, flag string, addr netip.AddrPort) {
+	if !addr.IsValid() {
+		return
+	}
+	c, err := d.app.env.Net.Listen(ctx, addr)
+	d.free("tcp", flag, addr, c, err)
+}
+
+// free closes what could be opened, or names who holds the port.
+func (d *doctor) free(network, flag string, addr netip.AddrPort, c io.Closer, err error) {
+	check := fmt.Sprintf("port %s/%d", network, addr.Port())
+	if err == nil {
+		err = c.Close()
+	}
+	if err == nil {
+		d.add(good, check, addr.String()+" is free", "")
+		return
+	}
+	holder := ""
+	if h, ok := d.app.env.Net.(micronet.PortHolder); ok {
+		if name := h.PortHolder(network, addr); name != "" {
+			holder = ", held by " + name
+		}
+	}
+	free := netip.AddrPortFrom(addr.Addr(), 0)
+	d.add(bad, check, fmt.Sprintf("%s cannot be taken%s: %s", addr, holder, err), fmt.Sprintf("free it, or run: micro-net up --%s %s", flag, free))
+}
+
+// firstYear is when this was written: an earlier clock is wrong, and certificates fail by it.
+const firstYear = 2026
+
+func (d *doctor) clock() {
+	now := d.app.env.Wall().UTC()
+	date := now.Format("2006-01-02 15:04:05 UTC")
+	if now.Year() < firstYear {
+		d.add(bad, "clock", "it says "+date, "set the clock, and start a time service (chrony, systemd-timesyncd)")
+		return
+	}
+	d.add(good, "clock", date+"; not compared with other nodes", "")
+}
+
+// wantedBuffer is what quic-go asks of the kernel for its UDP socket, in bytes.
+const wantedBuffer = 7_500_000
+
+// buffers looks at the limits for UDP buffers (socket(7)). A host without these files has other
+// means, or none.
+func (d *doctor) buffers() {
+	for _, name := range []string{"rmem_max", "wmem_max"} {
+		data, err := d.app.env.FS.ReadFile("/proc/sys/net/core/" + name)
+		if err != nil {
+			continue
+		}
+		limit, err := strconv.Atoi(strings.TrimSpace(string(data)))
+		switch {
+		case err != nil:
+			d.add(warn, "udp buffers", fmt.Sprintf("net.core.%s is %q", name, data), "")
+		case limit < wantedBuffer:
+			d.add(warn, "udp buffers", fmt.Sprintf("net.core.%s is %d: fast transfers will lose packets", name, limit),
+				fmt.Sprintf("sysctl -w net.core.%s=%d, and the same in /etc/sysctl.d", name, wantedBuffer))
+		default:
+			d.add(good, "udp buffers", fmt.Sprintf("net.core.%s is %d", name, limit), "")
+		}
+	}
+}

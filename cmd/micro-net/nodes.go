@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) nodesCommand() *cobra.Command {
+	return a.printsData(a.talks(a.command("nodes [flags]", "list the nodes of the mesh",
+		"  micro-net nodes\n  micro-net nodes -o json",
+		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+			list, err := a.client().Nodes(ctx)
+			if err != nil {
+				return err
+			}
+			return a.print(list, func(t *table) {
+				t.row("NAME", "CLUSTER", "STATUS", "ADDRESS", "RTT", "AGE", "VERSION", "ID")
+				for i := range list {
+					n := &list[i]
+					name, heard := n.Name, age(n.AgeMs)
+					if n.Self {
+						name, heard = name+"*", ""
+					}
+					t.row(name, n.Cluster, n.Status, n.Address, rtt(n.RTTMs), heard, n.Version, shortID(n.ID))
+				}
+			})
+		})))
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/node/api"
+)
+
+func (a *app) registerCommand() *cobra.Command {
+	var s config.Service
+	var meta []string
+	c := a.command("register FILE | --service NAME --port P [flags]", "announce services of this node; they survive a restart of the daemon",
+		`  micro-net register web.yaml
+  micro-net register --service web --port 8080 --protocol http --tag v2
+  micro-net register --service web --port 8080 --service-port 80 --id web-1 --meta version=2.1.0`,
+		cobra.MaximumNArgs(1), func(ctx context.Context, args []string) error {
+			services, err := a.servicesOf(ctx, args, s, meta)
+			if err != nil {
+				return err
+			}
+			ids, err := a.client().Register(ctx, services)
+			if err != nil {
+				return err
+			}
+			return a.print(api.Registered{IDs: ids}, func(t *table) {
+				for _, id := range ids {
+					t.text("%s", id)
+				}
+			})
+		})
+	a.serviceFlags(c, &s)
+	c.Flags().StringArrayVar(&meta, "meta", nil, "`KEY=VALUE` for others to read; may be repeated")
+	return a.printsData(a.talks(c))
+}
+
+// serviceFlags are those that register and run share.
+func (a *app) serviceFlags(c *cobra.Command, s *config.Service) {
+	f := c.Flags()
+	f.StringVar(&s.Name, "service", "", "`NAME` of the service, a DNS label")
+	f.IntVar(&s.Port, "port", 0, "`PORT` on which the instance listens")
+	f.IntVar(&s.ServicePort, "service-port", 0, "`PORT` that callers use at the VIP (default: --port)")
+	f.StringVar(&s.Protocol, "protocol", "", "`tcp|udp|http|http2|grpc` (default tcp)")
+	f.StringArrayVar(&s.Tags, "tag", nil, "`TAG` of the instance; may be repeated")
+	f.StringVar(&s.ID, "id", "", "`ID` of the instance, unique at this node (default: the name)")
+	f.StringVar(&s.Address, "address", "", "`ADDRESS` on which the instance listens (default 127.0.0.1)")
+}
+
+// servicesOf reads a service file, or takes the one service of the flags.
+func (a *app) servicesOf(ctx context.Context, args []string, s config.Service, meta []string) ([]config.Service, error) {
+	if len(args) == 0 {
+		return flagService("register", s, meta)
+	}
+	if s.Name != "" || s.Port != 0 {
+		return nil, micronet.E("register", micronet.Invalid, "a file and --service are given").WithFix("give one of them")
+	}
+	data, err := a.readInput(ctx, "register", args[0])
+	if err != nil {
+		return nil, err
+	}
+	services, errs := config.ParseServices(args[0], data)
+	if len(errs) > 0 {
+		return nil, invalid("register", errs...)
+	}
+	if len(services) == 0 {
+		return nil, micronet.E("register", micronet.Invalid, "%s holds no services", args[0])
+	}
+	return services, nil
+}
+
+func flagService(op string, s config.Service, meta []string) ([]config.Service, error) {
+	if s.Name == "" || s.Port == 0 {
+		return nil, micronet.E(op, micronet.Invalid, "--service and --port are needed").WithFix("see `micro-net %s --help`", op)
+	}
+	for _, m := range meta {
+		key, value, ok := strings.Cut(m, "=")
+		if !ok || key == "" {
+			return nil, micronet.E(op, micronet.Invalid, "--meta %q is not of the form KEY=VALUE", m)
+		}
+		if s.Meta == nil {
+			s.Meta = map[string]string{}
+		}
+		s.Meta[key] = value
+	}
+	s, err := config.Complete(s)
+	if err != nil {
+		return nil, invalid(op, err)
+	}
+	return []config.Service{s}, nil
+}
+
+func (a *app) deregisterCommand() *cobra.Command {
+	c := a.command("deregister ID", "withdraw an instance of this node",
+		"  micro-net deregister web-1",
+		cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+			if err := a.client().Deregister(ctx, args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.err, "%s is withdrawn\n", args[0])
+			return nil
+		})
+	return a.completes(a.talks(c), instanceIDs)
+}

@@ -1,0 +1,87 @@
+package config
+import ("testing";"strings";"time";"fmt";"encoding/json")
+func TestProbe(t *testing.T){
+ run:=func(n,s string){
+  st:=time.Now()
+  func(){ defer func(){ if r:=recover();r!=nil{t.Logf("PANIC %s: %v",n,r)}}()
+  sv,errs:=ParseServices("f",[]byte(s))
+  var e string
+  if len(errs)>0{e=errs[0].Error(); if len(e)>300{e=e[:300]}}
+  j,_:=json.Marshal(sv); if len(j)>400{j=j[:400]}
+  t.Logf("%-20s %6d ms n=%d errs=%d %q\n   %s",n,time.Since(st).Milliseconds(),len(sv),len(errs),e,j)
+  }()
+ }
+ run("flow100", strings.Repeat("[",100)+strings.Repeat("]",100))
+ run("dash100", strings.Repeat("- ",100))
+ run("jsonesc", `{"name":"a\/b","port":80,"meta":{"x":"\ud83d\ude00","y":"\u00e9"}}`)
+ run("jsonesc2", `{"Name":"ab","Port":80,"Meta":{"x":"\ud83d\ude00 \u00e9\/"}}`)
+ run("tabs", "{\n\t\"name\": \"web\",\n\t\"port\": 80\n}")
+ run("port1e3", `{"name":"a","port":1e3}`)
+ run("port80.0", `{"name":"a","port":80.0}`)
+ run("portstr", `{"name":"a","port":"80"}`)
+ run("big", `{"name":"a","port":99999999999999999999999}`)
+ run("octal", "name: a\nport: 0o120")
+ run("octal2", "name: a\nport: 0120")
+ run("hex", "name: a\nport: 0x50")
+ run("under", "name: a\nport: 8_080")
+ run("neg", "name: a\nport: -1")
+ run("date", "name: a\nport: 80\nmeta: {a: 2020-01-01, b: 1.10, c: yes}")
+ run("dates", "name: a\nport: 80\nmeta: {a: 2020-01-01, v: 2.1.0}")
+ run("nan", "name: a\nport: .nan")
+ run("bom", "\ufeffname: a\nport: 80\n")
+ run("crlf", "name: a\r\nport: 80\r\n")
+ run("nul", "name: \"a\x00b\"\nport: 80\n")
+ run("bin", "\x7fELF\x02\x01\x01\x00\x00\xff\xfe")
+ run("inv", "name: a\xff\nport: 80\n")
+ run("anchor", "a: &x [1]\nb: *x\n")
+ run("merge", "<<: {name: a}\nport: 80")
+ run("tag", "name: !!str a\nport: 80")
+ run("empty", "")
+ run("comment", "# nothing\n")
+ run("dash", "---\nname: a\nport: 80\n...\n")
+ run("docs", "name: a\nport: 80\n---\nname: b\nport: 81\n")
+ run("dup", "name: a\nport: 80\nport: 81")
+ run("literal", "name: a\nport: 80\nmeta:\n  k: |\n    abc\n    def\n")
+ run("folded", "name: a\nport: 80\nmeta:\n  k: >-\n    abc\n    def\n")
+ run("complexkey", "? [a]\n: b\n")
+ run("intkey", "name: a\nport: 80\nmeta: {1: b}")
+ run("quotedname","name: \"a\"\nport: 80\nmeta: {\"k k\": 'v'}")
+ run("deflocal","services:\n- name: a\n  port: 80\n  checks: none\n- name: a\n  port: 81\n")
+ run("scalar","hello")
+ run("trailing",`{"name":"a","port":80},`)
+ run("colon","services: web:80\n")
+ run("tabyaml","services:\n\t- name: a\n")
+ run("null","services: null")
+ run("inlinecomment","services: # mine\n  # c\n  - name: a # b\n    port: 80\n")
+}
+var _ = fmt.Sprint
+func TestProbeBig(t *testing.T){
+ run:=func(n,s string){
+  done:=make(chan string,1)
+  go func(){ defer func(){ if r:=recover();r!=nil{done<-fmt.Sprint("PANIC ",r)}}()
+  st:=time.Now();sv,errs:=ParseServices("f",[]byte(s)); e:=""; if len(errs)>0{e=errs[0].Error(); if len(e)>200{e=e[:200]}}; done<-fmt.Sprint(time.Since(st)," n=",len(sv)," errs=",len(errs)," ",e)}()
+  select{case r:=<-done: t.Log(n,len(s),r)
+  case <-time.After(10*time.Second): t.Log(n,len(s),"TIMEOUT")}
+ }
+ for _,k:=range []int{1000,10000}{
+ run("flow", strings.Repeat("[",k))
+ run("flowc", strings.Repeat("[",k)+strings.Repeat("]",k))
+ run("map", strings.Repeat("{a: ",k))
+ run("dash", strings.Repeat("- ",k))
+ run("q", strings.Repeat("? ",k))
+ run("anch", strings.Repeat("&a ",k))
+ run("tags", strings.Repeat("!a ",k))
+ run("keys", func()string{var b strings.Builder;for i:=range k{fmt.Fprintf(&b,"k%d: 1\n",i)};return b.String()}())
+ run("items", func()string{var b strings.Builder;for i:=range k{fmt.Fprintf(&b,"- k%d\n",i)};return b.String()}())
+ run("flowitems", "["+strings.Repeat("1,",k)+"]")
+ run("longstr", "name: "+strings.Repeat("a",k*10))
+ run("quoted", "name: \""+strings.Repeat("a",k*10)+"\"")
+ run("spaces", strings.Repeat(" ",k*10))
+ run("lines", strings.Repeat("\n",k*10))
+ run("colons", strings.Repeat(":",k*10))
+ run("plain multi", "a: "+strings.Repeat("b\n ",k*3))
+ run("lit", "a: |\n"+strings.Repeat(" b\n",k*3))
+ run("comments", strings.Repeat("#\n",k*3))
+ run("svc", "services:\n"+func()string{var b strings.Builder;for i:=range k/4{fmt.Fprintf(&b,"- name: k%d\n  port: 80\n",i)};return b.String()}())
+ }
+}

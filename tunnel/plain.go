@@ -1,0 +1,88 @@
+package tunnel
+
+import (
+	"net"
+	"net/netip"
+	"time"
+)
+
+// plainSocket is any PacketConn: a simulated one, or a kernel's where we know no better.
+type plainSocket struct{ conn net.PacketConn }
+
+func (s plainSocket) write(b, _, _ []byte, _ netip.AddrPort, udp *net.UDPAddr) error {
+	_, err := s.conn.WriteTo(b, udp)
+	return err
+}
+
+func (plainSocket) source(netip.Addr) []byte { return nil }
+
+func (plainSocket) buffers() (receive, send int) { return 0, 0 }
+
+// plainConn is what quic-go gets over a plainSocket.
+type plainConn struct {
+	u    *Underlay
+	conn net.PacketConn
+}
+
+var _ net.PacketConn = plainConn{}
+
+// ReadFrom returns the next QUIC packet, and handles all others that come before it.
+func (c plainConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, addr, err := c.conn.ReadFrom(b)
+		if err != nil {
+			return n, addr, err
+		}
+		from, err := addrPortOf(addr)
+		if err != nil {
+			continue
+		}
+		now := time.Now()
+		if !isQUIC(b[:n]) {
+			c.u.own(now, b[:n], from, netip.Addr{})
+			continue
+		}
+		identity, ok := c.u.inQUIC(now, n, from, netip.Addr{})
+		switch {
+		case identity != nil:
+			return n, identity, nil
+		case ok:
+			return n, addr, nil
+		}
+	}
+}
+
+// WriteTo sends a QUIC packet to an identity address or to a guest.
+func (c plainConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	to, err := addrPortOf(addr)
+	if err != nil {
+		return 0, err
+	}
+	if err := c.u.outQUIC(b, nil, to); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (c plainConn) Close() error                       { return c.conn.Close() }
+func (c plainConn) LocalAddr() net.Addr                { return c.conn.LocalAddr() }
+func (c plainConn) SetDeadline(t time.Time) error      { return c.conn.SetDeadline(t) }
+func (c plainConn) SetReadDeadline(t time.Time) error  { return c.conn.SetReadDeadline(t) }
+func (c plainConn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
+
+// SetReadBuffer asks for a larger receive buffer where there is one. quic-go complains about
+// connections without this method.
+func (c plainConn) SetReadBuffer(n int) error {
+	if s, ok := c.conn.(interface{ SetReadBuffer(int) error }); ok {
+		return s.SetReadBuffer(n)
+	}
+	return nil
+}
+
+// SetWriteBuffer is the same for the send buffer.
+func (c plainConn) SetWriteBuffer(n int) error {
+	if s, ok := c.conn.(interface{ SetWriteBuffer(int) error }); ok {
+		return s.SetWriteBuffer(n)
+	}
+	return nil
+}
