@@ -83,9 +83,9 @@ type Want struct {
 // Outcome is what a call changed, and what its user is asked to do.
 type Outcome struct {
 	Changed []micronet.NodeID // documents with other items, epoch or Left than before; sorted
-	// Broadcast is a message of at most MaxBroadcast bytes to spread to all members under a key made
-	// from its owner, nil for none. Import returns one too; who is catching up with a whole
-	// catalog need not spread it.
+	// Broadcast is a message of at most MaxBroadcast bytes to spread to all members, nil for none.
+	// A newer message may replace a waiting one of the same owner. Import returns one too; who is
+	// catching up with a whole catalog need not spread it.
 	Broadcast []byte
 	Fetch     []Want // to be fetched now, or a moment later if Wanted still lists them
 	// Behind is a version of our own document that is newer than ours, or another one of the same

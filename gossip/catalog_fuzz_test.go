@@ -127,6 +127,10 @@ func FuzzSync(f *testing.F) {
 func FuzzMergeCommutes(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 0, 1, 1, 2, 5, 0, 1, 9, 3})
 	f.Add([]byte{2, 3, 0xff, 7, 2, 3, 1, 7, 2, 2, 200, 0, 2, 3, 0xff, 7})
+	f.Add([]byte("\t1100\"2001!1"))
+	f.Add([]byte("\x00\x01\x01\xea\x03\x7f\xff\xff\xff\x01\t\x00"))
+	f.Add([]byte("\x00\a\xff\xc8\x00\x02\x03\x03"))
+	f.Add([]byte("\xa9\x01\xa9\xa9\xa9\x91\x80|\xa9\xa1T@\xa6`gy"))
 	bodies := [][]byte{}
 	for i := range 8 {
 		c := newTestCatalog(1)

@@ -11,7 +11,8 @@ import (
 
 // A digest is a format byte and, strictly ascending by owner, one entry per document held:
 // owner 32, epoch 8, sequence 8, first bytes of the hash 8, age in seconds 4, all big endian. It is
-// not signed: it only says what to ask for, and how fresh its sender believes a document to be.
+// not signed: it only says what to ask for, and how fresh its sender believes a document to be. A
+// lying member can make the record of a silent node look young, and so keep it, but not change it.
 const (
 	digestFormat = 1
 	digestEntry  = 32 + 8 + 8 + digestHash + 4

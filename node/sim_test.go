@@ -280,7 +280,7 @@ func TestDeathAndReturn(t *testing.T) {
 		<-n.done
 		b.await(12*time.Second, "b is dead everywhere", b.seen("b", micronet.Dead, "a", "c"))
 		if s, err := b.nodes["c"].backend().Services("echo"); err == nil {
-			t.Errorf("the instance of a dead node is still there: %+v", s)
+			b.t.Errorf("the instance of a dead node is still there: %+v", s)
 		}
 		n.host.Restart()
 		b.start("b", "")
@@ -297,7 +297,7 @@ func TestPoliteStopIsLeftAtOnce(t *testing.T) {
 		n.stop()
 		<-n.done
 		if n.err != nil {
-			t.Fatalf("b ended with %v", n.err)
+			b.t.Fatalf("b ended with %v", n.err)
 		}
 		b.await(time.Second, "b has left", b.seen("b", micronet.Left, "a", "c"))
 		b.start("b", "")
@@ -319,11 +319,11 @@ func TestTokens(t *testing.T) {
 		} {
 			n, err := build(Config{Env: b.host("x" + name).Env(), Cluster: "main", Join: bad.token, Mesh: anyPort()})
 			if err != nil {
-				t.Fatal(err)
+				b.t.Fatal(err)
 			}
-			err = n.Run(t.Context())
+			err = n.Run(b.t.Context())
 			if micronet.KindOf(err) != bad.want {
-				t.Errorf("%s token: %v, want kind %v", name, err, bad.want)
+				b.t.Errorf("%s token: %v, want kind %v", name, err, bad.want)
 			}
 		}
 	})
@@ -334,27 +334,27 @@ func TestEmbedded(t *testing.T) {
 		a := b.start("a", "")
 		inv, err := a.backend().Invite(api.InviteRequest{Uses: 2})
 		if err != nil {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		var nodes []*Node
 		var wg sync.WaitGroup
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(b.t.Context())
 		for i := range 2 {
 			h := b.world.Host(fmt.Sprintf("e%d", i), netip.MustParsePrefix(fmt.Sprintf("10.0.1.%d/24", i+1)))
 			n, err := New(WithEnv(h.Env()), WithJoin(inv.Token), WithName(fmt.Sprintf("worker-%d", i)))
 			if err != nil {
-				t.Fatal(err)
+				b.t.Fatal(err)
 			}
 			nodes = append(nodes, n)
 			wg.Go(func() {
 				if err := n.Run(ctx); err != nil {
-					t.Errorf("worker: %v", err)
+					b.t.Errorf("worker: %v", err)
 				}
 			})
 		}
-		ln, err := nodes[0].Listen(t.Context(), "greeter")
+		ln, err := nodes[0].Listen(b.t.Context(), "greeter")
 		if err != nil {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		wg.Go(func() {
 			for {
@@ -367,7 +367,7 @@ func TestEmbedded(t *testing.T) {
 			}
 		})
 		b.await(5*time.Second, "the other program dials", func() error {
-			c, err := nodes[1].Dial(t.Context(), "greeter")
+			c, err := nodes[1].Dial(b.t.Context(), "greeter")
 			if err != nil {
 				return err
 			}
@@ -379,7 +379,7 @@ func TestEmbedded(t *testing.T) {
 			return nil
 		})
 		if err := ln.Close(); err != nil {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		cancel()
 		wg.Wait()

@@ -362,6 +362,9 @@ func (s *paths) show(to netip.AddrPort, rtt time.Duration, reason string) (pathM
 	if to == s.shown {
 		return pathMove{}, false
 	}
+	if reason == "" {
+		reason = pathConfirmed
+	}
 	m := pathMove{from: s.shown, to: to, rtt: rtt, reason: reason}
 	s.shown = to
 	return m, true

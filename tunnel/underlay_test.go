@@ -48,7 +48,7 @@ func newTestNet() *testNet { return &testNet{conns: map[netip.AddrPort]*testConn
 
 func (n *testNet) listen(addr string) *testConn {
 	a := netip.MustParseAddrPort(addr)
-	c := &testConn{net: n, addr: a, inbox: make(chan sentDatagram, 256), done: make(chan struct{})}
+	c := &testConn{net: n, addr: a, inbox: make(chan sentDatagram, 1024), done: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.conns[a] = c
@@ -64,13 +64,10 @@ func (n *testNet) inject(from, to netip.AddrPort, b []byte) {
 	if c == nil || lost {
 		return
 	}
-	d := sentDatagram{from: from, data: bytes.Clone(b)}
-	time.AfterFunc(wireDelay, func() {
-		select {
-		case c.inbox <- d:
-		default:
-		}
-	})
+	select {
+	case c.inbox <- sentDatagram{at: time.Now(), from: from, data: bytes.Clone(b)}:
+	default:
+	}
 }
 
 func (n *testNet) setDrop(f func(from, to netip.AddrPort, b []byte) bool) {
@@ -89,6 +86,7 @@ func (n *testNet) sent(f func(sentDatagram) bool) []sentDatagram {
 func (c *testConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	select {
 	case d := <-c.inbox:
+		time.Sleep(time.Until(d.at.Add(wireDelay)))
 		return copy(b, d.data), net.UDPAddrFromAddrPort(d.from), nil
 	case <-c.done:
 		return 0, nil, net.ErrClosed

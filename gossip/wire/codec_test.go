@@ -47,6 +47,26 @@ func TestEncodeDecodeRoundTrip(t *testing.T) {
 	}
 }
 
+// Broadcasts arrive in a buffer that is used again.
+func TestDecodeSharesNoMemory(t *testing.T) {
+	c := New()
+	d := sampleDocument()
+	items, err := c.Encode(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Decode(d.Owner, d.Version, d.Left, items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, it := range items {
+		clear(it.Value)
+	}
+	if !reflect.DeepEqual(got, d) {
+		t.Errorf("after the input was overwritten the document is %+v", got)
+	}
+}
+
 // The bytes of an item are a contract between versions: they may only change with recordVersion.
 func TestEncodeWireVector(t *testing.T) {
 	d := sampleDocument()
