@@ -60,7 +60,7 @@ func act(t testing.TB, rng *rand.Rand, now time.Time, c *gossip.Catalog) (out go
 // The same messages in any order, any number of times, some lost, then synchronised: all catalogs
 // are equal, and hold the last word of each owner.
 func TestAnyOrderGivesTheSameCatalog(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		messages, owners, now := story(t, rng, 5)
 		var cats []*gossip.Catalog
@@ -109,7 +109,7 @@ func merged(t testing.TB, now time.Time, from ...*gossip.Catalog) *gossip.Catalo
 }
 
 func TestMergeIsASemilattice(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		messages, _, now := story(t, rng, 4)
 		var x [3]*gossip.Catalog
@@ -225,7 +225,7 @@ func simulate(t *testing.T, seed uint64, nodes, loss int) (state string) {
 		w.nodes = append(w.nodes, newTestCatalog(i))
 		w.gossip(mustPublish(t, w.nodes[i], w.now, testDocument("node", instanceNames(i%25)...)))
 	}
-	w.run(60, true)
+	w.run(30, true)
 	rounds := 0
 	for ; !w.converged() && rounds < 12; rounds++ {
 		w.run(15, false)
@@ -243,9 +243,9 @@ func simulate(t *testing.T, seed uint64, nodes, loss int) (state string) {
 }
 
 func TestLossyMeshConverges(t *testing.T) {
-	for i, nodes := range []int{3, 5, 8, 13, 21, 34, 50} {
+	for i, nodes := range []int{3, 8, 21, 50} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
-			simulate(t, uint64(i), nodes, 10*i)
+			simulate(t, uint64(i), nodes, 15*i)
 		})
 	}
 }

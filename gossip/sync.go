@@ -10,10 +10,15 @@ import (
 // short; none is called while another is running on behalf of the same synchronisation, and no
 // lock is held while bytes travel.
 type Store interface {
-	Digest() []byte                                                   // Catalog.Digest
-	Compare(digest []byte) (want, offer []micronet.NodeID, err error) // Catalog.Compare
-	Document(id micronet.NodeID) ([]byte, bool)                       // Catalog.Document
-	Import(document []byte) error                                     // Catalog.Import; its Outcome is the store's affair. The slice is only used during the call
+	// Digest is Catalog.Digest.
+	Digest() []byte
+	// Compare is Catalog.Compare.
+	Compare(digest []byte) (want, offer []micronet.NodeID, err error)
+	// Document is Catalog.Document.
+	Document(id micronet.NodeID) ([]byte, bool)
+	// Import is Catalog.Import; its Outcome is the store's affair. The slice is only used during
+	// the call.
+	Import(document []byte) error
 }
 
 // SyncLimits bound one synchronisation. What did not fit comes with the next one, as the digests
@@ -42,7 +47,8 @@ type SyncStats struct {
 	In, Out  int64
 }
 
-// A synchronisation, after which both hold the newer document of each owner:
+// SyncClient synchronises as the one who opened the stream. Afterwards both hold the newer
+// document of each owner:
 //
 //	client                        server
 //	  digest ───────────────────▶
@@ -51,20 +57,17 @@ type SyncStats struct {
 //	  those documents ──────────▶
 //	  end ──────────────────────▶
 //
-// A fetch is shorter: the client begins with want, the server answers with documents and end.
-//
-// Both run on a stream of their own, and return after the last frame; they close nothing. A
-// peer that stalls is cut by the deadline its caller sets on the stream.
-
-// SyncClient synchronises as the one who opened the stream.
+// It needs a stream of its own, and returns after the last frame without closing it. A peer that
+// stalls is cut by the deadline that the caller sets on the stream.
 func SyncClient(rw io.ReadWriter, store Store, l SyncLimits) (SyncStats, error) {
 	s := newSyncSession("catalog.sync", rw, store, l)
 	err := s.client()
 	return s.stats, s.wrap(err)
 }
 
-// FetchClient asks for the documents of ids alone. Owners that the peer does not hold are
-// missing from what is imported; that is no error.
+// FetchClient asks for the documents of ids alone: it begins with want, and the server answers
+// with documents and end. Owners that the peer does not hold are missing from what is imported;
+// that is no error.
 func FetchClient(rw io.ReadWriter, store Store, ids []micronet.NodeID, l SyncLimits) (SyncStats, error) {
 	s := newSyncSession("catalog.fetch", rw, store, l)
 	err := s.fetch(ids)

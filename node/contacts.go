@@ -45,20 +45,16 @@ func loadContacts(env micronet.Env, d disk, pass *passport) (*contacts, error) {
 	return c, nil
 }
 
-// rememberCredentials keeps the members that an authority introduced.
-func rememberCredentials(d disk, env micronet.Env, pass *passport, raws [][]byte) error {
-	book := gossip.NewAddressBook()
+// introduce takes the members that an authority named, which are not verified yet.
+func (c *contacts) introduce(raws [][]byte) {
 	for _, raw := range raws {
-		cred, err := pass.trust.VerifyCredential(raw, env.Wall())
+		cred, err := c.pass.trust.VerifyCredential(raw, c.env.Wall())
 		if err != nil {
-			env.Events.BackgroundError("node.join", err)
+			c.env.Events.BackgroundError("node.join", err)
 			continue
 		}
-		if err := book.Remember(gossip.KnownPeer{ID: cred.ID, Name: cred.Name, Credential: raw, Heard: env.Wall()}); err != nil {
-			return micronet.E("join", micronet.Internal, "%w", err)
-		}
+		c.learn(cred, raw)
 	}
-	return d.save(filePeers, book)
 }
 
 // learn takes a verified credential. It reports whether it is newer than what was known.

@@ -122,7 +122,11 @@ func (l *life) move(ctx context.Context, text string) error {
 		return micronet.E("join", micronet.Refused, "this node's cluster %q has other nodes (%d)", l.pass.member().ClusterName, n).
 			WithFix("`micro-net leave` first, then `micro-net up --join @token`")
 	}
-	pass, err := l.join(ctx, token, fileRootKey, fileAuthority, fileTokens)
+	if !l.node.disk.keeps() {
+		return micronet.E("join", micronet.Refused, "this daemon keeps nothing on disk and cannot move").
+			WithFix("start it with `micro-net up --join @token`")
+	}
+	pass, _, err := l.join(ctx, token, fileRootKey, fileAuthority, fileTokens)
 	if err != nil {
 		return err
 	}

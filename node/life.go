@@ -112,7 +112,7 @@ func (l *life) run(ctx context.Context) error {
 		return err
 	}
 	if pass == nil {
-		if pass, err = l.join(ctx, *token); err != nil {
+		if pass, l.contacts, err = l.join(ctx, *token); err != nil {
 			return err
 		}
 	}
@@ -188,27 +188,33 @@ func (l *life) started() bool { return l.node.current.Load() == l }
 
 // join asks for a membership and keeps it. drop names files of the data folder that belong to the
 // cluster this node had before.
-func (l *life) join(ctx context.Context, token identity.Token, drop ...string) (*passport, error) {
+func (l *life) join(ctx context.Context, token identity.Token, drop ...string) (*passport, *contacts, error) {
 	j := joiner{env: l.env, allow: l.under.AllowGuest, keys: l.keys, wish: l.wish()}
 	j.dial = func(ctx context.Context, addr netip.AddrPort, token identity.Token) (quic.GuestConn, error) {
 		return l.tun.DialGuest(ctx, addr, identity.JoinClient(token, l.env.Wall, l.env.Entropy))
 	}
 	r, err := j.join(ctx, token)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pass, err := newPassport(l.keys, r.Membership)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := l.node.disk.remove(drop...); err != nil {
-		return nil, err
+	if err := l.node.disk.remove(append(drop, filePeers)...); err != nil {
+		return nil, nil, err
 	}
 	if err := pass.save(l.node.disk); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l.env.Log.Info("joined a cluster", "cluster", r.Membership.ClusterName, "node", r.Membership.Name)
-	return pass, rememberCredentials(l.node.disk, l.env, pass, r.Credentials)
+	c, err := loadContacts(l.env, l.node.disk, pass)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.introduce(r.Credentials)
+	c.save()
+	return pass, c, nil
 }
 
 // become puts together all that needs a passport.
@@ -218,8 +224,10 @@ func (l *life) become(pass *passport) error {
 		return err
 	}
 	l.pass, l.name = pass, pass.member().Name
-	if l.contacts, err = loadContacts(l.env, l.node.disk, pass); err != nil {
-		return err
+	if l.contacts == nil {
+		if l.contacts, err = loadContacts(l.env, l.node.disk, pass); err != nil {
+			return err
+		}
 	}
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{

@@ -176,8 +176,8 @@ func (s *paths) restart(now time.Time) {
 	}
 }
 
-// challenge asks for a probe of c as soon as helloEvery allows, and for repetitions.
-func (s *paths) challenge(now time.Time, c *candidate) {
+// challenge asks for repeated probes of c, and reports whether one is to be sent now.
+func (s *paths) challenge(now time.Time, c *candidate) bool {
 	if !s.wanted(now) {
 		s.restart(now)
 	}
@@ -185,6 +185,7 @@ func (s *paths) challenge(now time.Time, c *candidate) {
 	if until := now.Add(urgentFor); until.After(s.urgent) {
 		s.urgent = until
 	}
+	return c.probed.IsZero() || now.Sub(c.probed) >= helloEvery
 }
 
 // flight returns the candidates that get a hello beside a packet that leaves now: none while
@@ -300,6 +301,9 @@ func (s *paths) next(now time.Time) time.Time {
 	}
 	for _, c := range s.candidates {
 		at = earlier(at, s.dueAt(c))
+	}
+	if at.Before(now) {
+		return now
 	}
 	return at
 }

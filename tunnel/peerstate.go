@@ -36,6 +36,7 @@ type peer struct {
 	boot     session // the session of its that is confirmed
 	known    bool    // boot is set
 	window   window
+	next     pendingSession
 	oldBoots []session // newest first
 	held     []heldPacket
 
@@ -46,6 +47,12 @@ type peer struct {
 
 	due   time.Time // when it wants to be looked at, zero: never
 	index int       // in the agenda, -1: not in it
+}
+
+// pendingSession is a session that may become confirmed: what it used must not be used again.
+type pendingSession struct {
+	session session
+	window  window
 }
 
 // heldPacket waits for its session to be confirmed.

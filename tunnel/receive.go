@@ -163,16 +163,10 @@ func unseal(k *pairing, f *frame, out *effects) ([]byte, error) {
 
 // serve is stages 4 to 6.
 func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer *Peer, out *effects) {
-	fresh := p.known && f.session == p.boot
-	switch {
-	case fresh && !p.window.accept(f.counter):
-		p.drop(out, dropReplay)
-		return
-	case !fresh && slices.Contains(p.oldBoots, f.session):
-		p.drop(out, dropOldBoot)
+	fresh, ok := c.admit(p, f, out)
+	if !ok {
 		return
 	}
-	defer c.settle(a.now, p, out)
 	from := c.observe(a, p, fresh)
 	if offer != nil {
 		p.offered = offer
@@ -182,15 +176,44 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 	}
 	if fresh {
 		c.refresh(a.now, p, k, out)
-	} else if from != nil && m.kind != messageReply {
-		p.answered = 0 // a new session may mean that it lost our credential
-		p.paths.challenge(a.now, from)
 	}
 	switch m.kind {
 	case messagePacket:
 		c.packet(a, p, f, m, fresh, out)
 	case messageProbe:
 		c.answer(a, p, k, from, m, out)
+	}
+	if !fresh && from != nil && m.kind != messageReply {
+		c.challenge(a.now, p, from, out)
+	}
+	c.settle(a.now, p, out)
+}
+
+// admit is stage 4. fresh says that the session is confirmed: the frame cannot be a replay.
+func (c *core) admit(p *peer, f *frame, out *effects) (fresh, ok bool) {
+	switch {
+	case p.known && f.session == p.boot:
+		fresh, ok = true, p.window.accept(f.counter)
+	case slices.Contains(p.oldBoots, f.session):
+		p.drop(out, dropOldBoot)
+		return false, false
+	default:
+		if f.session != p.next.session {
+			p.next = pendingSession{session: f.session}
+		}
+		ok = p.next.window.accept(f.counter)
+	}
+	if !ok {
+		p.drop(out, dropReplay)
+	}
+	return fresh, ok
+}
+
+// challenge asks the sender of a frame of an unknown session for a sign of life.
+func (c *core) challenge(now time.Time, p *peer, from *candidate, out *effects) {
+	p.answered = 0 // a new session may mean that it lost our credential
+	if p.paths.challenge(now, from) {
+		c.probe(now, p, from, false, out)
 	}
 }
 
@@ -252,18 +275,15 @@ func (c *core) reportable(a netip.AddrPort) bool {
 func (c *core) confirm(now time.Time, p *peer, f *frame, floor uint64, out *effects) {
 	p.retire()
 	p.boot, p.known = f.session, true
-	p.window.reset(f.counter, floor)
+	p.window, p.next = p.next.window, pendingSession{}
+	p.window.floor = floor
 	held := p.held
 	p.held = nil
 	c.held -= len(held)
 	slices.SortStableFunc(held, func(a, b heldPacket) int { return cmp.Compare(a.counter, b.counter) })
 	for _, h := range held {
-		if h.session != p.boot {
-			p.drop(out, dropOldBoot)
-			continue
-		}
-		if !p.window.accept(h.counter) {
-			p.drop(out, dropReplay)
+		if h.session != p.boot || h.counter < floor {
+			p.drop(out, dropHeldStale)
 			continue
 		}
 		out.deliveries = append(out.deliveries, delivery{p.ID, h.channel, h.payload, now})

@@ -10,14 +10,8 @@ const windowSize = 2048
 // nothing.
 type window struct {
 	highest uint64
-	floor   uint64
+	floor   uint64 // counters below are refused
 	bits    [windowSize / 64]uint64
-}
-
-// reset forgets everything and takes counter as seen. Counters below floor are refused.
-func (w *window) reset(counter, floor uint64) {
-	*w = window{highest: counter, floor: min(floor, counter)}
-	w.set(counter)
 }
 
 // accept reports whether counter is new, and remembers it. Counter 0 is never used.

@@ -48,7 +48,7 @@ func (a *app) leaveCommand() *cobra.Command {
 			if err := client.Leave(ctx); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.err, "%s left the cluster %q; its daemon has stopped\n", cmp.Or(s.Node.Name, "this node"), s.Node.Cluster)
+			fmt.Fprintf(a.err, "%s left the cluster %q; its daemon stops\n", cmp.Or(s.Node.Name, "this node"), s.Node.Cluster)
 			return nil
 		}))
 }

@@ -13,6 +13,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/osenv"
+	"github.com/micro/micro-net/node"
 )
 
 // version is set by the linker (-X main.version=…).
@@ -26,7 +27,7 @@ func main() {
 func system() *app {
 	build, _ := debug.ReadBuildInfo()
 	return &app{
-		env: osenv.Fill(micronet.Env{}), environ: os.Environ(),
+		env: osenv.Fill(micronet.Env{}), environ: os.Environ(), daemon: node.RunDaemon,
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTerminal: term.IsTerminal(int(os.Stdin.Fd())), outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		build: buildOf(version, build), executable: os.Executable, tempDir: os.MkdirTemp,

@@ -58,6 +58,13 @@ func (f *fabric) setCut(cut func(a, b micronet.NodeID) bool) {
 	f.cut = cut
 }
 
+// sentTo returns how many packets were sent to a node.
+func (f *fabric) sentTo(id micronet.NodeID) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sent[id]
+}
+
 func (f *fabric) setLoss(loss float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -235,13 +235,13 @@ func TestPingsReachOnlyKnownNodes(t *testing.T) {
 			victim.HandlePacket(testID(1), encode(t, kindPing, ping), time.Now())
 		}
 		time.Sleep(time.Second)
-		if got := c.fabric.sent[testID(77)]; got != 0 {
+		if got := c.fabric.sentTo(testID(77)); got != 0 {
 			t.Errorf("%d packets were sent to a stranger", got)
 		}
 		// Who was heard is answered.
 		victim.HandlePacket(testID(77), encode(t, kindPing, ping), time.Now())
 		time.Sleep(time.Second)
-		if got := c.fabric.sent[testID(77)]; got != 1 {
+		if got := c.fabric.sentTo(testID(77)); got != 1 {
 			t.Errorf("%d answers to a newcomer, want 1", got)
 		}
 	})

@@ -209,7 +209,7 @@ func (t *table) accused() []accusation {
 			all = append(all, accusation{life{e.ID, e.Epoch}, e.incarnation})
 		}
 	}
-	slices.SortFunc(all, func(a, b accusation) int { return a.life.id.Compare(b.life.id) })
+	slices.SortFunc(all, func(a, b accusation) int { return bytes.Compare(a.life.id[:], b.life.id[:]) })
 	return all
 }
 
@@ -221,6 +221,6 @@ func (t *table) snapshot() []gossip.Member {
 		m.Credential = bytes.Clone(m.Credential)
 		all = append(all, m)
 	}
-	slices.SortFunc(all, func(a, b gossip.Member) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(all, func(a, b gossip.Member) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return all
 }

@@ -143,18 +143,19 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// knownHost accepts loopback addresses, localhost and the listener's own address, any port.
+// knownHost accepts localhost, loopback addresses and the listener's own, any port. Rebinding
+// needs a name: where the listener takes all addresses, every address is its own.
 func (s *Server) knownHost(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
 	}
-	name = strings.Trim(name, "[]")
-	if name == "localhost" {
+	if strings.EqualFold(name, "localhost") {
 		return true
 	}
-	a, err := netip.ParseAddr(name)
-	return err == nil && (a.IsLoopback() || a == s.config.TCPAddr.Addr())
+	a, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	own := s.config.TCPAddr.Addr()
+	return err == nil && (a.IsLoopback() || a == own || own.IsUnspecified())
 }
 
 // fromAllowed reports whether a TCP client may talk to us at all.

@@ -50,6 +50,9 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 		if err == nil {
 			return conn, nil
 		}
+		if ctx.Err() != nil {
+			return nil, transportError(ctx.Err())
+		}
 		if errors.Is(err, fs.ErrPermission) {
 			denied = micronet.E("api", micronet.Refused, "%s: permission denied", a).WithFix("use sudo, or the user that runs the daemon")
 		}
@@ -72,7 +75,8 @@ func (c *Client) connectTo(ctx context.Context, address string) (net.Conn, error
 	if !ok {
 		return nil, badAddress(address)
 	}
-	ap, err := netip.ParseAddrPort(strings.TrimSuffix(host, "/"))
+	host = strings.Replace(strings.TrimSuffix(host, "/"), "localhost:", "127.0.0.1:", 1)
+	ap, err := netip.ParseAddrPort(host)
 	if err != nil {
 		return nil, badAddress(address)
 	}
@@ -99,6 +103,7 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(out); err != nil {
 		return micronet.E("api", micronet.Internal, "the daemon's answer: %w", err)
 	}
+	fill(out)
 	return nil
 }
 
@@ -238,7 +243,7 @@ func (c *Client) Hold(ctx context.Context, services []config.Service) ([]string,
 		return nil, nil, err
 	}
 	var reg Registered
-	if err := json.NewDecoder(res.Body).Decode(&reg); err != nil {
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&reg); err != nil {
 		return nil, nil, errors.Join(micronet.E("api", micronet.Internal, "the daemon's answer: %w", err), res.Body.Close())
 	}
 	return reg.IDs, res.Body, nil

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
@@ -26,14 +28,14 @@ func (s *Server) routes() http.Handler {
 	get("/api/v1/nodes", func(*http.Request) (any, error) { return b.Nodes(), nil })
 	get("/api/v1/services", func(*http.Request) (any, error) { return b.Services("") })
 	get("/api/v1/services/{name}", func(r *http.Request) (any, error) { return b.Services(r.PathValue("name")) })
-	get("/api/v1/routes", func(r *http.Request) (any, error) { return b.Routes(r.FormValue("service")) })
+	get("/api/v1/routes", func(r *http.Request) (any, error) { return b.Routes(r.URL.Query().Get("service")) })
 	get("/api/v1/connections", func(*http.Request) (any, error) { return b.Connections(), nil })
 	get("/api/v1/graph", func(*http.Request) (any, error) { return b.Graph(), nil })
 	get("/api/v1/config", func(*http.Request) (any, error) { return b.Settings(), nil })
 	get("/api/v1/resolve", func(r *http.Request) (any, error) {
-		return b.Resolve(r.Context(), r.FormValue("name"), r.FormValue("type"))
+		return b.Resolve(r.Context(), r.URL.Query().Get("name"), r.URL.Query().Get("type"))
 	})
-	get("/api/v1/ping", func(r *http.Request) (any, error) { return b.Ping(r.Context(), r.FormValue("node")) })
+	get("/api/v1/ping", func(r *http.Request) (any, error) { return b.Ping(r.Context(), r.URL.Query().Get("node")) })
 	get("/api/v1/openapi.json", func(*http.Request) (any, error) { return json.RawMessage(openAPI), nil })
 	mux.HandleFunc("GET /api/v1/dial", s.allow(mayRead, s.dial))
 	mux.HandleFunc("POST /api/v1/instances", s.allow(mayRegister, s.register))
@@ -61,19 +63,40 @@ func probe(check func() error) func(http.ResponseWriter, *http.Request) error {
 	}
 }
 
-// readBody decodes a bounded body strictly.
-func readBody(r *http.Request, v any) error {
-	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+// body reads a bounded body within bodyTimeout.
+func body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	// Listeners without deadlines exist in tests only, and there nobody dawdles.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, micronet.E("api", micronet.Invalid, "the body: %w", err)
+	}
+	// The connection may be held for long after this.
+	_ = control.SetReadDeadline(time.Time{})
+	return b, nil
+}
+
+// readBody decodes a body strictly; an empty one leaves v as it is.
+func readBody(w http.ResponseWriter, r *http.Request, v any) error {
+	b, err := body(w, r)
+	if err != nil || len(bytes.TrimSpace(b)) == 0 {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil && !errors.Is(err, io.EOF) {
+	if err := d.Decode(v); err != nil {
 		return micronet.E("api", micronet.Invalid, "the body: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return micronet.E("api", micronet.Invalid, "the body goes on after its JSON value")
 	}
 	return nil
 }
 
 func (s *Server) invite(w http.ResponseWriter, r *http.Request) error {
 	var req InviteRequest
-	if err := readBody(r, &req); err != nil {
+	if err := readBody(w, r, &req); err != nil {
 		return err
 	}
 	inv, err := s.backend.Invite(req)
@@ -85,7 +108,7 @@ func (s *Server) invite(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
 	var req JoinRequest
-	if err := readBody(r, &req); err != nil {
+	if err := readBody(w, r, &req); err != nil {
 		return err
 	}
 	if err := s.backend.Join(r.Context(), req.Token); err != nil {
@@ -106,19 +129,22 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
 // register takes what a service file takes. With hold=1 the answer stays open, and the instances
 // end with the connection.
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	raw, err := body(w, r)
 	if err != nil {
-		return micronet.E("api.register", micronet.Invalid, "the body: %w", err)
+		return err
 	}
-	services, errs := config.ParseServices("body", body)
+	services, errs := config.ParseServices("body", raw)
 	if len(errs) > 0 {
 		return micronet.E("api.register", micronet.Invalid, "%w", errors.Join(errs...))
+	}
+	if len(services) == 0 {
+		return micronet.E("api.register", micronet.Invalid, "the body holds no services")
 	}
 	a := accessOf(r.Context())
 	if err := s.mayAnnounce(a, services); err != nil {
 		return err
 	}
-	if r.FormValue("hold") == "" {
+	if r.URL.Query().Get("hold") == "" {
 		ids, err := s.backend.Register(a.owner(), services)
 		if err == nil {
 			writeJSON(w, Registered{IDs: ids})

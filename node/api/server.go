@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,6 +29,10 @@ const (
 	maxHeader = 64 << 10
 	// headerTimeout ends connections that do not finish their header.
 	headerTimeout = 10 * time.Second
+	// bodyTimeout ends those that do not finish their body.
+	bodyTimeout = 10 * time.Second
+	// idleTimeout ends those that ask nothing more: a kept connection holds a slot.
+	idleTimeout = 2 * time.Minute
 	// maxConns bounds the connections of both listeners together; further ones are closed
 	// at once.
 	maxConns = 512
@@ -46,6 +51,7 @@ type Server struct {
 	backend Backend
 	config  Config
 	conns   chan struct{}
+	active  active
 }
 
 // NewServer makes a server; Run starts it.
@@ -53,21 +59,28 @@ func NewServer(env micronet.Env, b Backend, c Config) *Server {
 	return &Server{env: env, backend: b, config: c, conns: make(chan struct{}, maxConns)}
 }
 
-// Run serves the unix listener and the TCP listener, each may be nil, until ctx ends. Requests
-// under way have two seconds to finish.
+// Run serves the unix listener and the TCP listener, each may be nil, until ctx ends or one of
+// them fails. Requests under way have two seconds to finish. It may be called once.
 func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
-	handler := s.guard(s.routes())
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	handler := s.counted(s.guard(s.routes()))
 	var wg sync.WaitGroup
 	errs := make(chan error, 2)
 	serve := func(ln net.Listener, of func(net.Conn) access) {
 		srv := &http.Server{
-			Handler: handler, ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeader,
+			Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+			// What it would log is clients that go away, and net/http's own messages have no place in our log.
+			ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 			BaseContext: func(net.Listener) context.Context { return ctx },
 			ConnContext: func(base context.Context, c net.Conn) context.Context {
-				return context.WithValue(base, accessKey{}, of(c))
+				return context.WithValue(base, accessKey{}, of(unwrap(c)))
 			},
 		}
-		wg.Go(func() { errs <- srv.Serve(&bounded{Listener: ln, slots: s.conns, accept: s.accepts}) })
+		wg.Go(func() {
+			defer cancel()
+			errs <- srv.Serve(&bounded{Listener: ln, slots: s.conns, accept: s.accepts})
+		})
 		wg.Go(func() { <-ctx.Done(); shutdown(srv) })
 	}
 	if unix != nil {
@@ -78,7 +91,20 @@ func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
 	}
 	<-ctx.Done()
 	wg.Wait()
+	s.active.close()
 	return joinServeErrors(errs)
+}
+
+// counted keeps Run from returning while a request is being answered.
+func (s *Server) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.active.enter() {
+			writeProblem(w, micronet.E("api", micronet.Closed, "the daemon is stopping"))
+			return
+		}
+		defer s.active.leave()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // accepts drops TCP clients from elsewhere before they can send a byte.
@@ -145,5 +171,10 @@ func (c *slotConn) Close() error {
 	return c.Conn.Close()
 }
 
-// NetConn unwraps the connection for credentials and half-close.
-func (c *slotConn) NetConn() net.Conn { return c.Conn }
+// unwrap finds the connection below the slot: credentials and half-close are powers of that one.
+func unwrap(c net.Conn) net.Conn {
+	if s, ok := c.(*slotConn); ok {
+		return s.Conn
+	}
+	return c
+}

@@ -18,7 +18,7 @@ func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("Upgrade") != streamProtocol {
 		return micronet.E("api.dial", micronet.Invalid, "the request does not ask for Upgrade: %s", streamProtocol)
 	}
-	service := r.FormValue("service")
+	service := r.URL.Query().Get("service")
 	up, err := s.backend.Dial(r.Context(), service)
 	if err != nil {
 		return err
@@ -53,10 +53,7 @@ func splice(fromClient *bufio.Reader, client net.Conn, up net.Conn) {
 }
 
 func closeWrite(c net.Conn, failed error) {
-	if n, ok := c.(*slotConn); ok {
-		c = n.Conn
-	}
-	if hc, ok := c.(interface{ CloseWrite() error }); ok && failed == nil && hc.CloseWrite() == nil {
+	if hc, ok := unwrap(c).(interface{ CloseWrite() error }); ok && failed == nil && hc.CloseWrite() == nil {
 		return
 	}
 	// Nothing more can be said in this direction: the close is the message.

@@ -39,6 +39,11 @@ hostname "$2"
 echo ready
 exec sleep 2147483647`
 
+// copyEtc takes along what programs need of the machine's /etc: users, libraries, names of programs.
+const copyEtc = `cd /etc && for f in passwd group nsswitch.conf services protocols ld.so.cache ld.so.conf ld.so.conf.d alternatives; do
+	if test -e $f; then cp -a $f "$1"; fi
+done`
+
 // boot makes the host's folders and the process that keeps its namespaces.
 func (h *Host) boot() {
 	h.lab.t.Helper()
@@ -47,10 +52,7 @@ func (h *Host) boot() {
 			h.lab.t.Fatal(err)
 		}
 	}
-	h.lab.run("cp", "-a", "/etc/.", h.Path("/etc"))
-	if err := os.RemoveAll(h.Path("/etc/micro-net")); err != nil {
-		h.lab.t.Fatal(err)
-	}
+	h.lab.run("sh", "-c", copyEtc, "sh", h.Path("/etc"))
 	h.write("/etc/resolv.conf", "")
 	h.write("/etc/hosts", "127.0.0.1 localhost\n"+h.Addr+" "+h.Name+"\n")
 	p := start(h.lab.t, exec.Command("ip", "netns", "exec", h.ns, "unshare", "--mount", "--uts", "sh", "-c", setup, "sh", h.Dir, h.Name))
