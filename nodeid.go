@@ -1,6 +1,7 @@
 package micronet
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base32"
@@ -40,7 +41,7 @@ func (id NodeID) Short() string { return id.String()[:shortIDLen] }
 func (id NodeID) IsZero() bool { return id == NodeID{} }
 
 // Compare orders ids by their bytes: -1, 0 or 1.
-func (id NodeID) Compare(other NodeID) int { return strings.Compare(string(id[:]), string(other[:])) }
+func (id NodeID) Compare(other NodeID) int { return bytes.Compare(id[:], other[:]) }
 
 // MarshalText writes the whole id.
 func (id NodeID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }

@@ -263,6 +263,15 @@ func TestDelta(t *testing.T) {
 			t.Errorf("Import of what was wanted = %+v, %v", out, err)
 		}
 	})
+}
+
+func TestDeltaMeetsAnnouncements(t *testing.T) {
+	now := catalogStart.Add(time.Minute)
+	a := newTestCatalog(1)
+	idA, _ := catalogKey(1)
+	full, second, third, _ := largeWithDelta(t, a)
+	wanted := []gossip.Want{{Owner: idA, Version: gossip.Version{Epoch: 1, Seq: 3}}}
+
 	t.Run("announced before", func(t *testing.T) {
 		b := newTestCatalog(2)
 		mustReceive(t, b, now, full)
@@ -297,6 +306,13 @@ func TestDelta(t *testing.T) {
 			t.Errorf("Import = %v, still wanted %v", err, b.Wanted())
 		}
 	})
+}
+
+func TestDeltaAlteredOnTheWay(t *testing.T) {
+	now := catalogStart.Add(time.Minute)
+	a := newTestCatalog(1)
+	full, _, third, _ := largeWithDelta(t, a)
+
 	t.Run("sign of life with altered changes", func(t *testing.T) {
 		owner := newTestCatalog(1)
 		start, _, _, last := largeWithDelta(t, owner)
@@ -313,7 +329,7 @@ func TestDelta(t *testing.T) {
 			t.Errorf("what was not checked is passed on: %x", got.Broadcast)
 		}
 	})
-	t.Run("altered on the way", func(t *testing.T) {
+	t.Run("each byte", func(t *testing.T) {
 		for i := 167; i < len(third); i++ {
 			b := newTestCatalog(2)
 			mustReceive(t, b, now, full)

@@ -50,7 +50,8 @@ type Redial struct {
 	rng     *rand.Rand
 	peers   map[micronet.NodeID]*redialPeer
 	started bool
-	last    time.Time // the latest attempt, or when somebody was lost after nobody had been
+	last    time.Time // the latest attempt
+	since   time.Time // when somebody was lost after nobody had been
 }
 
 type redialPeer struct {
@@ -70,7 +71,7 @@ func NewRedial(rng *rand.Rand) *Redial {
 // before the first Next, with all that is remembered.
 func (r *Redial) Update(now time.Time, peers []RedialPeer) {
 	if !r.anyLost() {
-		r.last = now
+		r.since = now
 	}
 	known := make(map[micronet.NodeID]*redialPeer, len(peers))
 	for _, p := range peers {
@@ -153,8 +154,12 @@ func (r *Redial) slot(p *redialPeer) time.Time {
 	if spaced := r.last.Add(redialSpacing); slot.Before(spaced) {
 		slot = spaced
 	}
-	if latest := r.last.Add(RedialInterval); latest.Before(slot) {
-		slot = latest
+	latest := r.last
+	if latest.Before(r.since) {
+		latest = r.since
+	}
+	if latest = latest.Add(RedialInterval); latest.Before(slot) {
+		return latest
 	}
 	return slot
 }

@@ -33,7 +33,7 @@ type life struct {
 	keys      identity.Keys
 	self      micronet.NodeID
 	under     *tunnel.Underlay
-	tun       *quic.Tunnel
+	tun       tunnel.Tunnel
 	ready     chan struct{} // closed once
 	stop      context.CancelCauseFunc
 
@@ -42,10 +42,10 @@ type life struct {
 	name     string
 	epoch    uint64
 	mesh     netip.AddrPort
-	swim     *swim.Swim
+	members  gossip.Membership
 	records  *records
 	contacts *contacts
-	router   *router.Router
+	router   Router
 	flows    *proxy.Flows
 	dialer   *proxy.Dialer
 	receiver *proxy.Receiver
@@ -165,18 +165,27 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 	}
 	l.under.Handle(tunnel.ChannelMembership, func(from micronet.NodeID, payload []byte, at time.Time) {
 		if l.started() {
-			l.swim.HandlePacket(from, payload, at)
+			if h, ok := l.members.(PacketHandler); ok {
+				h.HandlePacket(from, payload, at)
+			}
 		}
 	})
 	reset := sha256.Sum256(append([]byte("micro-net/quic-reset/1\x00"), l.keys.Sign.Seed()...))
-	l.tun, err = quic.New(quic.Config{Env: l.env, Self: l.self, Socket: l.under, TLS: l.gate, Guest: l.gate, ResetKey: &reset})
+	l.tun, err = l.config.newTunnel(quic.Config{Env: l.env, Self: l.self, Socket: l.under, TLS: l.gate, Guest: l.gate, ResetKey: &reset})
 	if err != nil {
 		return err
 	}
 	base.run(l.under.Run)
 	base.run(l.tun.Run)
+	if !readsSocket(l.tun) {
+		base.run(func(ctx context.Context) error { return readSocket(ctx, l.under.QUIC()) })
+	}
+	r, ok := l.tun.(Readier)
+	if !ok {
+		return nil
+	}
 	select {
-	case <-l.tun.Ready():
+	case <-r.Ready():
 		return nil
 	case <-base.ctx.Done():
 		return base.err()
@@ -189,9 +198,13 @@ func (l *life) started() bool { return l.node.current.Load() == l }
 // join asks for a membership and keeps it. drop names files of the data folder that belong to the
 // cluster this node had before.
 func (l *life) join(ctx context.Context, token identity.Token, drop ...string) (*passport, *contacts, error) {
+	guests, ok := l.tun.(GuestDialer)
+	if !ok {
+		return nil, nil, micronet.E("join", micronet.Invalid, "this node's tunnel cannot join a cluster")
+	}
 	j := joiner{env: l.env, allow: l.under.AllowGuest, keys: l.keys, wish: l.wish()}
 	j.dial = func(ctx context.Context, addr netip.AddrPort, token identity.Token) (quic.GuestConn, error) {
-		return l.tun.DialGuest(ctx, addr, identity.JoinClient(token, l.env.Wall, l.env.Entropy))
+		return guests.DialGuest(ctx, addr, identity.JoinClient(token, l.env.Wall, l.env.Entropy))
 	}
 	r, err := j.join(ctx, token)
 	if err != nil {
@@ -233,12 +246,12 @@ func (l *life) become(pass *passport) error {
 	l.records = newRecords(l.env, gossip.CatalogConfig{
 		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(),
 	}, l.spread, l.look)
-	l.router = router.New(router.Config{Rand: l.env.Rand("router"), Ejected: l.env.Events.InstanceEjected})
+	l.router = l.config.newRouter(router.Config{Rand: l.env.Rand("router"), Ejected: l.env.Events.InstanceEjected})
 	credential, err := l.address.credential()
 	if err != nil {
 		return err
 	}
-	l.swim = swim.New(swim.Config{
+	l.members = l.config.newMembership(swim.Config{
 		Env: l.env, Self: l.self, Epoch: l.epoch, Transport: carrier{l.under, l.tun}, Credential: credential,
 		Delegate: delegate{records: l.records, admit: l.admit, changed: l.look},
 	})
@@ -285,7 +298,7 @@ func (l *life) fresh(id micronet.NodeID) bool {
 }
 
 // spread sends a catalog message to all members.
-func (l *life) spread(key string, msg []byte) { l.swim.Broadcast(key, msg) }
+func (l *life) spread(key string, msg []byte) { l.members.Broadcast(key, msg) }
 
 // locals lists this node's instances of a service.
 func (l *life) locals(service string) []micronet.Instance {

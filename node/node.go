@@ -36,6 +36,7 @@ func New(opts ...Option) (*Node, error) {
 }
 
 func build(c Config) (*Node, error) {
+	c.ensureDefaults()
 	if err := micronet.CheckName(c.Cluster); err != nil {
 		return nil, micronet.E("node", micronet.Invalid, "cluster: %w", err)
 	}

@@ -4,8 +4,13 @@ import (
 	"net/netip"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/gossip/swim"
 	"github.com/micro/micro-net/internal/config"
 	"github.com/micro/micro-net/node/api"
+	"github.com/micro/micro-net/router"
+	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/quic"
 )
 
 // Config is what a node is built from. Options fill it; RunDaemon fills it from settings.
@@ -20,6 +25,23 @@ type Config struct {
 	Version   string
 	Services  []config.Service // live as long as the process
 	Daemon    *Daemon          // nil: a node inside a program
+
+	newRouter     func(router.Config) Router
+	newMembership func(swim.Config) gossip.Membership
+	newTunnel     func(quic.Config) (tunnel.Tunnel, error)
+}
+
+// ensureDefaults fills the plugs with what needs nothing.
+func (c *Config) ensureDefaults() {
+	if c.newRouter == nil {
+		c.newRouter = newRouter
+	}
+	if c.newMembership == nil {
+		c.newMembership = newMembership
+	}
+	if c.newTunnel == nil {
+		c.newTunnel = newTunnel
+	}
 }
 
 // Daemon is what a daemon has besides a node inside a program: local listeners and a

@@ -55,7 +55,7 @@ type dialled struct {
 func (l *life) dialLost(ctx context.Context, id micronet.NodeID, results chan<- dialled) {
 	one, cancel := context.WithTimeout(ctx, gossip.AttemptTimeout)
 	defer cancel()
-	n, err := l.swim.Join(one, id)
+	n, err := l.members.Join(one, id)
 	ok := err == nil && n > 0
 	if ok {
 		l.report("catalog.sync", l.syncWith(one, id))
@@ -70,7 +70,7 @@ func (l *life) dialLost(ctx context.Context, id micronet.NodeID, results chan<- 
 func (l *life) lost() []gossip.RedialPeer {
 	v := l.view.Load()
 	members := map[micronet.NodeID]micronet.NodeStatus{}
-	for _, m := range l.swim.Members() {
+	for _, m := range l.members.Members() {
 		members[m.ID] = m.Status
 	}
 	var out []gossip.RedialPeer

@@ -9,7 +9,7 @@ import (
 )
 
 // routes lends the router to the proxy.
-type routes struct{ router *router.Router }
+type routes struct{ router Router }
 
 var _ proxy.Routes = routes{}
 

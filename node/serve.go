@@ -12,8 +12,11 @@ import (
 const (
 	// viewEvery is how often the view is made anew without being asked: ages and silence pass.
 	viewEvery = time.Second
-	// settle gathers changes that come together into one view, one record.
+	// settle gathers changes that come together into one view.
 	settle = 20 * time.Millisecond
+	// announceSettle gathers changes into one record. Others quarantine an owner that publishes
+	// more than 64 times a second.
+	announceSettle = 50 * time.Millisecond
 	// lookAround is how often interfaces are read where changes cannot be watched.
 	lookAround = 10 * time.Second
 	// refreshEvery is how often our record is signed anew, so that others know it still holds.
@@ -30,7 +33,7 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	mesh := newGroup(context.WithoutCancel(ctx))
 	l.node.current.Store(l)
 	l.makeView()
-	mesh.run(l.swim.Run)
+	mesh.run(l.members.Run)
 	mesh.run(l.dialer.Run)
 	mesh.run(l.acceptStreams)
 	mesh.run(l.synchronise)
@@ -79,7 +82,7 @@ func (l *life) sayGoodbye(ctx context.Context) {
 	if err := l.records.goodbye(); err != nil {
 		l.env.Events.BackgroundError("node.goodbye", err)
 	}
-	if err := l.swim.Leave(bye); err != nil {
+	if err := l.members.Leave(bye); err != nil {
 		l.env.Events.BackgroundError("node.leave", err)
 	}
 }
@@ -100,9 +103,7 @@ func (l *life) acceptStreams(ctx context.Context) error {
 		case tunnel.PurposeService:
 			streams.run(func(ctx context.Context) error { _ = l.receiver.ServeInbound(ctx, inbound{in}); return nil })
 		case tunnel.PurposeMembership:
-			if err := in.Accept(); err == nil {
-				l.swim.HandleStream(in, in.From())
-			}
+			l.handToMembership(in)
 		case tunnel.PurposeCatalog:
 			streams.run(func(ctx context.Context) error { l.serveCatalog(ctx, in); return nil })
 		case tunnel.PurposeControl:
@@ -111,6 +112,18 @@ func (l *life) acceptStreams(ctx context.Context) error {
 			// A newer peer wants something we do not know: it learns so and goes on.
 			_ = in.Refuse(micronet.Invalid, "this version does not know that purpose")
 		}
+	}
+}
+
+// handToMembership gives a stream to membership, which closes it.
+func (l *life) handToMembership(in tunnel.Inbound) {
+	h, ok := l.members.(StreamHandler)
+	if !ok {
+		_ = in.Refuse(micronet.Invalid, "this node's membership takes no streams")
+		return
+	}
+	if in.Accept() == nil {
+		h.HandleStream(in, in.From())
 	}
 }
 
@@ -138,7 +151,7 @@ func (l *life) makeView() {
 	old := l.view.Load()
 	synced := l.records.isSynced() || len(l.contacts.remembered()) == 0
 	v := makeView(sight{
-		now: now, self: l.address.node(now), members: l.swim.Members(), entries: l.records.entries(),
+		now: now, self: l.address.node(now), members: l.members.Members(), entries: l.records.entries(),
 		names: l.contacts.names(), path: l.under.Path, synced: synced,
 	})
 	l.view.Store(v)
@@ -191,7 +204,7 @@ func (l *life) keepAnnounced(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.announced:
-			if sleep(ctx, settle) != nil {
+			if sleep(ctx, announceSettle) != nil {
 				return nil
 			}
 			l.publish()
@@ -233,7 +246,7 @@ func (l *life) moved() {
 		return
 	}
 	l.under.SetLocal(l.address.local(credential))
-	l.swim.SetCredential(credential)
+	l.members.SetCredential(credential)
 	l.publish()
 }
 
@@ -288,7 +301,7 @@ func (l *life) introductions() [][]byte {
 		return nil
 	}
 	out := [][]byte{credential}
-	for _, m := range l.swim.Members() {
+	for _, m := range l.members.Members() {
 		if m.Status == micronet.Alive {
 			out = append(out, m.Credential)
 		}

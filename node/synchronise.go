@@ -16,7 +16,7 @@ const (
 	// syncTime bounds one synchronisation.
 	syncTime = 20 * time.Second
 	// fetchPatience gathers wishes: a delta that comes a moment later may fulfil them.
-	fetchPatience = 50 * time.Millisecond
+	fetchPatience = 150 * time.Millisecond
 	// fetchHelpers is how many other members are asked when the owner does not answer.
 	fetchHelpers = 2
 )

@@ -258,6 +258,18 @@ func (s *paths) quiet(now time.Time) bool {
 		now.Sub(s.arrived) >= quietAfter && now.Sub(b.probed) >= quietAfter
 }
 
+// quietAt is when to ask quiet again.
+func (s *paths) quietAt() time.Time {
+	last := s.arrived
+	if s.best.probed.After(last) {
+		last = s.best.probed
+	}
+	if at := last.Add(quietAfter); at.After(s.ticked) {
+		return at
+	}
+	return s.ticked.Add(quietAfter)
+}
+
 // dueAt is when c is to be probed next, if the peer is wanted.
 func (s *paths) dueAt(c *candidate) time.Time {
 	if c.probed.IsZero() {
@@ -297,7 +309,7 @@ func (s *paths) next(now time.Time) time.Time {
 		at = s.urgent
 	}
 	if s.best != nil && s.best.confirmed {
-		at = earlier(at, s.ticked.Add(quietAfter))
+		at = earlier(at, s.quietAt())
 	}
 	for _, c := range s.candidates {
 		at = earlier(at, s.dueAt(c))

@@ -55,11 +55,13 @@ func (a *app) root() *cobra.Command {
   micro-net up --join @token            # on the second host
   micro-net register --service web --port 8080
   micro-net call web /hello`,
-		Args: unknownVerb, SilenceErrors: true, SilenceUsage: true,
+		Args: unknownVerb, SilenceErrors: true, SilenceUsage: true, DisableFlagsInUseLine: true,
+		SuggestionsMinimumDistance: nearWord,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
 		a.upCommand(), a.inviteCommand(), a.joinCommand(), a.leaveCommand(),
 		a.statusCommand(), a.nodesCommand(), a.servicesCommand(), a.routesCommand(), a.connectionsCommand(), a.graphCommand(),
@@ -78,6 +80,19 @@ func (a *app) command(use, short, example string, args cobra.PositionalArgs, f f
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.interruptible(cmd.Context(), func(ctx context.Context) error { return f(ctx, args) })
+		},
+	}
+}
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [VERB]", Short: "explain a verb", Example: "  micro-net help up", DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownVerb(cmd.Root(), args)
+			}
+			return found.Help()
 		},
 	}
 }

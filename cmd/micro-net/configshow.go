@@ -14,7 +14,8 @@ import (
 func (a *app) configCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "config", Short: "the local configuration", Example: "  micro-net config show --origin",
-		Args: unknownVerb, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: unknownVerb, SuggestionsMinimumDistance: nearWord, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(a.configShowCommand())
 	return c

@@ -12,6 +12,12 @@ import (
 	"github.com/micro/micro-net/internal/config"
 )
 
+const (
+	program = "micro-net"
+	// nearWord is how many letters a word may be off to be suggested.
+	nearWord = 2
+)
+
 // errInterrupted ends a verb that was told to stop.
 var errInterrupted = errors.New("interrupted")
 
@@ -43,7 +49,7 @@ func (a *app) fail(verb string, err error) int {
 		code, err = exit.code, exit.err
 	}
 	for _, leaf := range leaves(err) {
-		fmt.Fprintln(a.err, "micro-net: "+oneLine(describe(verb, leaf)))
+		fmt.Fprintf(a.err, "%s: %s\n", program, oneLine(describe(verb, leaf)))
 	}
 	return code
 }
@@ -69,7 +75,7 @@ func describe(verb string, err error) string {
 		c.Op = verb
 		return c.Error()
 	}
-	return e.Error()
+	return strings.TrimPrefix(e.Error(), program+": ")
 }
 
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
@@ -138,7 +144,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		return e
 	}
 	// Cobra knows how near two words are, but tells it of verbs only: make verbs of the flags.
-	flags := &cobra.Command{SuggestionsMinimumDistance: 2}
+	flags := &cobra.Command{SuggestionsMinimumDistance: nearWord}
 	for _, m := range flagName.FindAllStringSubmatch(cmd.Flags().FlagUsages(), -1) {
 		flags.AddCommand(&cobra.Command{Use: m[1], Run: func(*cobra.Command, []string) {}})
 	}

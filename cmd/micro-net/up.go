@@ -31,6 +31,7 @@ Ctrl-C or SIGTERM says goodbye to the mesh and stops; a second one stops at once
 		Args: checked(cobra.NoArgs), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), flags) },
 	}
+	c.Flags().SortFlags = false
 	for _, s := range config.Specs() {
 		f := &settingFlag{placeholder: s.Value, list: s.Kind == config.KindList, shown: s.Default}
 		flag := c.Flags().VarPF(f, s.Key, "", s.Help)

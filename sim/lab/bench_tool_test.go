@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -193,13 +192,14 @@ func benchConnect(args []string) error {
 			s, err := benchDial(to)
 			if err == nil {
 				err = s.exchange(buf)
-				latencies = append(latencies, time.Since(started))
 				s.close()
 			}
 			if err != nil {
 				failed++
 				time.Sleep(time.Millisecond)
+				continue
 			}
+			latencies = append(latencies, time.Since(started))
 		}
 		return latencies, failed
 	})
@@ -226,7 +226,7 @@ func benchClients(n int, client func(i int) ([]time.Duration, int)) error {
 func benchSleepUntil(due time.Time) {
 	for left := time.Until(due); left > 0; left = time.Until(due) {
 		ts := unix.NsecToTimespec(left.Nanoseconds())
-		_ = unix.Nanosleep(&ts, nil)
+		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
 	}
 }
 

@@ -1,0 +1,355 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/internal/osenv"
+	"github.com/micro/micro-net/node/api"
+)
+
+var update = flag.Bool("update", false, "rewrite the files in testdata")
+
+// wall is the date in all tests.
+var wall = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// world is a fake daemon on a unix socket, and what a run of the program sees.
+type world struct {
+	t       *testing.T
+	dir     string
+	backend *fakeBackend
+	net     *fakeNet
+	files   map[string]string
+	vars    map[string]string
+	exec    *fakeExec
+	stdin   io.Reader
+	stop    func()
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{
+		t: t, dir: t.TempDir(), backend: newFakeBackend(), net: &fakeNet{}, files: map[string]string{}, vars: map[string]string{},
+		exec: &fakeExec{signals: make(chan syscall.Signal, 4)}, stdin: strings.NewReader(""), stop: func() {},
+	}
+	w.vars["HOME"], w.vars["XDG_RUNTIME_DIR"] = w.dir, filepath.Join(w.dir, "none")
+	w.vars[apiVariable] = "unix://" + w.socket()
+	return w
+}
+
+func (w *world) socket() string { return filepath.Join(w.dir, "api.sock") }
+
+// start opens the fake daemon's API.
+func (w *world) start() *world {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	env := w.env()
+	env.Host.UID = os.Geteuid()
+	ln, err := w.net.ListenUnix(ctx, w.socket(), 0o666)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	srv := api.NewServer(env, w.backend, api.Config{})
+	done := make(chan error, 1)
+	go func() { done <- srv.Run(ctx, ln, nil) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("the fake daemon: %v", err)
+		}
+	})
+	w.t.Cleanup(func() { w.stop() })
+	return w
+}
+
+func (w *world) env() micronet.Env {
+	return micronet.Env{
+		Net: w.net, FS: fakeFS{osenv.FS{}, w.files}, Exec: w.exec, Wall: func() time.Time { return wall },
+		Host: micronet.Host{Name: "host", UID: 1000, Getenv: func(k string) string { return w.vars[k] }},
+	}.EnsureDefaults()
+}
+
+// result is what one run of the program did.
+type result struct {
+	code     int
+	out, err string
+}
+
+func (w *world) app(out, errs io.Writer) *app {
+	return &app{
+		env: w.env(), in: w.stdin, out: out, err: errs,
+		build:      build{Version: "v1.2.3", Commit: "c0ffee", Date: "2026-11-23T10:00:00Z", Go: "go1.26", OS: "linux", Arch: "amd64"},
+		executable: os.Executable, tempDir: os.MkdirTemp,
+	}
+}
+
+func (w *world) run(args ...string) result {
+	w.t.Helper()
+	var out, errs lockedBuffer
+	code := w.app(&out, &errs).run(w.t.Context(), args)
+	return result{code, w.plain(out.String()), w.plain(errs.String())}
+}
+
+// plain replaces what differs from run to run.
+func (w *world) plain(s string) string { return strings.ReplaceAll(s, w.dir, "$DIR") }
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (-update rewrites it)\n--- got\n%s--- want\n%s", path, got, want)
+	}
+}
+
+// fakeNet is the host's network, with its resolver on another port, and things that fail.
+type fakeNet struct {
+	osenv.Network
+	resolver netip.AddrPort // stands for port 53 of every host
+	holder   string
+	busy     bool // no port is free
+}
+
+func (n *fakeNet) DialPacket(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	if to.Port() == dnsPort {
+		to = n.resolver
+	}
+	return n.Network.DialPacket(ctx, to)
+}
+
+func (n *fakeNet) Listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
+	if n.busy {
+		return nil, syscall.EADDRINUSE
+	}
+	if addr.Port() != 0 {
+		addr = netip.AddrPortFrom(addr.Addr(), 0) // no real port is taken
+	}
+	return n.Network.Listen(ctx, addr)
+}
+
+func (n *fakeNet) ListenPacket(ctx context.Context, addr netip.AddrPort) (net.PacketConn, error) {
+	if n.busy {
+		return nil, syscall.EADDRINUSE
+	}
+	return n.Network.ListenPacket(ctx, netip.AddrPortFrom(addr.Addr(), 0))
+}
+
+func (n *fakeNet) PortHolder(string, netip.AddrPort) string { return n.holder }
+
+// fakeFS has some files of its own; everything below /proc and /etc that it lacks is missing.
+type fakeFS struct {
+	osenv.FS
+	files map[string]string
+}
+
+func (f fakeFS) ReadFile(path string) ([]byte, error) {
+	if s, ok := f.files[path]; ok {
+		return []byte(s), nil
+	}
+	if strings.HasPrefix(path, "/proc/") || strings.HasPrefix(path, "/etc/") {
+		return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrNotExist}
+	}
+	return f.FS.ReadFile(path)
+}
+
+// fakeExec runs real children; signals come from the test.
+type fakeExec struct {
+	osenv.Exec
+	signals chan syscall.Signal
+}
+
+func (e *fakeExec) Signals(context.Context, ...syscall.Signal) <-chan syscall.Signal { return e.signals }
+
+// fakeBackend is a daemon with three nodes and two services.
+type fakeBackend struct {
+	mu         sync.Mutex
+	status     api.Status
+	nodes      []api.Node
+	services   []api.Service
+	routes     []api.Route
+	links      []api.Connection
+	graph      api.Graph
+	settings   []api.Setting
+	fail       error // of every call that can fail
+	resolution api.Resolution
+	pong       api.Pong
+	dial       func() (net.Conn, error)
+	calls      []string
+	held       chan string // ids of holds that begin, "-" when one ends
+}
+
+func newFakeBackend() *fakeBackend {
+	b := &fakeBackend{held: make(chan string, 16)}
+	b.status = api.Status{
+		Node:  api.StatusNode{ID: "aaaaaaaaaaaaaaaa", Name: "a", Cluster: "main", Version: "v1.2.3", Address: "192.0.2.1:8085"},
+		Ready: true, Nodes: api.NodeCounts{Alive: 2, Dead: 1}, Services: 2,
+		Listeners:   api.Listeners{Mesh: "[::]:8085", API: "127.0.0.1:8500", Socket: "/run/micro-net/api.sock", DNS: "127.0.0.1:8600", Proxy: "off", VIPs: "bound"},
+		Certificate: api.Certificate{Expires: wall.Add(14 * 24 * time.Hour)},
+		Warnings:    []api.Warning{{Code: "one-authority", Text: "only this node can invite", Fix: "promote another"}},
+	}
+	b.nodes = []api.Node{
+		{ID: "aaaaaaaaaaaaaaaa", Name: "a", Cluster: "main", Status: micronet.Alive, Address: "192.0.2.1:8085", Version: "v1.2.3", Self: true},
+		{ID: "bbbbbbbbbbbbbbbb", Name: "b", Cluster: "main", Status: micronet.Alive, Address: "192.0.2.2:8085", Version: "v1.2.3", RTTMs: 1.234, AgeMs: 400},
+		{ID: "cccccccccccccccc", Name: "c", Cluster: "main", Status: micronet.Dead, Address: "192.0.2.3:8085", Version: "v1.2.2", AgeMs: 3 * 3600 * 1000},
+	}
+	b.services = []api.Service{
+		{Name: "redis", Protocol: "tcp", Ports: []int{6379}, VIP: "127.80.0.2", DNS: "redis.micro.internal", Instances: []api.Instance{
+			{ID: "redis", Node: "b", Cluster: "main", Address: "127.0.0.1", Port: 6379, Weight: 100, Health: micronet.Critical, AgeMs: 1500},
+		}},
+		{Name: "web", Protocol: "http", Ports: []int{80}, VIP: "127.80.0.1", DNS: "web.micro.internal", Tags: []string{"v1", "v2"}, Instances: []api.Instance{
+			{ID: "web-1", Node: "a", Cluster: "main", Address: "127.0.0.1", Port: 8080, Weight: 100, Health: micronet.Passing, Tags: []string{"v1"}},
+			{ID: "web-2", Node: "b", Cluster: "main", Address: "fd00::1", Port: 8080, Weight: 50, Health: micronet.Warning, Tags: []string{"v2"}, Meta: map[string]string{"k": "v"}},
+		}},
+	}
+	b.routes = []api.Route{
+		{Service: "web", Instance: "web-1", Node: "a", Cluster: "main", Path: micronet.PathLocal, Transport: micronet.TransportNone, Metric: 100, Weight: 100, State: micronet.RouteUp},
+		{Service: "web", Instance: "web-2", Node: "b", Cluster: "main", Via: []string{"c"}, Path: micronet.PathRelay, Transport: micronet.TransportQUIC, Metric: 4200, RTTMs: 12, Weight: 50, State: micronet.RouteEjected, Reason: "3 failures"},
+	}
+	b.links = []api.Connection{{
+		Node: "b", ID: "bbbbbbbbbbbbbbbb", Cluster: "main", Path: micronet.PathDirect, Transport: micronet.TransportQUIC, Remote: "192.0.2.2:8085",
+		RTTMs: 1.234, Loss: 0.01, MTU: 1436, Streams: 2, SentBytes: 1 << 20, ReceivedBytes: 500, Since: wall.Add(-time.Hour),
+	}}
+	b.graph = api.Graph{Nodes: b.nodes, Edges: []api.Edge{{From: "a", To: "b", Path: micronet.PathDirect, RTTMs: 1.234}, {From: "a", To: "c", Path: micronet.PathRelay}}}
+	b.settings = []api.Setting{{Key: "name", Value: "a", Origin: "flag"}, {Key: "advertise", Value: []string{"192.0.2.1", "192.0.2.9"}, Origin: "env:MICRO_NET_ADVERTISE"}, {Key: "dev", Value: false, Origin: "default"}}
+	b.resolution = api.Resolution{Name: "web.micro.internal.", Type: "A", Rcode: "NOERROR", AgeMs: 1500, Answers: []api.ResolvedRecord{{Name: "web.micro.internal.", Type: "A", TTL: 5, Data: "127.80.0.1"}}}
+	b.pong = api.Pong{Node: "b", ID: "bbbbbbbbbbbbbbbb", Remote: "192.0.2.2:8085", Path: micronet.PathDirect, RTTMs: 1.5}
+	return b
+}
+
+func (b *fakeBackend) note(format string, args ...any) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls = append(b.calls, fmt.Sprintf(format, args...))
+	return b.fail
+}
+
+func (b *fakeBackend) noted() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.calls, "\n")
+}
+
+// change alters the daemon while it runs.
+func (b *fakeBackend) change(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
+
+func (b *fakeBackend) Status() api.Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status
+}
+
+func (b *fakeBackend) Nodes() []api.Node             { return b.nodes }
+func (b *fakeBackend) Connections() []api.Connection { return b.links }
+func (b *fakeBackend) Graph() api.Graph              { return b.graph }
+func (b *fakeBackend) Settings() []api.Setting       { return b.settings }
+func (b *fakeBackend) Healthy() error                { return b.fail }
+func (b *fakeBackend) Ready() error                  { return b.fail }
+func (b *fakeBackend) Metrics(io.Writer) error       { return b.fail }
+
+func (b *fakeBackend) Services(name string) ([]api.Service, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fail != nil {
+		return nil, b.fail
+	}
+	if name == "" {
+		return b.services, nil
+	}
+	for _, s := range b.services {
+		if s.Name == name {
+			return []api.Service{s}, nil
+		}
+	}
+	return nil, micronet.E("services", micronet.NotFound, "no service %q in the mesh", name).WithFix("see `micro-net services`")
+}
+
+func (b *fakeBackend) Routes(string) ([]api.Route, error) { return b.routes, b.fail }
+
+func (b *fakeBackend) Invite(r api.InviteRequest) (api.Invitation, error) {
+	err := b.note("invite %+v", r)
+	return api.Invitation{Token: "mnj1_abc", Addresses: []string{"192.168.1.2:8085"}, Expires: wall.Add(15 * time.Minute), Warning: "all addresses are private"}, err
+}
+
+func (b *fakeBackend) Join(_ context.Context, token string) error { return b.note("join %s", token) }
+func (b *fakeBackend) Leave(context.Context) error                { return b.note("leave") }
+
+func (b *fakeBackend) Register(_ int, services []config.Service) ([]string, error) {
+	ids := []string{}
+	for _, s := range services {
+		ids = append(ids, s.ID)
+		if err := b.note("register %s %s %s:%d->%d %s %v %v", s.Name, s.ID, s.Address, s.ServicePort, s.Port, s.Protocol, s.Tags, s.Meta); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+func (b *fakeBackend) Hold(owner int, services []config.Service) ([]string, io.Closer, error) {
+	ids, err := b.Register(owner, services)
+	if err != nil {
+		return nil, nil, err
+	}
+	b.held <- ids[0]
+	return ids, closer(func() { b.held <- "-" }), nil
+}
+
+type closer func()
+
+func (c closer) Close() error { c(); return nil }
+
+func (b *fakeBackend) Deregister(_ int, id string) error { return b.note("deregister %s", id) }
+
+func (b *fakeBackend) Resolve(_ context.Context, name, typ string) (api.Resolution, error) {
+	return b.resolution, b.note("resolve %s %s", name, typ)
+}
+
+func (b *fakeBackend) Ping(_ context.Context, node string) (api.Pong, error) {
+	return b.pong, b.note("ping %s", node)
+}
+
+func (b *fakeBackend) Dial(context.Context, string) (net.Conn, error) {
+	if b.fail != nil {
+		return nil, b.fail
+	}
+	return b.dial()
+}
+
+// text joins the parts of a result for a golden file.
+func (r result) text() string {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "exit %d\n", r.code)
+	if r.out != "" {
+		fmt.Fprintf(&b, "--- stdout\n%s", r.out)
+	}
+	if r.err != "" {
+		fmt.Fprintf(&b, "--- stderr\n%s", r.err)
+	}
+	return b.String()
+}
