@@ -81,7 +81,6 @@ var banned = map[string]string{
 
 // exceptions are the files in which a banned name may stand, with the reason.
 var exceptions = map[string][]string{
-
 	"env.go":         {"crypto/rand"}, // the default of Env.Entropy
 	"internal/osenv": {"os.", "os/exec", "os/signal", "net.Dial", "net.Listen", "net.Interface", "net.Default"},
 	"sim/lab":        {"os.", "os/exec"}, // builds network namespaces out of real commands

@@ -73,8 +73,10 @@ func (m *mesh) VIP(_ context.Context, d micronet.Destination) (netip.Addr, error
 func (m *mesh) Node(name, cluster string) ([]netip.Addr, bool) {
 	switch name + "/" + cluster {
 	case "a/", "a/main":
-		return []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("fd00::7"), netip.MustParseAddr("fe80::1"),
-			netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("::ffff:192.0.2.8"), micronet.NodeID{1}.Addr().Addr()}, true
+		return []netip.Addr{
+			netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("fd00::7"), netip.MustParseAddr("fe80::1"),
+			netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("::ffff:192.0.2.8"), micronet.NodeID{1}.Addr().Addr(),
+		}, true
 	case "b/eu":
 		return nil, true
 	}

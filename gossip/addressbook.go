@@ -51,7 +51,7 @@ func (p *KnownPeer) validate() error {
 
 func (p *KnownPeer) clone() KnownPeer {
 	c := *p
-	c.Credential = bytes.Clone(p.Credential)
+	c.Credential = append([]byte(nil), p.Credential...) // nil when empty, as from a file
 	return c
 }
 

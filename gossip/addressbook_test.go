@@ -175,6 +175,7 @@ func FuzzAddressBook(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add([]byte(`{"version":1,"peers":[{"id":"` + redialID(1).String() + `","heard":"0001-01-01T00:00:00+23:59"}]}`))
+	f.Add([]byte(`{"version":1,"peers":[{"id":"` + redialID(1).String() + `","credential":""}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b := NewAddressBook()
 		if b.UnmarshalJSON(data) != nil {

@@ -251,7 +251,8 @@ func TestLossyMeshConverges(t *testing.T) {
 }
 
 func TestSimulationIsRepeatable(t *testing.T) {
-	if simulate(t, 42, 10, 30) != simulate(t, 42, 10, 30) {
+	first, second := simulate(t, 42, 10, 30), simulate(t, 42, 10, 30)
+	if first != second {
 		t.Error("one seed gave two worlds")
 	}
 }

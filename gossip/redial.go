@@ -68,7 +68,7 @@ func NewRedial(rng *rand.Rand) *Redial {
 }
 
 // Update says what all known peers are like now; those not listed are forgotten. It comes
-// before the first Next, with all that is remembered.
+// before the first Next, with all that is remembered. Chance is drawn in the order of peers.
 func (r *Redial) Update(now time.Time, peers []RedialPeer) {
 	if !r.anyLost() {
 		r.since = now

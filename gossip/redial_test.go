@@ -196,7 +196,8 @@ func TestRedialIsDeterministic(t *testing.T) {
 		r.Update(redialStart, lostPeers(30))
 		return fmt.Sprint(simulate(t, r, true))
 	}
-	if run() != run() {
+	first, second := run(), run()
+	if first != second {
 		t.Error("the same seed gives another run")
 	}
 }

@@ -256,10 +256,13 @@ func (b backend) inviteAddresses(named []string) ([]string, error) {
 		}
 		out = append(out, net.JoinHostPort(host, portText(port)))
 	}
-	for _, e := range b.l.address.where() {
-		out = append(out, e.String())
+	own := b.l.address.where()
+	for _, e := range own {
+		// Loopback leads a guest to itself, unless everybody is on this host.
+		if !e.Addr().IsLoopback() || len(own) == 1 {
+			out = append(out, e.String())
+		}
 	}
-	slices.SortStableFunc(out, func(a, c string) int { return 0 })
 	return out, nil
 }
 

@@ -18,6 +18,8 @@ const (
 	freshFor = 3 * time.Second
 	// suspectFor is how long a silent suspect stays in answers.
 	suspectFor = 5 * time.Second
+	// goodbyeWait is how long membership's word that a node left waits for the node's own.
+	goodbyeWait = 3 * time.Second
 )
 
 // view is the mesh as this node sees it at one moment: an immutable value that the API, DNS and
@@ -110,7 +112,7 @@ func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micr
 	if m.Status == micronet.Alive || (s.now.Sub(n.Heard) < freshFor && n.Heard.After(m.Since)) {
 		return micronet.Alive
 	}
-	if m.Status == micronet.Suspect {
+	if m.Status == micronet.Suspect || (m.Status == micronet.Left && s.now.Sub(m.Since) < goodbyeWait) {
 		return micronet.Suspect
 	}
 	return micronet.Dead

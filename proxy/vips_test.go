@@ -30,8 +30,12 @@ func mustOf(t testing.TB, v *VIPs, d micronet.Destination) netip.Addr {
 func TestVIPsAreStableAndReversible(t *testing.T) {
 	v := mustVIPs(t, "127.80.0.0/12")
 	dests := []micronet.Destination{
-		{Service: "web"}, {Service: "web", Tag: "v2"}, {Service: "web", Cluster: "eu"},
-		{Service: "web", Tag: "v2", Cluster: "eu"}, {Service: "webv2"}, {Service: "go.micro.srv.x"},
+		{Service: "web"},
+		{Service: "web", Tag: "v2"},
+		{Service: "web", Cluster: "eu"},
+		{Service: "web", Tag: "v2", Cluster: "eu"},
+		{Service: "webv2"},
+		{Service: "go.micro.srv.x"},
 	}
 	seen := map[netip.Addr]bool{}
 	for _, d := range dests {

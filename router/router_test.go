@@ -31,15 +31,17 @@ func instance(n int, mods ...func(*Candidate)) Candidate {
 	return c
 }
 
-func rtt(d time.Duration) func(*Candidate)      { return func(c *Candidate) { c.RTT = d } }
-func weight(w int) func(*Candidate)             { return func(c *Candidate) { c.Instance.Weight = w } }
+func rtt(d time.Duration) func(*Candidate) { return func(c *Candidate) { c.RTT = d } }
+func weight(w int) func(*Candidate) { return func(c *Candidate) { c.Instance.Weight = w } }
+
 func health(h micronet.Health) func(*Candidate) { return func(c *Candidate) { c.Instance.Health = h } }
-func tags(t ...string) func(*Candidate)         { return func(c *Candidate) { c.Instance.Tags = t } }
-func cluster(s string) func(*Candidate)         { return func(c *Candidate) { c.Cluster = s } }
-func service(s string) func(*Candidate)         { return func(c *Candidate) { c.Instance.Service = s } }
-func damped(c *Candidate)                       { c.Damped = true }
-func draining(c *Candidate)                     { c.Draining = true }
-func dead(c *Candidate)                         { c.Down = "on a dead node" }
+
+func tags(t ...string) func(*Candidate) { return func(c *Candidate) { c.Instance.Tags = t } }
+func cluster(s string) func(*Candidate) { return func(c *Candidate) { c.Cluster = s } }
+func service(s string) func(*Candidate) { return func(c *Candidate) { c.Instance.Service = s } }
+func damped(c *Candidate)               { c.Damped = true }
+func draining(c *Candidate)             { c.Draining = true }
+func dead(c *Candidate)                 { c.Down = "on a dead node" }
 
 func newRouter(seed uint64, cs ...Candidate) *Router {
 	r := New(Config{Rand: rand.New(rand.NewPCG(seed, 0))})
@@ -225,19 +227,45 @@ func TestRefusalsSayWhy(t *testing.T) {
 		text  string
 	}{
 		{"nothing", nil, web, nil, micronet.NotFound, `no instance of "web" is registered`},
-		{"no tag", []Candidate{instance(1), instance(2)}, micronet.Destination{Service: "web", Tag: "v9"}, nil, micronet.NotFound,
-			`"web" has 2 instances, none with tag "v9"`},
-		{"no cluster", []Candidate{instance(1)}, micronet.Destination{Service: "web", Tag: "v9", Cluster: "eu"}, nil, micronet.NotFound,
-			`"web" has 1 instance, none with tag "v9" in cluster "eu"`},
-		{"critical", []Candidate{instance(1, health(micronet.Critical)), instance(2, health(micronet.Critical)), instance(3, health(micronet.Critical))},
-			web, nil, micronet.Unreachable, `"web" has 3 instances, all critical`},
+		{
+			"no tag",
+			[]Candidate{instance(1), instance(2)},
+			micronet.Destination{Service: "web", Tag: "v9"},
+			nil, micronet.NotFound,
+			`"web" has 2 instances, none with tag "v9"`,
+		},
+		{
+			"no cluster",
+			[]Candidate{instance(1)},
+			micronet.Destination{Service: "web", Tag: "v9", Cluster: "eu"},
+			nil, micronet.NotFound,
+			`"web" has 1 instance, none with tag "v9" in cluster "eu"`,
+		},
+		{
+			"critical",
+			[]Candidate{instance(1, health(micronet.Critical)), instance(2, health(micronet.Critical)), instance(3, health(micronet.Critical))},
+			web, nil, micronet.Unreachable, `"web" has 3 instances, all critical`,
+		},
 		{"one", []Candidate{instance(1, health(micronet.Maintenance))}, web, nil, micronet.Unreachable, `"web" has 1 instance, maintenance`},
-		{"dead", []Candidate{instance(1, dead), instance(2, dead, health(micronet.Critical))}, web, nil, micronet.Unreachable,
-			`"web" has 2 instances, all on a dead node`},
-		{"mixed", []Candidate{instance(1, draining), instance(2, health(micronet.Critical)), instance(3, health(micronet.Critical))},
-			web, nil, micronet.Unreachable, `"web" has 3 instances: 1 draining, 2 critical`},
-		{"tried", []Candidate{instance(1), instance(2)}, web, []micronet.InstanceKey{key(1), key(2)}, micronet.Unreachable,
-			`"web" has 2 instances, all already tried`},
+		{
+			"dead",
+			[]Candidate{instance(1, dead), instance(2, dead, health(micronet.Critical))},
+			web, nil, micronet.Unreachable,
+			`"web" has 2 instances, all on a dead node`,
+		},
+		{
+			"mixed",
+			[]Candidate{instance(1, draining), instance(2, health(micronet.Critical)), instance(3, health(micronet.Critical))},
+			web, nil, micronet.Unreachable, `"web" has 3 instances: 1 draining, 2 critical`,
+		},
+		{
+			"tried",
+			[]Candidate{instance(1), instance(2)},
+			web,
+			[]micronet.InstanceKey{key(1), key(2)},
+			micronet.Unreachable,
+			`"web" has 2 instances, all already tried`,
+		},
 		{"unknown health", []Candidate{instance(1, health(""))}, web, nil, micronet.Unreachable, `"web" has 1 instance, of unknown health`},
 	} {
 		_, err := newRouter(1, c.cs...).Pick(start, c.to, c.tried)
@@ -471,7 +499,8 @@ func TestChoicesRepeatWithTheSeed(t *testing.T) {
 		}
 		return b.String()
 	}
-	if draw(1) != draw(1) {
+	first, again := draw(1), draw(1)
+	if first != again {
 		t.Error("the same seed gave other choices")
 	}
 	if draw(1) == draw(2) {

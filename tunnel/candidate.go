@@ -101,7 +101,7 @@ func (c *candidate) confirm(now time.Time, rtt time.Duration) {
 	} else {
 		c.rtt += (rtt - c.rtt) / 8
 	}
-	c.confirmed, c.open, c.hurried = true, false, false
+	c.confirmed, c.open = true, false
 	c.replied, c.heard, c.since = now, now, time.Time{}
 	c.missed, c.attempts = 0, 0
 }

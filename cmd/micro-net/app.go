@@ -57,7 +57,7 @@ func (a *app) root() *cobra.Command {
   micro-net call web /hello`,
 		Args: unknownVerb, SilenceErrors: true, SilenceUsage: true, DisableFlagsInUseLine: true,
 		SuggestionsMinimumDistance: nearWord,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)

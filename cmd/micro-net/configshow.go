@@ -25,7 +25,7 @@ func (a *app) configShowCommand() *cobra.Command {
 	var origin bool
 	c := a.command("show [flags]", "print every setting of the daemon, with --origin where each came from",
 		"  micro-net config show --origin\n  micro-net config show -o json",
-		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		noArgs, func(ctx context.Context, _ []string) error {
 			settings, err := a.settings(ctx)
 			if err != nil {
 				return err

@@ -10,7 +10,7 @@ import (
 func (a *app) connectionsCommand() *cobra.Command {
 	return a.printsData(a.talks(a.command("connections [flags]", "list the tunnels to peers",
 		"  micro-net connections",
-		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		noArgs, func(ctx context.Context, _ []string) error {
 			list, err := a.client().Connections(ctx)
 			if err != nil {
 				return err

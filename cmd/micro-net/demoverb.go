@@ -15,7 +15,7 @@ func (a *app) demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "demo [flags]", Short: "three nodes on loopback, a sample service and a guided tour; Ctrl-C ends it, nothing is left behind",
 		Example: "  micro-net demo\n  micro-net demo --once",
-		Args:    checked(cobra.NoArgs), DisableFlagsInUseLine: true,
+		Args:    checked(noArgs), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			binary, err := a.executable()
 			if err != nil {

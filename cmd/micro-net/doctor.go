@@ -35,7 +35,7 @@ const probeTimeout = 2 * time.Second
 func (a *app) doctorCommand() *cobra.Command {
 	return a.printsData(a.talks(a.command("doctor [flags]", "check this host and its daemon, and say how to fix what is wrong",
 		"  micro-net doctor\n  micro-net doctor --json",
-		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		noArgs, func(ctx context.Context, _ []string) error {
 			d := &doctor{app: a, client: a.client(), findings: []finding{}}
 			d.examine(ctx)
 			if err := a.printFindings(d.findings); err != nil {

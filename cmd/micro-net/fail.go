@@ -153,3 +153,11 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	return e
 }
+
+// noArgs is for verbs that know flags only.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%q is given, and no arguments are taken", args[0])
+	}
+	return nil
+}

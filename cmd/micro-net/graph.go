@@ -18,7 +18,7 @@ func (a *app) graphCommand() *cobra.Command {
 	shape := "ascii"
 	c := a.command("graph [flags]", "draw who reaches whom",
 		"  micro-net graph\n  micro-net graph --format dot | dot -Tsvg > mesh.svg",
-		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		noArgs, func(ctx context.Context, _ []string) error {
 			draw, ok := drawings[shape]
 			if !ok && shape != string(formatJSON) {
 				return micronet.E("graph", micronet.Invalid, "--format %q is not known", shape).WithFix("want ascii, dot, mermaid or json")

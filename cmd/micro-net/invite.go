@@ -23,7 +23,7 @@ func (a *app) inviteCommand() *cobra.Command {
 		`  micro-net invite > token
   micro-net invite --uses 5 --ttl 1h
   micro-net invite --name worker-7 --address vpn.example.com`,
-		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		noArgs, func(ctx context.Context, _ []string) error {
 			req.TTL = ttl.String()
 			inv, err := a.client().Invite(ctx, req)
 			if err != nil {

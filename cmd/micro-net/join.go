@@ -38,7 +38,7 @@ func (a *app) joinCommand() *cobra.Command {
 func (a *app) leaveCommand() *cobra.Command {
 	return a.talks(a.command("leave", "say goodbye for good: drain, give the certificate back, stop the daemon",
 		"  micro-net leave",
-		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		noArgs, func(ctx context.Context, _ []string) error {
 			client := a.client()
 			// Who this is can be asked only before it is gone.
 			s, err := client.Status(ctx)

@@ -9,7 +9,7 @@ import (
 func (a *app) nodesCommand() *cobra.Command {
 	return a.printsData(a.talks(a.command("nodes [flags]", "list the nodes of the mesh",
 		"  micro-net nodes\n  micro-net nodes -o json",
-		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		noArgs, func(ctx context.Context, _ []string) error {
 			list, err := a.client().Nodes(ctx)
 			if err != nil {
 				return err

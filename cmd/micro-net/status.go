@@ -20,7 +20,7 @@ func (a *app) statusCommand() *cobra.Command {
   micro-net status --json
   micro-net status --wait ready --wait nodes=3 --timeout 1m
   micro-net status --wait service=web`,
-		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		noArgs, func(ctx context.Context, _ []string) error {
 			w, err := parseWaits(conditions)
 			if err != nil {
 				return err

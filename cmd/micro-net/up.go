@@ -28,7 +28,7 @@ Ctrl-C or SIGTERM says goodbye to the mesh and stops; a second one stops at once
   micro-net up --join @token
   micro-net up --name worker-7 --service web:8080/http
   micro-net up --api-addr 127.0.0.1:0 --dns-addr off --listen :9000`,
-		Args: checked(cobra.NoArgs), DisableFlagsInUseLine: true,
+		Args: checked(noArgs), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), flags) },
 	}
 	c.Flags().SortFlags = false

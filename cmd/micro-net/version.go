@@ -43,7 +43,7 @@ func buildOf(linked string, info *debug.BuildInfo) build {
 func (a *app) versionCommand() *cobra.Command {
 	return a.printsData(a.command("version [flags]", "print the version of this program",
 		"  micro-net version\n  micro-net version -o json",
-		cobra.NoArgs, func(context.Context, []string) error {
+		noArgs, func(context.Context, []string) error {
 			return a.print(a.build, func(t *table) {
 				b := a.build
 				t.text("micro-net %s", b.Version)

@@ -99,7 +99,7 @@ func (w *world) app(out, errs io.Writer) *app {
 
 func (w *world) run(args ...string) result {
 	w.t.Helper()
-	var out, errs lockedBuffer
+	var out, errs output
 	code := w.app(&out, &errs).run(w.t.Context(), args)
 	return result{code, w.plain(out.String()), w.plain(errs.String())}
 }
@@ -181,7 +181,9 @@ type fakeExec struct {
 	signals chan syscall.Signal
 }
 
-func (e *fakeExec) Signals(context.Context, ...syscall.Signal) <-chan syscall.Signal { return e.signals }
+func (e *fakeExec) Signals(context.Context, ...syscall.Signal) <-chan syscall.Signal {
+	return e.signals
+}
 
 // fakeBackend is a daemon with three nodes and two services.
 type fakeBackend struct {
@@ -352,4 +354,22 @@ func (r result) text() string {
 		fmt.Fprintf(&b, "--- stderr\n%s", r.err)
 	}
 	return b.String()
+}
+
+// output collects what several goroutines write.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }

@@ -63,9 +63,7 @@ func (s *Swim) HandlePacket(from micronet.NodeID, payload []byte, at time.Time) 
 		s.dropped("too-large", from)
 		return
 	}
-	s.mu.Lock()
-	s.contacts.add(at, from)
-	s.mu.Unlock()
+	s.heard(at, from)
 	if err := s.inspect(at, from, payload); err != nil {
 		s.dropped(dropReason(err), from)
 		return
@@ -75,6 +73,15 @@ func (s *Swim) HandlePacket(from micronet.NodeID, payload []byte, at time.Time) 
 	case s.carrier.packets <- p:
 	default:
 		s.dropped("queue-full", from)
+	}
+}
+
+// heard remembers who is not a member yet, so that it gets answers.
+func (s *Swim) heard(at time.Time, from micronet.NodeID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.table.entries[from] == nil {
+		s.contacts.add(at, from)
 	}
 }
 

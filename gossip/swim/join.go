@@ -16,7 +16,7 @@ import (
 const (
 	// joinParallel bounds how many seeds of one Join are contacted at the same time.
 	joinParallel = 3
-	// resyncAfter is the time between a join and the second synchronisation. Without it a mass
+	// resyncAfter is the time between a join and the synchronisations after it. Without them a mass
 	// join leaves holes that only the periodic one fills, and a member that the cluster takes
 	// for dead is not believed before it has refuted that, about a second after the join.
 	resyncAfter = time.Second
@@ -31,7 +31,8 @@ type joined struct {
 }
 
 // Join implements gossip.Membership. It contacts all seeds, a few at a time, and waits for each;
-// 2 s later another member is synchronised with. Before Run has started it waits for that.
+// in the seconds after it, other members are synchronised with. Before Run has started it waits
+// for that.
 func (s *Swim) Join(ctx context.Context, seeds ...micronet.NodeID) (int, error) {
 	targets := s.targets(seeds)
 	if len(targets) == 0 {

@@ -20,7 +20,7 @@ const (
 	// announceTimeout bounds the wait until a credential has been told to somebody.
 	announceTimeout = 2 * time.Second
 	// leaveTimeout bounds the wait until a goodbye has been told.
-	leaveTimeout = 2 * time.Second
+	leaveTimeout = 5 * time.Second
 	// handoffQueue bounds memberlist's own queue of messages; newer ones are dropped.
 	handoffQueue = 1024
 )
@@ -31,18 +31,18 @@ type task func(ctx context.Context, list *memberlist.Memberlist)
 
 // Run implements gossip.Membership. It may be called once.
 func (s *Swim) Run(ctx context.Context) error {
-	if err := s.config.validate(); err != nil {
-		return micronet.E("swim.run", micronet.Invalid, "%w", err)
-	}
 	if !s.phase.CompareAndSwap(idle, running) {
 		return micronet.E("swim.run", micronet.Refused, "membership runs once")
 	}
 	defer close(s.done)
+	defer s.phase.Store(ended)
+	if err := s.config.validate(); err != nil {
+		return micronet.E("swim.run", micronet.Invalid, "%w", err)
+	}
 	s.carrier.ctx, s.carrier.cancel = context.WithCancel(ctx)
+	defer s.carrier.cancel()
 	list, err := memberlist.Create(s.memberlistConfig())
 	if err != nil {
-		s.phase.Store(ended)
-		s.carrier.cancel()
 		return micronet.E("swim.run", micronet.Internal, "%w", err)
 	}
 	var tasks sync.WaitGroup
@@ -136,7 +136,7 @@ func (s *Swim) Leave(ctx context.Context) error {
 	select {
 	case err := <-told:
 		if err != nil {
-			return micronet.E("swim.leave", micronet.Timeout, "nobody could be told: %w", err)
+			return micronet.E("swim.leave", micronet.Timeout, "the goodbye may not have reached all: %w", err)
 		}
 		return nil
 	case <-ctx.Done():
@@ -145,6 +145,7 @@ func (s *Swim) Leave(ctx context.Context) error {
 }
 
 // memberlistConfig writes out every setting: memberlist's defaults ask the operating system.
+// DeadNodeReclaimTime stays 0: an address follows from the id and never changes.
 func (s *Swim) memberlistConfig() *memberlist.Config {
 	p, phase := s.config.Profile, s.env.Phase
 	d := delegate{s}

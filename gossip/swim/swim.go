@@ -25,7 +25,8 @@ const MaxPacket = 1100
 // Transport carries packets and streams to nodes, by identity.
 type Transport interface {
 	// Send passes one packet of at most MaxPacket bytes to a node, best effort. It must not
-	// block, and must copy what it keeps. An error counts as a lost packet.
+	// block, and must copy what it keeps. An error counts as a lost packet. It may be called
+	// from within HandlePacket.
 	Send(to micronet.NodeID, payload []byte) error
 	// OpenStream opens a stream that the peer's user hands to HandleStream. ctx bounds the
 	// opening alone; it must return soon after ctx has ended.

@@ -224,7 +224,7 @@ func malformedCredential() error {
 	return unauthorized("credential", "the credential is cut short or malformed")
 }
 
-func (self *Self) readFields(s cryptobyte.String) bool {
+func (own *Self) readFields(s cryptobyte.String) bool {
 	last := -1
 	for !s.Empty() {
 		var kind uint8
@@ -233,7 +233,7 @@ func (self *Self) readFields(s cryptobyte.String) bool {
 			return false
 		}
 		last = int(kind)
-		if !self.readField(kind, value) {
+		if !own.readField(kind, value) {
 			return false
 		}
 	}
@@ -241,30 +241,30 @@ func (self *Self) readFields(s cryptobyte.String) bool {
 }
 
 // readField reads one field. Values of known types may have grown at their end.
-func (self *Self) readField(kind uint8, value cryptobyte.String) bool {
+func (own *Self) readField(kind uint8, value cryptobyte.String) bool {
 	switch kind {
 	case fieldMachine:
-		return value.CopyBytes(self.Machine[:])
+		return value.CopyBytes(own.Machine[:])
 	case fieldFlags:
-		return value.ReadUint8((*uint8)(&self.Flags))
+		return value.ReadUint8((*uint8)(&own.Flags))
 	case fieldEndpoints:
-		return self.readEndpoints(value)
+		return own.readEndpoints(value)
 	}
 	return true
 }
 
-func (self *Self) readEndpoints(s cryptobyte.String) bool {
+func (own *Self) readEndpoints(s cryptobyte.String) bool {
 	for !s.Empty() {
 		var raw cryptobyte.String
 		var port uint16
-		if len(self.Endpoints) == MaxEndpoints || !s.ReadUint8LengthPrefixed(&raw) || !s.ReadUint16(&port) {
+		if len(own.Endpoints) == MaxEndpoints || !s.ReadUint8LengthPrefixed(&raw) || !s.ReadUint16(&port) {
 			return false
 		}
 		addr, ok := netip.AddrFromSlice(raw)
 		if !ok || addr.Is4In6() {
 			return false
 		}
-		self.Endpoints = append(self.Endpoints, netip.AddrPortFrom(addr, port))
+		own.Endpoints = append(own.Endpoints, netip.AddrPortFrom(addr, port))
 	}
 	return true
 }

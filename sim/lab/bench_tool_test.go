@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ func TestBenchTool(t *testing.T) {
 		t.Skip("only for the benchmark's own programs")
 	}
 	runtime.GOMAXPROCS(benchThreads)
+	// The collector stops threads by signals, which end blocking calls.
+	debug.SetGCPercent(-1)
 	args := strings.Fields(*benchTool)
 	programs := map[string]func([]string) error{
 		"echo": benchEcho, "ping": benchPing, "rate": benchRate, "connect": benchConnect,
@@ -68,10 +71,15 @@ type benchLatency struct {
 	Errors int     `json:"errors"`
 	P50    float64 `json:"p50_us"`
 	P99    float64 `json:"p99_us"`
+	First  string  `json:"first_error"`
 }
 
-func summarise(latencies []time.Duration, failed int) benchLatency {
-	l := benchLatency{N: len(latencies), Errors: failed}
+// summarise makes the figures out of latencies and errors.
+func summarise(latencies []time.Duration, failed []error) benchLatency {
+	l := benchLatency{N: len(latencies), Errors: len(failed)}
+	if len(failed) > 0 {
+		l.First = failed[0].Error()
+	}
 	if len(latencies) > 0 {
 		slices.Sort(latencies)
 		l.P50 = float64(latencies[len(latencies)/2]) / 1e3
@@ -150,7 +158,7 @@ func benchPing(args []string) error {
 		}
 		latencies = append(latencies, time.Since(sent))
 	}
-	return summarise(latencies, 0).print()
+	return summarise(latencies, nil).print()
 }
 
 // benchRate sends messages at a fixed rate over several connections, whether answers come or not,
@@ -159,25 +167,25 @@ func benchRate(args []string) error {
 	to, period := netip.MustParseAddrPort(args[0]), benchDuration(args[1])
 	clients, rate := benchNumber(args[2]), benchNumber(args[3])
 	step := time.Second * time.Duration(clients) / time.Duration(rate)
-	return benchClients(clients, func(i int) (latencies []time.Duration, failed int) {
+	return benchClients(clients, func(i int) (latencies []time.Duration, failed []error) {
 		s, err := benchDial(to)
 		if err != nil {
-			return nil, 1
+			return nil, []error{err}
 		}
 		defer s.close()
 		buf := make([]byte, benchMessage)
-		if s.exchange(buf) != nil {
-			return nil, 1
+		if err := s.exchange(buf); err != nil {
+			return nil, []error{err}
 		}
 		begin := time.Now().Add(50*time.Millisecond + step*time.Duration(i)/time.Duration(clients))
 		for due := begin; due.Sub(begin) < period; due = due.Add(step) {
 			benchSleepUntil(due)
-			if s.exchange(buf) != nil {
-				return latencies, failed + 1
+			if err := s.exchange(buf); err != nil {
+				return latencies, []error{err}
 			}
 			latencies = append(latencies, time.Since(due))
 		}
-		return latencies, failed
+		return latencies, nil
 	})
 }
 
@@ -185,7 +193,7 @@ func benchRate(args []string) error {
 // ADDR:PORT TIME CLIENTS.
 func benchConnect(args []string) error {
 	to, period := netip.MustParseAddrPort(args[0]), benchDuration(args[1])
-	return benchClients(benchNumber(args[2]), func(int) (latencies []time.Duration, failed int) {
+	return benchClients(benchNumber(args[2]), func(int) (latencies []time.Duration, failed []error) {
 		buf := make([]byte, 1)
 		for begin := time.Now(); time.Since(begin) < period; {
 			started := time.Now()
@@ -195,7 +203,7 @@ func benchConnect(args []string) error {
 				s.close()
 			}
 			if err != nil {
-				failed++
+				failed = append(failed, err)
 				time.Sleep(time.Millisecond)
 				continue
 			}
@@ -205,17 +213,17 @@ func benchConnect(args []string) error {
 	})
 }
 
-func benchClients(n int, client func(i int) ([]time.Duration, int)) error {
+func benchClients(n int, client func(i int) ([]time.Duration, []error)) error {
 	var mu sync.Mutex
 	var all []time.Duration
-	var failed int
+	var failed []error
 	var group sync.WaitGroup
 	for i := range n {
 		group.Go(func() {
 			latencies, f := client(i)
 			mu.Lock()
 			defer mu.Unlock()
-			all, failed = append(all, latencies...), failed+f
+			all, failed = append(all, latencies...), append(failed, f...)
 		})
 	}
 	group.Wait()
