@@ -33,6 +33,7 @@ func TestHubKill(t *testing.T) {
 			members = append(members, m)
 			go func() { ended <- m.Run(t.Context()) }()
 		}
+		synctest.Wait()
 		if _, err := members[0].Join(t.Context(), ids[1]); err != nil {
 			t.Fatal(err)
 		}
@@ -64,6 +65,7 @@ func TestHubInboxIsBounded(t *testing.T) {
 		for _, m := range []*gossip.HubMember{a, b} {
 			go func() { _ = m.Run(ctx) }()
 		}
+		synctest.Wait()
 		if _, err := a.Join(ctx, micronet.NodeID{2}); err != nil {
 			t.Fatal(err)
 		}

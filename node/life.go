@@ -294,7 +294,9 @@ func (l *life) assembleProxy() error {
 const freshWithin = 2 * time.Second
 
 func (l *life) fresh(id micronet.NodeID) bool {
-	return time.Since(l.under.Heard(id)) < freshWithin
+	// A path in use is probed every few seconds only: while QUIC flows, its packets speak for the
+	// peer. They are not authenticated here; the worst a forger gains is a reset after a second.
+	return time.Since(l.under.Heard(id)) < freshWithin || time.Since(l.under.Arrived(id)) < freshWithin
 }
 
 // spread sends a catalog message to all members.

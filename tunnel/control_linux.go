@@ -16,39 +16,60 @@ import (
 // maxControl holds what rewriteControl makes: packet info, ECN and GSO.
 const maxControl = 128
 
+// control is one control message: whole is as it stood in the buffer, padding included.
+type control struct {
+	level, kind int32
+	body, whole []byte
+}
+
+// nextControl takes the first message off b; false when there is none, or none that is whole.
+// The header is copied out: received buffers have any alignment.
+func nextControl(b []byte) (c control, rest []byte, ok bool) {
+	var h unix.Cmsghdr
+	if len(b) < unix.SizeofCmsghdr {
+		return control{}, nil, false
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&h)), unix.SizeofCmsghdr), b)
+	start, size := unix.CmsgLen(0), uint64(h.Len)
+	if size < uint64(start) || size > uint64(len(b)) {
+		return control{}, nil, false
+	}
+	end := min(unix.CmsgSpace(int(size)-start), len(b)) // the last one may lack its padding
+	return control{level: h.Level, kind: h.Type, body: b[start:size], whole: b[:end]}, b[end:], true
+}
+
 // cutPacketInfo removes packet info from received control messages, in place. It returns how
 // many bytes are left, and our own address that the datagram came to. What cannot be read is
 // cut off.
 func cutPacketInfo(oob []byte) (int, netip.Addr) {
 	var local netip.Addr
 	kept, rest := 0, oob
-	for len(rest) > 0 {
-		h, body, next, err := unix.ParseOneSocketControlMessage(rest)
-		if err != nil {
-			break
+	for {
+		m, next, ok := nextControl(rest)
+		if !ok {
+			return kept, local
 		}
-		if a, ok := packetInfo(&h, body); ok {
+		if a, ok := packetInfo(&m); ok {
 			local = a
 		} else {
-			kept += copy(oob[kept:], rest[:len(rest)-len(next)])
+			kept += copy(oob[kept:], m.whole)
 		}
 		rest = next
 	}
-	return kept, local
 }
 
 // packetInfo reads the address of a packet info message; ok is true for every such message,
 // readable or not.
-func packetInfo(h *unix.Cmsghdr, body []byte) (addr netip.Addr, ok bool) {
+func packetInfo(m *control) (addr netip.Addr, ok bool) {
 	switch {
-	case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO:
-		if len(body) >= unix.SizeofInet4Pktinfo { // interface index, local address, destination
-			addr = netip.AddrFrom4([4]byte(body[8:12]))
+	case m.level == unix.IPPROTO_IP && m.kind == unix.IP_PKTINFO:
+		if len(m.body) >= unix.SizeofInet4Pktinfo { // interface index, local address, destination
+			addr = netip.AddrFrom4([4]byte(m.body[8:12]))
 		}
 		return addr, true
-	case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO:
-		if len(body) >= unix.SizeofInet6Pktinfo { // address, interface index
-			addr = netip.AddrFrom16([16]byte(body[:16])).Unmap()
+	case m.level == unix.IPPROTO_IPV6 && m.kind == unix.IPV6_PKTINFO:
+		if len(m.body) >= unix.SizeofInet6Pktinfo { // address, interface index
+			addr = netip.AddrFrom16([16]byte(m.body[:16])).Unmap()
 		}
 		return addr, true
 	}
@@ -59,33 +80,32 @@ func packetInfo(h *unix.Cmsghdr, body []byte) (addr netip.Addr, ok bool) {
 // source. Packet info in oob is left out: the path knows better.
 func rewriteControl(dst, oob, source []byte, v4 bool) []byte {
 	dst = append(dst, source...)
-	for len(oob) > 0 {
-		h, body, next, err := unix.ParseOneSocketControlMessage(oob)
-		if err != nil {
+	for {
+		m, next, ok := nextControl(oob)
+		if !ok {
 			return dst
 		}
-		if bits, ok := congestionBits(&h, body); ok {
+		if bits, ok := congestionBits(&m); ok {
 			dst = appendCongestion(dst, bits, v4)
-		} else if _, ok := packetInfo(&h, body); !ok {
-			dst = append(dst, oob[:len(oob)-len(next)]...)
+		} else if _, ok := packetInfo(&m); !ok {
+			dst = append(dst, m.whole...)
 		}
 		oob = next
 	}
-	return dst
 }
 
 // congestionBits reads an ECN message of either family. The kernel takes IP_TOS as one byte or
 // as an int.
-func congestionBits(h *unix.Cmsghdr, body []byte) (byte, bool) {
-	tos := h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS
-	class := h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS
+func congestionBits(m *control) (byte, bool) {
+	tos := m.level == unix.IPPROTO_IP && m.kind == unix.IP_TOS
+	class := m.level == unix.IPPROTO_IPV6 && m.kind == unix.IPV6_TCLASS
 	switch {
 	case !tos && !class:
 		return 0, false
-	case len(body) >= 4:
-		return byte(binary.NativeEndian.Uint32(body)), true
-	case len(body) >= 1:
-		return body[0], true
+	case len(m.body) >= 4:
+		return byte(binary.NativeEndian.Uint32(m.body)), true
+	case len(m.body) >= 1:
+		return m.body[0], true
 	}
 	return 0, true
 }

@@ -21,15 +21,14 @@ func receiveECN(t *testing.T, raw syscall.RawConn) {
 
 // receivedECN reads them, 0 when there are none.
 func receivedECN(oob []byte) byte {
-	for len(oob) > 0 {
-		h, body, next, err := unix.ParseOneSocketControlMessage(oob)
-		if err != nil {
+	for {
+		m, next, ok := nextControl(oob)
+		if !ok {
 			return 0
 		}
-		if bits, ok := congestionBits(&h, body); ok {
+		if bits, ok := congestionBits(&m); ok {
 			return bits & 3
 		}
 		oob = next
 	}
-	return 0
 }

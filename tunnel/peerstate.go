@@ -4,14 +4,12 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	micronet "github.com/micro/micro-net"
 )
 
 const (
-	maxPairings = 4 // keys kept per peer: both sides may be renewing theirs
-	maxOldBoots = 4 // sessions of a peer that are refused without a challenge
-	maxHeld     = 16
+	maxPairings = 6  // keys kept per peer: both sides may be renewing theirs, which makes five
+	maxOldBoots = 4  // sessions of a peer that are refused without a challenge
+	maxHeld     = 16 // packets per peer that wait for a challenge; newest dropped
 
 	// staleAfter is how old a packet of an unknown session may be to be delivered once the
 	// session is confirmed. Senders tell it as a counter, see marks.
@@ -130,7 +128,4 @@ func (p *peer) info(start time.Time) PathInfo {
 	return i
 }
 
-// dropPeer is a shorthand for reports about this peer.
-func (p *peer) drop(out *effects, why dropReason) { out.drop(why, p.id()) }
-
-func (p *peer) id() micronet.NodeID { return p.ID }
+func (p *peer) drop(out *effects, why dropReason) { out.drop(why, p.ID) }

@@ -34,7 +34,8 @@ func (u *Underlay) own(now time.Time, data []byte, from netip.AddrPort, local ne
 }
 
 // inQUIC decides about n bytes of QUIC that came in. It returns the identity of the peer, or nil
-// and whether the packet may pass as that of a guest.
+// and whether the packet may pass as that of a guest. A binding comes first: a guest that has
+// just become a member is one from its first sealed frame on.
 func (u *Underlay) inQUIC(now time.Time, n int, from netip.AddrPort, local netip.Addr) (*net.UDPAddr, bool) {
 	b := u.dir.byAddress(from)
 	if b == nil {

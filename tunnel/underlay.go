@@ -17,9 +17,9 @@ import (
 type UnderlayConfig struct {
 	Env     micronet.Env
 	Conn    net.PacketConn // opened with Env.Net.ListenPacket; the caller closes it, after Run
-	Verify  Verify
-	Cluster [16]byte   // whose guests are let through; zero: nobody's
-	OnPeer  func(Peer) // a peer or a credential that came over the network was accepted; called from the read loop, must not block; nil: nobody cares
+	Verify  Verify         // called under the Underlay's lock: it must not call the Underlay
+	Cluster [16]byte       // whose guests are let through; zero: nobody's
+	OnPeer  func(Peer)     // a peer or a credential that came over the network was accepted; called from the read loop, must not block; nil: nobody cares
 }
 
 // Underlay is a node's one UDP socket. Above it peers are identities: QUIC (through the
@@ -58,7 +58,7 @@ type Underlay struct {
 	wakeup   chan struct{}
 	closed   atomic.Bool
 
-	mu    sync.Mutex // not held while sending, nor while calling anybody; before directory.mu
+	mu    sync.Mutex // not held while sending, nor while calling anybody but Verify; before directory.mu
 	core  *core
 	armed time.Time // when Run looks at the agenda next, zero: not planned
 }

@@ -105,7 +105,7 @@ func TestValidate(t *testing.T) {
 	good := w.file("web.yaml", "name: web\nport: 80\n")
 	consul := w.file("consul.json", `{"service": {"Name": "my_svc", "Port": 80, "Check": {"HTTP": "http://localhost/", "Interval": "10s"}}}`)
 	conf := w.file("config.yaml", "log_level: debug\nservices:\n  - {name: db, port: 5432}\n")
-	bad := w.file("bad.yaml", "services:\n  - name: web\n    prot: 1\n    port: 80\n  - name: x\n    port: 70000\n")
+	bad := w.file("bad.yaml", "services:\n  - name: web\n    prot: 1\n    port: 80\n  - name: x\n    port: 7000\n    protocol: htp\n")
 	golden(t, "validate-good", w.run("validate", good, consul, conf).text())
 	golden(t, "validate-json", w.run("validate", good, "--json").text())
 	golden(t, "validate-bad", w.run("validate", good, bad, w.dir+"/none").text())

@@ -45,9 +45,8 @@ func (a *app) printsData(c *cobra.Command) *cobra.Command {
 // jsonFlag is --json, another way to say -o json.
 type jsonFlag struct{ f *format }
 
-func (jsonFlag) String() string   { return "" }
-func (jsonFlag) Type() string     { return "bool" }
-func (jsonFlag) IsBoolFlag() bool { return true }
+func (jsonFlag) String() string { return "" }
+func (jsonFlag) Type() string   { return "bool" }
 
 func (j jsonFlag) Set(s string) error {
 	switch s {

@@ -30,14 +30,14 @@ func TestWaitTimesOut(t *testing.T) {
 		"ready": "the node is not ready", "nodes=3": "2 of 3 nodes are alive",
 		"service=redis": `no instance of "redis" is healthy`, "service=nope": `no service "nope" in the mesh`,
 	} {
-		r := w.run("status", "--wait", wait, "--timeout", "10ms")
-		if want := "micro-net: status: waited 10ms: " + reason + "\n"; r.code != micronet.ExitUnreachable || r.err != want || r.out != "" {
+		r := w.run("status", "--wait", wait, "--timeout", "300ms")
+		if want := "micro-net: status: waited 300ms: " + reason + "\n"; r.code != micronet.ExitUnreachable || r.err != want || r.out != "" {
 			t.Errorf("--wait %s: exit %d, %q, want 5, %q", wait, r.code, r.err, want)
 		}
 	}
 	w.stop()
-	r := w.run("status", "--wait", "ready", "--timeout", "10ms")
-	if want := "micro-net: status: waited 10ms: no daemon answers on unix://$DIR/api.sock\n"; r.code != micronet.ExitUnreachable || r.err != want {
+	r := w.run("status", "--wait", "ready", "--timeout", "300ms")
+	if want := "micro-net: status: waited 300ms: no daemon answers on unix://$DIR/api.sock\n"; r.code != micronet.ExitUnreachable || r.err != want {
 		t.Errorf("without a daemon: exit %d, %q, want 5, %q", r.code, r.err, want)
 	}
 }

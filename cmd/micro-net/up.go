@@ -92,16 +92,18 @@ func (a *app) up(ctx context.Context, flags map[string]*settingFlag) error {
 	s := &loaded.Settings
 	env := a.env
 	env.Log = newLog(a.err, s.LogLevel, s.LogFormat)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	signals := a.env.Exec.Signals(ctx, syscall.SIGINT, syscall.SIGTERM)
+	watching, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	signals := a.env.Exec.Signals(watching, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	ended := make(chan error, 1)
 	go func() { ended <- a.live(ctx, env, loaded) }()
 	select {
 	case err := <-ended:
 		return err
 	case <-signals:
-		cancel()
+		stop(errInterrupted)
 	}
 	select {
 	case err := <-ended:

@@ -88,17 +88,21 @@ func (a *app) await(ctx context.Context, conditions []wait, timeout time.Duratio
 	defer cancel()
 	tick := time.NewTicker(waitEvery)
 	defer tick.Stop()
+	var last error
 	for {
 		s, err := holds(ctx, client, conditions)
 		if err == nil {
 			return s, nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err // a question that our own timeout cut short explains nothing
 		}
 		if k := micronet.KindOf(err); k == micronet.Refused || k == micronet.Invalid {
 			return s, err // waiting does not change that
 		}
 		select {
 		case <-ctx.Done():
-			return s, micronet.E("status", micronet.Timeout, "waited %s: %w", timeout, reason(err))
+			return s, micronet.E("status", micronet.Timeout, "waited %s: %w", timeout, reason(last))
 		case <-tick.C:
 		}
 	}

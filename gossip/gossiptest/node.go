@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -125,6 +126,7 @@ func start(t *testing.T, member func(Config) gossip.Membership, id micronet.Node
 	ctx, cancel := context.WithCancel(t.Context())
 	n.cancel = cancel
 	go func() { n.ended <- n.Run(ctx) }()
+	synctest.Wait() // it runs when others join it
 	return n
 }
 

@@ -152,26 +152,43 @@ func TestContacts(t *testing.T) {
 	}
 }
 
-func TestDefence(t *testing.T) {
+func TestDefenceAnswersOldAccusations(t *testing.T) {
 	var d defence
-	if d.answer(t0, 0) != nil {
-		t.Error("an answer before anything was said")
-	}
 	d.keep(3, []byte("three"))
 	d.keep(2, []byte("two"))
-	if got := string(d.answer(t0, 2)); got != string(byte(kindAlive))+"three" {
-		t.Errorf("answer = %q, want the newest alive message", got)
-	}
-	if d.answer(t0, 3) != nil {
-		t.Error("the current incarnation is memberlist's to refute")
+	if got, announce := d.answer(t0, 2); string(got) != string(byte(kindAlive))+"three" || announce {
+		t.Errorf("answer = %q, %v, want the newest alive message", got, announce)
 	}
 	for range 2 * defencesPerSecond {
 		d.answer(t0, 1)
 	}
-	if d.answer(at(time.Second-1), 1) != nil {
+	if got, _ := d.answer(at(time.Second-1), 1); got != nil {
 		t.Error("no limit on answers")
 	}
-	if d.answer(at(time.Second), 1) == nil {
+	if got, _ := d.answer(at(time.Second), 1); got == nil {
 		t.Error("no answer in the next second")
+	}
+}
+
+// A current accusation is memberlist's to refute; if it goes on, we are announced again.
+func TestDefenceAnnouncesWhenARefutationIsLost(t *testing.T) {
+	var d defence
+	d.keep(3, []byte("three"))
+	for _, step := range []struct {
+		after    time.Duration
+		accused  uint32
+		announce bool
+	}{
+		{0, 3, false},
+		{refuteWithin - 1, 3, false},
+		{refuteWithin, 3, true},
+		{refuteWithin + 1, 3, false},
+		{2 * refuteWithin, 3, true},
+		{2*refuteWithin + 1, 4, false},
+		{3*refuteWithin + 1, 4, true},
+	} {
+		if got, announce := d.answer(at(step.after), step.accused); got != nil || announce != step.announce {
+			t.Errorf("after %v: answer = %q, %v, want nothing, %v", step.after, got, announce, step.announce)
+		}
 	}
 }

@@ -2,105 +2,198 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	micronet "github.com/micro/micro-net"
 )
 
-const noChecks = "none"
+const (
+	noChecks    = "none"
+	maxChecks   = 16
+	maxCount    = 1000
+	minInterval = 100 * time.Millisecond
+	maxInterval = 24 * time.Hour
+	minTimeout  = time.Millisecond
+)
+
+// told is what a setter returns when it has reported its mistakes already.
+var told = errors.New("told already")
+
+// defaultChecks is a TCP connect every five seconds for everything that listens on TCP.
+func defaultChecks(s *Service) Checks {
+	addr, err := netip.ParseAddr(s.Address)
+	if err != nil || !isPort(s.Port) {
+		return Checks{}
+	}
+	if s.Protocol == string(micronet.UDP) {
+		return Checks{None: true}
+	}
+	c := newCheck()
+	c.TCP = netip.AddrPortFrom(addr, uint16(s.Port)).String()
+	return Checks{List: []Check{c}}
+}
+
+func newCheck() Check {
+	return Check{
+		Interval: DefaultInterval, Timeout: DefaultTimeout,
+		FailuresBeforeCritical: DefaultFailures, SuccessesBeforePassing: DefaultSuccesses,
+	}
+}
 
 // checks reads `none` or a list of checks.
-func (p *serviceParser) checks(v *value, out *Checks) error {
-	if s, ok := v.scalar.(string); ok && s == noChecks {
+func (e *entry) checks(v *value, out *Checks) error {
+	if v.kind == text && v.raw == noChecks {
 		out.None = true
 		return nil
 	}
 	if v.kind != sequence {
 		return v.wrong("a list of checks, or none")
 	}
-	if len(v.items) > maxChecks {
-		return v.fault("", "%d checks, at most %d are run", len(v.items), maxChecks)
+	if len(v.items) == 0 && !e.p.consulFile {
+		return v.fault("write none, or remove the key for the default", "an empty list")
 	}
+	failed := false
 	for _, item := range v.items {
-		if item.kind != mapping {
-			return item.wrong("a check")
-		}
-		out.List = append(out.List, p.check(item))
+		c := newCheck()
+		one := &entry{p: e.p, v: item}
+		one.check(&c)
+		failed = failed || one.failed
+		out.List = append(out.List, c)
+	}
+	if failed {
+		return told
+	}
+	return tooMany(v, out)
+}
+
+func tooMany(v *value, c *Checks) error {
+	if len(c.List) > maxChecks {
+		return v.fault("", "%d checks, at most %d are run", len(c.List), maxChecks)
 	}
 	return nil
 }
 
-func (p *serviceParser) check(v *value) Check {
-	c := Check{
-		Interval: DefaultInterval, Timeout: DefaultTimeout,
-		FailuresBeforeCritical: DefaultFailures, SuccessesBeforePassing: DefaultSuccesses,
+// check reads one check.
+func (e *entry) check(c *Check) {
+	if e.v.kind != mapping {
+		e.fail(e.v.wrong("a check"))
+		return
 	}
-	p.fill(v, map[string]func(*value) error{
-		"http":                     func(v *value) error { return into(&c.HTTP, v.text) },
-		"tcp":                      func(v *value) error { return into(&c.TCP, v.text) },
-		"grpc":                     func(v *value) error { return into(&c.GRPC, v.text) },
-		"script":                   func(v *value) error { return into(&c.Script, v.texts) },
-		"ttl":                      func(v *value) error { return into(&c.TTL, v.duration) },
-		"interval":                 func(v *value) error { return into(&c.Interval, v.duration) },
-		"timeout":                  func(v *value) error { return into(&c.Timeout, v.duration) },
-		"failures_before_critical": func(v *value) error { return into(&c.FailuresBeforeCritical, v.number) },
-		"successes_before_passing": func(v *value) error { return into(&c.SuccessesBeforePassing, v.number) },
-	})
-	if err := c.validate(); err != nil {
-		p.fail(v.fault("", "%s", err))
+	if e.p.consulFile {
+		e.fillConsulCheck(c)
+	} else {
+		e.fill(c.fields())
 	}
-	return c
-}
-
-func (c *Check) validate() error {
-	kinds := 0
-	for _, set := range []bool{c.HTTP != "", c.TCP != "", c.GRPC != "", len(c.Script) > 0, c.TTL > 0} {
-		if set {
-			kinds++
+	// With a key refused, what is missing is not known.
+	if !e.failed {
+		if m, ok := c.mistake(); ok {
+			e.mistake(m)
 		}
 	}
+}
+
+func (c *Check) fields() map[string]setter {
+	interval := func(v *value) (time.Duration, error) { return v.duration(minInterval, maxInterval) }
+	timeout := func(v *value) (time.Duration, error) { return v.duration(minTimeout, maxInterval) }
+	count := within(1, maxCount)
+	return map[string]setter{
+		"http":                     into(&c.HTTP, (*value).text),
+		"tcp":                      into(&c.TCP, (*value).text),
+		"grpc":                     into(&c.GRPC, (*value).text),
+		"script":                   into(&c.Script, (*value).texts),
+		"ttl":                      into(&c.TTL, timeout),
+		"interval":                 into(&c.Interval, interval),
+		"timeout":                  into(&c.Timeout, timeout),
+		"failures_before_critical": into(&c.FailuresBeforeCritical, count),
+		"successes_before_passing": into(&c.SuccessesBeforePassing, count),
+	}
+}
+
+// kinds names the kinds that are set.
+func (c *Check) kinds() (out []string) {
+	for _, k := range []struct {
+		name string
+		set  bool
+	}{{"http", c.HTTP != ""}, {"tcp", c.TCP != ""}, {"grpc", c.GRPC != ""}, {"script", len(c.Script) > 0}, {"ttl", c.TTL != 0}} {
+		if k.set {
+			out = append(out, k.name)
+		}
+	}
+	return out
+}
+
+const runnable = "http, tcp, grpc or script"
+
+// mistake is what is wrong with a check, if anything is.
+func (c *Check) mistake() (m mistake, found bool) {
+	kinds := c.kinds()
 	switch {
-	case kinds != 1:
-		return fmt.Errorf("a check has exactly one of http, tcp, grpc, script and ttl, this one has %d", kinds)
-	case c.TTL > 0:
-		return fmt.Errorf("ttl checks are not in this version yet: use http, tcp, grpc or script")
-	case c.Interval < minInterval:
-		return fmt.Errorf("interval %s is shorter than %s", c.Interval, minInterval)
-	case c.FailuresBeforeCritical < 1 || c.SuccessesBeforePassing < 1:
-		return fmt.Errorf("failures_before_critical and successes_before_passing are at least 1")
+	case len(kinds) == 0:
+		return mistake{what: "a check of no kind", fix: "give it one of " + runnable}, true
+	case len(kinds) > 1:
+		return mistake{kinds[1], "one check cannot be " + strings.Join(kinds, " and "), "make a check of each"}, true
+	case c.TTL != 0:
+		return mistake{"ttl", "ttl checks are not in this version", "use " + runnable}, true
+	case c.Interval < minInterval || c.Interval > maxInterval:
+		return mistake{"interval", fmt.Sprintf("%s is out of bounds: want %s to %s", c.Interval, minInterval, maxInterval), ""}, true
+	case c.Timeout < minTimeout || c.Timeout > maxInterval:
+		return mistake{"timeout", fmt.Sprintf("%s is out of bounds: want %s to %s", c.Timeout, minTimeout, maxInterval), ""}, true
+	case c.FailuresBeforeCritical < 1 || c.FailuresBeforeCritical > maxCount:
+		return mistake{"failures_before_critical", fmt.Sprintf("want a whole number from 1 to %d, found %d", maxCount, c.FailuresBeforeCritical), ""}, true
+	case c.SuccessesBeforePassing < 1 || c.SuccessesBeforePassing > maxCount:
+		return mistake{"successes_before_passing", fmt.Sprintf("want a whole number from 1 to %d, found %d", maxCount, c.SuccessesBeforePassing), ""}, true
 	}
-	return c.validateTarget()
+	if err := c.checkTarget(); err != nil {
+		return mistake{key: kinds[0], what: err.Error()}, true
+	}
+	return mistake{}, false
 }
 
-func (c *Check) validateTarget() error {
-	if c.HTTP != "" {
-		u, err := url.Parse(c.HTTP)
-		if err != nil || u.Scheme != "http" || u.Host == "" {
-			return fmt.Errorf("%q is no http:// address", c.HTTP)
-		}
-		return checkHostPort(u.Host, u.Port() == "")
-	}
-	if c.TCP != "" {
-		return checkHostPort(c.TCP, false)
-	}
-	if c.GRPC != "" {
+func (c *Check) checkTarget() error {
+	switch {
+	case c.HTTP != "":
+		return checkURL(c.HTTP)
+	case c.TCP != "":
+		return checkHostPort(c.TCP)
+	case c.GRPC != "":
 		host, _, _ := strings.Cut(c.GRPC, "/")
-		return checkHostPort(host, false)
+		return checkHostPort(host)
+	case c.Script[0] == "" || slices.ContainsFunc(c.Script, func(s string) bool { return strings.ContainsRune(s, 0) }):
+		return errors.New("the first element is the program, and none holds a zero byte")
 	}
 	return nil
+}
+
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "":
+		return fmt.Errorf("%q is no http:// address", shorten(s))
+	case u.Scheme == "https":
+		return errors.New("https checks are not in this version, use tcp")
+	case u.Scheme != "http":
+		return fmt.Errorf("%q is no http:// address", shorten(s))
+	case u.Port() == "" && !strings.HasSuffix(u.Host, ":"):
+		return checkHostPort(u.Host + ":80")
+	}
+	return checkHostPort(u.Host)
 }
 
 // checkHostPort takes an address or localhost: checks must not hang on a resolver.
-func checkHostPort(s string, portOptional bool) error {
-	s = strings.Replace(s, "localhost", localAddress, 1)
-	if portOptional {
-		s += ":80"
+func checkHostPort(s string) error {
+	at := s
+	if port, ok := strings.CutPrefix(s, "localhost:"); ok {
+		at = localAddress + ":" + port
 	}
-	ap, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return fmt.Errorf("%q is no address:port (an IP address or localhost)", s)
+	ap, err := netip.ParseAddrPort(at)
+	if err != nil || ap.Port() == 0 {
+		return fmt.Errorf("%q is no address:port, with an IP address or localhost", shorten(s))
 	}
 	return CheckAddress(ap.Addr().String())
 }
@@ -115,16 +208,19 @@ func (c Checks) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (c *Checks) UnmarshalJSON(data []byte) error {
+	*c = Checks{}
 	var word string
-	if json.Unmarshal(data, &word) == nil {
-		if word != noChecks {
-			return fmt.Errorf("checks: want a list or %q, found %q", noChecks, word)
-		}
-		*c = Checks{None: true}
-		return nil
+	if err := json.Unmarshal(data, &word); err != nil {
+		return json.Unmarshal(data, &c.List)
 	}
-	c.None = false
-	return json.Unmarshal(data, &c.List)
+	switch word {
+	case noChecks:
+		c.None = true
+	case "": // null
+	default:
+		return fmt.Errorf("checks: want a list or %q, found %q", noChecks, shorten(word))
+	}
+	return nil
 }
 
 // IsZero reports whether nothing was said about checks.

@@ -1,8 +1,9 @@
-// Package config reads what people write: service files, the daemon's settings from flags,
-// environment and config.yaml, and policy files to come. Every error names file, line, key and
-// the nearest valid key; nothing unknown is passed over in silence.
+// Package config reads what people write: service files, and the daemon's settings from flags,
+// environment and config.yaml. Every error names file, line, key and what would be right; nothing
+// unknown is passed over in silence, except in Consul's files, which are taken as they are.
 //
 // It touches no file itself: callers hand in bytes and names. It knows nothing of a running node.
+// Input may be hostile: sizes, nesting and the work of the YAML parser are bounded before it runs.
 //
 // Goroutines: none.
 package config

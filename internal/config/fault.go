@@ -1,20 +1,39 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	micronet "github.com/micro/micro-net"
 )
 
-// Fault is one mistake in a file: where it is, what is wrong, and what would be right.
+const (
+	// maxFaults is how many mistakes of one file are told; the rest is counted.
+	maxFaults = 50
+	// maxShown is how much of a wrong value, and of a key, an error repeats.
+	maxShown = 64
+	// maxPicture is how much of a long line a picture shows.
+	maxPicture = 100
+)
+
+// Fault is one mistake in a file: where it is, what is wrong, and what would be right. Its kind
+// is micronet.Invalid.
 type Fault struct {
 	File string
 	Line int    // from 1; 0 when the whole file is meant
 	Key  string // "services[2].port", "" for the file
 	What string
 	Fix  string
+
+	column int // from 1, in bytes; 0 when not known
+	source *source
 }
 
-// Error prints "file:line: key: what; fix" on one line.
+// Error prints "file:line: key: what; fix" on one line, without control characters.
 func (f *Fault) Error() string {
 	s := f.File
 	if f.Line > 0 {
@@ -27,52 +46,90 @@ func (f *Fault) Error() string {
 	if f.Fix != "" {
 		s += "; " + f.Fix
 	}
-	return s
+	return visible(s)
 }
 
-// nearest returns the candidate that word was probably meant to be, "" when none is near.
-func nearest(word string, candidates []string) string {
-	best, bestDistance := "", len(word)/2+2
-	for _, c := range candidates {
-		if d := editDistance(word, c); d < bestDistance {
-			best, bestDistance = c, d
+// Picture is the error, the line it is about, and a caret below the place.
+func (f *Fault) Picture() string {
+	if f.source == nil || f.Line == 0 {
+		return f.Error()
+	}
+	line, at := f.source.line(f.Line), max(f.column-1, 0)
+	if at > maxPicture/2 {
+		cut := min(at-maxPicture/2, len(line))
+		line, at = line[cut:], at-cut
+	}
+	if len(line) > maxPicture {
+		line = line[:maxPicture]
+	}
+	before := visible(strings.ToValidUTF8(strings.ReplaceAll(line[:min(at, len(line))], "\t", " "), ""))
+	line = visible(strings.ToValidUTF8(strings.ReplaceAll(line, "\t", " "), ""))
+	number := strconv.Itoa(f.Line)
+	return fmt.Sprintf("%s\n  %s | %s\n  %*s | %*s", f.Error(), number, line, len(number), "", utf8.RuneCountInString(before)+1, "^")
+}
+
+// As makes a Fault a micronet.Error of kind Invalid for those who ask for the kind.
+func (f *Fault) As(target any) bool {
+	e, ok := target.(**micronet.Error)
+	if ok {
+		*e = micronet.E("config", micronet.Invalid, "%s", f.Error())
+	}
+	return ok
+}
+
+var _ interface{ As(any) bool } = (*Fault)(nil)
+
+// visible escapes what could drive a terminal or break a line.
+func visible(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
 		}
+		q := strconv.QuoteRuneToASCII(r)
+		b.WriteString(q[1 : len(q)-1])
 	}
-	return best
+	return b.String()
 }
 
-// maxWord bounds the words whose distance is computed: longer ones are no typing mistakes.
-const maxWord = 64
-
-// editDistance counts the insertions, deletions and substitutions between two words (Levenshtein).
-func editDistance(a, b string) int {
-	if len(a) > maxWord || len(b) > maxWord {
-		return maxWord
+// shorten cuts what an error repeats of a file.
+func shorten(s string) string {
+	if len(s) <= maxShown {
+		return s
 	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	cut := maxShown
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = min(diagonal, row[j], row[j+1]) + 1
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return s[:cut] + "…"
 }
 
-// suggest is the remedy for a word that is not among the valid ones.
-func suggest(word string, valid []string) string {
-	if n := nearest(word, valid); n != "" {
-		return fmt.Sprintf("did you mean %q?", n)
+// faults collects the mistakes of one file. Beyond maxFaults they are counted only.
+type faults struct {
+	list []error
+	more int
+}
+
+func (f *faults) fail(err error) {
+	if len(f.list) < maxFaults {
+		f.list = append(f.list, err)
+		return
 	}
-	sorted := slices.Clone(valid)
-	slices.Sort(sorted)
-	return fmt.Sprintf("valid are %v", sorted)
+	f.more++
+}
+
+// all returns the mistakes, and how many more there are.
+func (f *faults) all() []error {
+	if f.more == 0 {
+		return f.list
+	}
+	last := Fault{What: fmt.Sprintf("%d more mistakes are not shown", f.more), Fix: "mend these first"}
+	if first, ok := errors.AsType[*Fault](f.list[0]); ok {
+		last.File = first.File
+	}
+	return append(f.list, &last)
 }

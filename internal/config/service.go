@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -61,7 +62,21 @@ func (s *Service) Instance(health micronet.Health) (micronet.Instance, error) {
 	tags := slices.Clone(s.Tags)
 	slices.Sort(tags)
 	return micronet.Instance{
-		Service: s.Name, ID: s.ID, Address: addr, Port: uint16(s.Port), ServicePort: uint16(s.ServicePort),
+		Service: s.Name, ID: s.ID, Address: addr.Unmap(), Port: uint16(s.Port), ServicePort: uint16(s.ServicePort),
 		Protocol: micronet.Protocol(s.Protocol), Tags: slices.Compact(tags), Meta: s.Meta, Weight: s.Weight, Health: health,
 	}, nil
+}
+
+// MarshalJSON writes what ParseServices reads. A name that only Consul's form may have is spelled
+// as Consul's API does it: "Name".
+func (s Service) MarshalJSON() ([]byte, error) {
+	type fields Service
+	if checkServiceName(s.Name, false) == nil {
+		return json.Marshal(fields(s))
+	}
+	return json.Marshal(struct {
+		Foreign string    `json:"Name"`
+		Plain   *struct{} `json:"name,omitempty"` // hides that of fields
+		fields
+	}{Foreign: s.Name, fields: fields(s)})
 }

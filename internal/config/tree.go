@@ -1,14 +1,15 @@
 package config
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
+	"regexp"
+	"slices"
+	"sort"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"unicode/utf8"
 )
 
 const (
@@ -18,224 +19,268 @@ const (
 	maxDepth = 16
 )
 
-// tree is a parsed YAML or JSON file: values with the line they stand on. Anchors and aliases
-// are refused: nobody writes them by hand, and they can be used to blow up a small file.
-type tree struct {
+// source is the text of a file, for the lines that errors point at.
+type source struct {
 	file string
-	root *value
+	text string
+	json bool
+	ends []int // offsets of line ends, ascending
 }
 
-// value is one node of a tree.
+func newSource(file, text string) *source {
+	s := &source{file: file, text: text}
+	for i := range len(text) {
+		if text[i] == '\n' {
+			s.ends = append(s.ends, i)
+		}
+	}
+	return s
+}
+
+// position turns an offset into line and column, both from 1.
+func (s *source) position(offset int) (line, column int) {
+	n := sort.SearchInts(s.ends, offset)
+	start := 0
+	if n > 0 {
+		start = s.ends[n-1] + 1
+	}
+	return n + 1, offset - start + 1
+}
+
+// line returns a line without its end, "" when there is none by that number.
+func (s *source) line(n int) string {
+	if n < 1 || n > len(s.ends)+1 {
+		return ""
+	}
+	start, end := 0, len(s.text)
+	if n > 1 {
+		start = s.ends[n-2] + 1
+	}
+	if n <= len(s.ends) {
+		end = s.ends[n-1]
+	}
+	return strings.TrimSuffix(s.text[start:end], "\r")
+}
+
+func (s *source) fault(line, column int, fix, format string, args ...any) *Fault {
+	return &Fault{File: s.file, Line: line, What: fmt.Sprintf(format, args...), Fix: fix, column: column, source: s}
+}
+
+// value is one node of a parsed file.
 type value struct {
-	file, key string // key is the path from the root
-	line      int
-	pairs     []pair   // of a mapping
-	items     []*value // of a sequence
-	kind      kind
-	scalar    any  // string, int64, uint64, float64, bool
-	consul    bool // stood under a key that only Consul's form has
+	source *source
+	key    string // the path from the root, "services[2].port"
+	line   int
+	column int
+	kind   kind
+	raw    string // of text its content, of other scalars what stands in the file
+	quoted bool
+	pairs  []pair   // of a mapping
+	items  []*value // of a sequence
 }
 
 type pair struct {
-	name  string
-	line  int
-	value *value
+	name         string
+	line, column int
+	value        *value
 }
 
 type kind int
 
 const (
 	null kind = iota
-	scalar
+	text
+	number
+	boolean
 	mapping
 	sequence
 )
 
-var kindNames = [...]string{"nothing", "a value", "a mapping", "a list"}
-
-func parseTree(file string, data []byte) (*tree, error) {
-	whole := func(format string, args ...any) error { return &Fault{File: file, What: fmt.Sprintf(format, args...)} }
+// parseTree reads a file: JSON if it is that, YAML else. JSON has a reader of its own because
+// what comes from programs must be read exactly as they meant it, and cheaply.
+func parseTree(file string, data []byte) (*value, error) {
 	if len(data) > maxFile {
-		return nil, whole("the file has %d bytes, at most %d are read", len(data), maxFile)
+		return nil, &Fault{File: file, What: fmt.Sprintf("the file has %d bytes, at most %d are read", len(data), maxFile)}
 	}
-	f, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return nil, syntaxFault(file, err)
+	src := newSource(file, string(bytes.TrimPrefix(data, []byte("\ufeff"))))
+	if err := src.checkText(); err != nil {
+		return nil, err
 	}
-	if len(f.Docs) > 1 {
-		return nil, whole("the file has %d YAML documents, want one", len(f.Docs))
-	}
-	t := &tree{file: file, root: &value{file: file}}
-	if len(f.Docs) == 1 && f.Docs[0].Body != nil {
-		if t.root, err = build(file, "", f.Docs[0].Body, 0); err != nil {
-			return nil, err
+	if first := strings.TrimLeft(src.text, " \t\r\n"); first != "" && (first[0] == '{' || first[0] == '[') {
+		if v, err := parseJSON(src); err == nil || src.json || strings.HasSuffix(file, ".json") {
+			return v, err
 		}
 	}
-	return t, nil
+	return parseYAML(src)
 }
 
-// syntaxFault keeps the first line of the parser's message and its position.
-func syntaxFault(file string, err error) error {
-	fault := &Fault{File: file, What: err.Error()}
-	if e, ok := errors.AsType[yaml.Error](err); ok {
-		fault.What = e.GetMessage()
-		if tok := e.GetToken(); tok != nil && tok.Position != nil {
-			fault.Line = tok.Position.Line
-		}
+// checkText refuses what is no text, with the line.
+func (s *source) checkText() error {
+	if i := strings.IndexByte(s.text, 0); i >= 0 {
+		line, column := s.position(i)
+		return s.fault(line, column, "", "a zero byte: this is no text file")
 	}
-	fault.What, _, _ = strings.Cut(fault.What, "\n")
-	return fault
-}
-
-func build(file, key string, n ast.Node, depth int) (*value, error) {
-	v := &value{file: file, key: key}
-	if tok := n.GetToken(); tok != nil && tok.Position != nil {
-		v.line = tok.Position.Line
+	if utf8.ValidString(s.text) {
+		return nil
 	}
-	if depth > maxDepth {
-		return nil, v.fault("", "nested deeper than %d", maxDepth)
-	}
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		v.kind = mapping
-		return v, v.addPairs(n.Values, depth)
-	case *ast.MappingValueNode:
-		v.kind = mapping
-		return v, v.addPairs([]*ast.MappingValueNode{n}, depth)
-	case *ast.SequenceNode:
-		v.kind = sequence
-		for i, item := range n.Values {
-			child, err := build(file, fmt.Sprintf("%s[%d]", key, i), item, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			v.items = append(v.items, child)
+	for i, r := range s.text {
+		if r == utf8.RuneError && !strings.HasPrefix(s.text[i:], "\ufffd") {
+			line, column := s.position(i)
+			return s.fault(line, column, "save the file as UTF-8", "a byte that is not UTF-8")
 		}
-		return v, nil
-	case *ast.NullNode:
-		return v, nil
-	case *ast.LiteralNode:
-		v.kind, v.scalar = scalar, n.Value.Value
-		return v, nil
-	case ast.ScalarNode:
-		v.kind, v.scalar = scalar, n.GetValue()
-		return v, nil
-	}
-	return nil, v.fault("write the value out", "anchors, aliases and tags are not read")
-}
-
-func (v *value) addPairs(list []*ast.MappingValueNode, depth int) error {
-	for _, p := range list {
-		name, ok := keyName(p.Key)
-		if !ok {
-			return v.fault("", "a key that is no plain word")
-		}
-		for _, old := range v.pairs {
-			if old.name == name {
-				return v.fault("remove one", "the key %q stands here twice", name)
-			}
-		}
-		child, err := build(v.file, strings.TrimPrefix(v.key+"."+name, "."), p.Value, depth+1)
-		if err != nil {
-			return err
-		}
-		line := v.line
-		if tok := p.Key.GetToken(); tok != nil && tok.Position != nil {
-			line = tok.Position.Line
-		}
-		if child.kind == null {
-			child.line = line
-		}
-		v.pairs = append(v.pairs, pair{name: name, line: line, value: child})
 	}
 	return nil
 }
 
-func keyName(k ast.MapKeyNode) (string, bool) {
-	s, ok := k.(ast.ScalarNode)
-	if !ok {
-		return "", false
+// add appends a pair to a mapping. seen holds the names it has.
+func (v *value) add(p pair, seen map[string]bool) error {
+	if seen[p.name] {
+		f := v.source.fault(p.line, p.column, "remove one", "the key stands here twice")
+		f.Key = p.value.key
+		return f
 	}
-	name, ok := s.GetValue().(string)
-	return name, ok
+	seen[p.name] = true
+	v.pairs = append(v.pairs, p)
+	return nil
 }
 
-func (v *value) fault(fix, format string, args ...any) *Fault {
-	return &Fault{File: v.file, Line: v.line, Key: v.key, What: fmt.Sprintf(format, args...), Fix: fix}
+// child is an empty value below v.
+func (v *value) child(name string, line, column int) *value {
+	key := visible(shorten(name))
+	if v.key != "" {
+		key = v.key + "." + key
+	}
+	return &value{source: v.source, key: key, line: line, column: column}
+}
+
+// item is an empty value in a sequence.
+func (v *value) item(index, line, column int) *value {
+	return &value{source: v.source, key: fmt.Sprintf("%s[%d]", v.key, index), line: line, column: column}
 }
 
 // get returns the value of a key, nil when it is missing.
 func (v *value) get(name string) *value {
-	for _, p := range v.pairs {
-		if p.name == name {
-			return p.value
-		}
+	i := slices.IndexFunc(v.pairs, func(p pair) bool { return p.name == name })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return v.pairs[i].value
 }
 
+func (v *value) fault(fix, format string, args ...any) *Fault {
+	f := v.source.fault(v.line, v.column, fix, format, args...)
+	f.Key = v.key
+	return f
+}
+
+// wrong is the fault of a value that is of another kind than it should be.
 func (v *value) wrong(want string) *Fault {
-	got := kindNames[v.kind]
-	if v.kind == scalar {
-		got = fmt.Sprintf("%v", v.scalar)
-		if s, ok := v.scalar.(string); ok {
-			got = fmt.Sprintf("%q", s)
-		}
+	found := visible(shorten(v.raw))
+	switch v.kind {
+	case null:
+		found = "nothing"
+	case text:
+		found = strconv.Quote(shorten(v.raw))
+	case mapping:
+		found = "a mapping"
+	case sequence:
+		found = "a list"
 	}
-	return v.fault("", "want %s, found %s", want, got)
+	return v.fault("", "want %s, found %s", want, found)
 }
 
 func (v *value) text() (string, error) {
-	if s, ok := v.scalar.(string); ok && v.kind == scalar {
-		return s, nil
+	if v.kind == text {
+		return v.raw, nil
 	}
 	f := v.wrong("text")
-	if v.kind == scalar {
-		f.Fix = fmt.Sprintf("put it in quotes: \"%v\"", v.scalar)
+	if v.kind == number || v.kind == boolean {
+		f.Fix = "put it in quotes: " + strconv.Quote(shorten(v.raw))
 	}
 	return "", f
 }
 
-func (v *value) number() (int, error) {
-	switch n := v.scalar.(type) {
-	case int64:
-		return int(n), nil
-	case uint64:
-		return int(min(n, 1<<62)), nil
+// decimal is how a whole number is written: 0120 and 0x50 mean different things to different
+// readers.
+var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+
+// between reads a whole number from low to high.
+func (v *value) between(low, high int) (int, error) {
+	f := v.wrong(fmt.Sprintf("a whole number from %d to %d", low, high))
+	if v.kind == text && v.quoted && decimal.MatchString(v.raw) {
+		f.Fix = "remove the quotes"
 	}
-	return 0, v.wrong("a whole number")
+	if v.kind != number || !decimal.MatchString(v.raw) {
+		return 0, f
+	}
+	n, err := strconv.Atoi(v.raw)
+	if err != nil || n < low || n > high {
+		return 0, f
+	}
+	return n, nil
 }
 
 func (v *value) boolean() (bool, error) {
-	if b, ok := v.scalar.(bool); ok {
-		return b, nil
+	if v.kind == boolean {
+		return strings.EqualFold(v.raw, "true"), nil
 	}
 	return false, v.wrong("true or false")
 }
 
-func (v *value) duration() (time.Duration, error) {
-	s, err := v.text()
-	if err != nil {
-		return 0, v.wrong("a duration like 5s")
+// duration reads "5s", from low to high.
+func (v *value) duration(low, high time.Duration) (time.Duration, error) {
+	f := v.wrong("a duration like 5s")
+	if v.kind == number {
+		f.Fix = fmt.Sprintf("give the unit: %ss", shorten(v.raw))
 	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 {
-		return 0, v.wrong("a duration like 5s")
+	if v.kind != text {
+		return 0, f
+	}
+	d, err := time.ParseDuration(v.raw)
+	if err != nil {
+		return 0, f
+	}
+	if d < low || d > high {
+		return 0, v.fault("", "%s is out of bounds: want %s to %s", shorten(v.raw), low, high)
 	}
 	return d, nil
 }
 
+// texts reads a list of texts; an empty one is nil.
 func (v *value) texts() ([]string, error) {
 	if v.kind != sequence {
-		return nil, v.wrong("a list of texts")
+		f := v.wrong("a list of texts")
+		if v.kind == text {
+			f.Fix = fmt.Sprintf("write [%s]", visible(shorten(v.raw)))
+		}
+		return nil, f
 	}
-	out := make([]string, 0, len(v.items))
+	var out []string
 	for _, item := range v.items {
 		s, err := item.text()
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, s)
+	}
+	return out, nil
+}
+
+// textMap reads a mapping of text to text; an empty one is nil.
+func (v *value) textMap() (map[string]string, error) {
+	if v.kind != mapping {
+		return nil, v.wrong("a mapping of text to text")
+	}
+	var out map[string]string
+	for _, p := range v.pairs {
+		s, err := p.value.text()
+		if err != nil {
+			return nil, err
+		}
+		if out == nil {
+			out = make(map[string]string, len(v.pairs))
+		}
+		out[p.name] = s
 	}
 	return out, nil
 }

@@ -1,7 +1,7 @@
 package api
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -34,20 +34,29 @@ func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
 	}
 	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close(); _ = up.Close() })
 	defer stop()
-	splice(buf.Reader, conn, up)
+	// Only what the server has read already comes from its buffer: reading on through it would
+	// cancel the request at the client's end of file, which is half the conversation only.
+	early, err := buf.Peek(buf.Reader.Buffered())
+	if err != nil {
+		return micronet.E("api.dial", micronet.Internal, "read ahead: %w", err)
+	}
+	splice(early, conn, up)
 	return nil
 }
 
-// splice copies both ways with half-close until both directions have ended. An error ends both:
-// after a broken direction the other one has no reader left.
-func splice(fromClient *bufio.Reader, client net.Conn, up net.Conn) {
+// splice copies both ways with half-close until both directions have ended; early is what the
+// client sent first. An error ends both: after a broken direction the other one has no reader left.
+func splice(early []byte, client, up net.Conn) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, err := io.Copy(up, fromClient)
+		_, err := io.Copy(up, bytes.NewReader(early))
+		if err == nil {
+			_, err = io.Copy(up, unwrap(client))
+		}
 		closeWrite(up, err)
 	}()
-	_, err := io.Copy(client, up)
+	_, err := io.Copy(unwrap(client), up)
 	closeWrite(client, err)
 	<-done
 }

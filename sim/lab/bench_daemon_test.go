@@ -8,14 +8,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
-
-// benchBinary is what `make build` writes.
-const benchBinary = "../../bin/micro-net"
 
 // benchDaemon is micro-net on a host. Its folders are the host's own, so that all settings keep
 // their defaults. The tests talk to its socket, which the file system shows on the outside too.
@@ -57,12 +55,11 @@ func restartDaemon(t testing.TB, h *Host, args ...string) *benchDaemon {
 // benchPath is the binary's absolute path.
 func benchPath(t testing.TB) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
+	path, err := filepath.Abs(*benchBinary)
+	if err == nil {
+		_, err = os.Stat(path)
 	}
-	path := dir + "/" + benchBinary
-	if _, err := os.Stat(path); err != nil {
+	if err != nil {
 		t.Fatalf("%v: run `make build` first", err)
 	}
 	return path

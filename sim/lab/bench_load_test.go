@@ -44,6 +44,7 @@ const (
 
 // benchRunning is a peer that carries traffic from a to the programs on b.
 type benchRunning struct {
+	name     string
 	at       func(port int) string // address on a that leads to a port on b
 	programs []*Process            // of both hosts, a's first
 }
@@ -99,7 +100,7 @@ func (w *benchWorld) bulk(r benchRunning, s benchSample, key string, conns int) 
 		}
 	}
 	if jerr := json.Unmarshal([]byte(out), &report); jerr != nil || err != nil || report.End.SumReceived.Bytes == 0 {
-		w.t.Errorf("%s: %v %s", key, err, report.Error)
+		w.t.Errorf("%s: %s: %v %s", r.name, key, err, report.Error)
 		return
 	}
 	received := report.End.SumReceived
@@ -122,11 +123,11 @@ func (w *benchWorld) http(r benchRunning, s benchSample, key string, options ...
 	out, cpu, err := w.client(r, append(argv, "http://"+r.addr(benchHTTP)+"/")...)
 	requests, rate := number(wrkRequests, out), number(wrkRate, out)
 	if err != nil || requests == 0 {
-		w.t.Errorf("%s: %v\n%s", key, err, out)
+		w.t.Errorf("%s: %s: %v\n%s", r.name, key, err, out)
 		return
 	}
 	if trouble := wrkTrouble.FindString(out); trouble != "" {
-		fmt.Printf("  %s: %s of %.0f requests\n", key, strings.TrimSpace(trouble), requests)
+		fmt.Printf("%s, %s: %s of %.0f requests\n", r.name, key, strings.TrimSpace(trouble), requests)
 	}
 	s[key] = rate
 	if len(r.programs) > 0 {
@@ -149,14 +150,14 @@ func number(r *regexp.Regexp, text string) float64 {
 // tool runs one of the latency clients.
 func (w *benchWorld) tool(r benchRunning, program string, args ...string) (l benchLatency, cpu time.Duration, ok bool) {
 	w.t.Helper()
-	out, cpu, err := w.client(r, benchToolCommand(w.t, append([]string{program, r.addr(benchPong)}, args...)...)...)
+	out, cpu, err := w.client(r, benchSockets(w.t, append([]string{program, r.addr(benchPong)}, args...)...)...)
 	line, _, _ := strings.Cut(out, "\n")
 	if jerr := json.Unmarshal([]byte(line), &l); err != nil || jerr != nil || l.N == 0 {
-		w.t.Errorf("%s: %v\n%s", program, err, out)
+		w.t.Errorf("%s: %s: %v\n%s", r.name, program, err, out)
 		return l, cpu, false
 	}
 	if l.Errors > 0 {
-		fmt.Printf("  %s: %d of %d failed, the first: %s\n", program, l.Errors, l.N+l.Errors, l.First)
+		fmt.Printf("%s, %s: %d of %d failed, the first: %s\n", r.name, program, l.Errors, l.N+l.Errors, l.First)
 	}
 	return l, cpu, true
 }

@@ -98,13 +98,13 @@ func loopback(int) string { return "127.0.0.1" }
 func startQUIC(w *benchWorld) benchRunning {
 	w.t.Helper()
 	at := w.b.Addr + ":9443"
-	server := w.b.Start(benchToolCommand(w.t, "quic-server", at, w.dir)...)
+	server := w.b.Start(benchProgram(w.t, "quic-server", at, w.dir)...)
 	args := []string{"quic-client", at, w.dir}
 	for _, port := range benchPorts {
 		args = append(args, fmt.Sprint(port))
 	}
 	// The client ends when the server does not listen yet; QUIC's handshake tries for 5 s.
-	client := w.a.Start(benchToolCommand(w.t, args...)...)
+	client := w.a.Start(benchProgram(w.t, args...)...)
 	return benchRunning{at: loopback, programs: []*Process{client, server}}
 }
 
@@ -149,7 +149,7 @@ func benchVersions() string {
 	var all []string
 	for _, c := range [][]string{
 		{"haproxy", "-v"}, {"iperf3", "-v"}, {"wrk", "-v"}, {"nginx", "-v"}, {"unbound", "-V"}, {"coredns", "-version"},
-		{benchBinary, "version"},
+		{*benchBinary, "version"},
 	} {
 		out, _ := exec.Command(c[0], c[1:]...).CombinedOutput() // wrk prints its version with exit code 1
 		if line, _, _ := strings.Cut(string(out), "\n"); line != "" {

@@ -20,6 +20,7 @@ var (
 	benchPeersFlag = flag.Bool("bench-peers", false, "measure micro-net beside other programs")
 	benchRounds    = flag.Int("bench-rounds", 3, "how often each peer takes its turn")
 	benchSeconds   = flag.Int("bench-seconds", 2, "seconds per load")
+	benchBinary    = flag.String("bench-binary", "../../bin/micro-net", "the micro-net that is measured, which `make build` writes there")
 	benchOnly      = flag.String("bench-only", "", "only peers and programs whose names contain this, and micro-net")
 )
 
@@ -69,6 +70,7 @@ func benchmarkTraffic(t *testing.T) {
 func (w *benchWorld) takeTurn(p benchPeer) (s benchSample, busy float64) {
 	w.t.Helper()
 	r := p.start(w)
+	r.name = p.name
 	defer stopAll(r.programs)
 	w.awaitEcho(r.at(benchPong))
 	busy = benchBusy(w.t, benchSettle)

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -27,9 +25,6 @@ import (
 
 var benchTool = flag.String("bench-tool", "", "internal: run one of the benchmark's own programs")
 
-// benchThreads keeps the runtime from taking turns: each thread has a processor of its own.
-const benchThreads = 64
-
 // benchPatience ends an exchange that gets no answer.
 const benchPatience = 3 * time.Second
 
@@ -38,9 +33,6 @@ func TestBenchTool(t *testing.T) {
 	if *benchTool == "" {
 		t.Skip("only for the benchmark's own programs")
 	}
-	runtime.GOMAXPROCS(benchThreads)
-	// The collector stops threads by signals, which end blocking calls.
-	debug.SetGCPercent(-1)
 	args := strings.Fields(*benchTool)
 	programs := map[string]func([]string) error{
 		"echo": benchEcho, "ping": benchPing, "rate": benchRate, "connect": benchConnect,
@@ -51,18 +43,27 @@ func TestBenchTool(t *testing.T) {
 		t.Fatalf("no program %q", args[0])
 	}
 	if err := program(args[1:]); err != nil {
-		t.Fatal(err)
+		fmt.Fprintln(os.Stderr, err)
+		syscall.Exit(1)
 	}
+	syscall.Exit(0) // a program has nothing to do with what the tests do at their end
 }
 
-// benchToolCommand is the command line of one of the programs.
-func benchToolCommand(t testing.TB, args ...string) []string {
+// benchProgram is the command line of one of the programs.
+func benchProgram(t testing.TB, args ...string) []string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return []string{self, "-test.run=^TestBenchTool$", "-bench-tool=" + strings.Join(args, " ")}
+}
+
+// benchSockets is benchProgram for those that block in system calls: each thread has a processor
+// of its own, so that none waits for another, and no signal of the runtime ends a call.
+func benchSockets(t testing.TB, args ...string) []string {
+	t.Helper()
+	return append([]string{"env", "GOMAXPROCS=64", "GOGC=off", "GODEBUG=asyncpreemptoff=1"}, benchProgram(t, args...)...)
 }
 
 // benchLatency is what a client prints.

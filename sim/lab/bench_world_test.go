@@ -106,7 +106,7 @@ func (w *benchWorld) serve() []*Process {
 	started := []*Process{
 		w.b.Start("iperf3", "-s", "-p", fmt.Sprint(benchBulk)),
 		w.b.Start("nginx", "-c", conf),
-		w.b.Start(benchToolCommand(w.t, "echo", fmt.Sprintf("0.0.0.0:%d", benchPong))...),
+		w.b.Start(benchSockets(w.t, "echo", fmt.Sprintf("0.0.0.0:%d", benchPong))...),
 	}
 	w.awaitEcho(w.b.Addr)
 	return started
@@ -118,7 +118,7 @@ const benchReady = 20 * time.Second
 // awaitEcho waits until the echo server answers at an address of a.
 func (w *benchWorld) awaitEcho(addr string) {
 	w.t.Helper()
-	ping := benchToolCommand(w.t, "ping", fmt.Sprintf("%s:%d", addr, benchPong), "20ms")
+	ping := benchSockets(w.t, "ping", fmt.Sprintf("%s:%d", addr, benchPong), "20ms")
 	for deadline := time.Now().Add(benchReady); ; time.Sleep(100 * time.Millisecond) {
 		out, err := w.a.Run(commandTime, ping...)
 		if err == nil {

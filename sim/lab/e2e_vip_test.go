@@ -138,7 +138,9 @@ func TestE2EVIPBound(t *testing.T) {
 	if got.status != "NOERROR" || len(got.answers) > 0 || !strings.Contains(got.raw, "EDE") || !strings.Contains(got.raw, "9090") {
 		t.Errorf("dig held = %s, want NODATA with an extended error that names the port", got.raw)
 	}
-	var status struct{ Warnings []struct{ Code, Text, Fix string } }
+	var status struct {
+		Warnings []struct{ Code, Text, Fix string }
+	}
 	host2.json(&status, "status")
 	told := false
 	for _, w := range status.Warnings {

@@ -62,7 +62,7 @@ func (s *shell) Start(ctx context.Context, c micronet.Command) (micronet.Process
 	if run == nil {
 		return nil, &fs.PathError{Op: "exec", Path: c.Argv[0], Err: fs.ErrNotExist}
 	}
-	p := &process{pid: s.nextPID(), done: make(chan struct{}), signals: newSignals(nil)}
+	p := &process{pid: s.nextPID(), done: make(chan struct{}), signals: newSignals(ctx)}
 	ctx, p.cancel = context.WithCancelCause(context.WithValue(ctx, processKey{}, p))
 	stop := context.AfterFunc(s.life, func() { p.die(syscall.SIGKILL) })
 	go func() {
