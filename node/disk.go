@@ -17,6 +17,7 @@ const (
 	fileLock       = "lock"
 	fileKeys       = "node.key"        // never rewritten
 	fileMembership = "membership.json" // rewritten by renewals
+	fileNext       = "membership.next" // the one that takes its place; only while that happens
 	fileEpoch      = "epoch.json"      // rewritten at every start
 	filePeers      = "peers.json"
 	fileServices   = "services.json"
@@ -126,17 +127,36 @@ func (d disk) saveRaw(name string, raw []byte) error {
 	return nil
 }
 
+// remove deletes files for good, those that are there. All are tried; the first error counts.
 func (d disk) remove(names ...string) error {
-	if !d.keeps() || len(names) == 0 {
+	if !d.keeps() {
 		return nil
 	}
-	var all error
-	for _, n := range names {
-		if err := d.fs.Remove(d.path(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			all = errors.Join(all, diskError("data-dir", err))
+	var first error
+	note := func(err error) {
+		if err != nil && first == nil && !errors.Is(err, fs.ErrNotExist) {
+			first = diskError("data-dir", err)
 		}
 	}
-	return errors.Join(all, d.fs.SyncDir(d.dir))
+	for _, n := range names {
+		note(d.fs.Remove(d.path(n)))
+	}
+	note(d.fs.SyncDir(d.dir))
+	return first
+}
+
+// rename makes a file take the place of another, for good.
+func (d disk) rename(from, to string) error {
+	if !d.keeps() {
+		return nil
+	}
+	if err := d.fs.Rename(d.path(from), d.path(to)); err != nil {
+		return diskError("data-dir", err)
+	}
+	if err := d.fs.SyncDir(d.dir); err != nil {
+		return diskError("data-dir", err)
+	}
+	return nil
 }
 
 func sum(data []byte) string {
@@ -149,10 +169,8 @@ func damaged(path, why string) error {
 		WithFix("restore it from a backup, or move it away; nothing was overwritten")
 }
 
+// diskError: whatever the operating system says, it is the host that denies us the file. A file
+// that may be missing is not asked for here.
 func diskError(op string, err error) *micronet.Error {
-	kind := micronet.KindOf(err)
-	if kind == micronet.Internal {
-		kind = micronet.Refused
-	}
-	return &micronet.Error{Op: op, Kind: kind, Err: err}
+	return &micronet.Error{Op: op, Kind: micronet.Refused, Err: err}
 }

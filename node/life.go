@@ -65,7 +65,7 @@ type life struct {
 func (n *Node) live(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	keys, err := loadKeys(n.env, n.disk)
+	keys, fresh, err := loadKeys(n.env, n.disk)
 	if err != nil {
 		return err
 	}
@@ -77,11 +77,18 @@ func (n *Node) live(ctx context.Context) error {
 	if l.listeners, err = openListeners(ctx, n.env, &n.config, l.front.dns, l.front.outbound); err != nil {
 		return err
 	}
-	l.mesh = addrPortOf(l.listeners.mesh.LocalAddr())
-	err = l.run(ctx)
+	// A start that fails for want of a port leaves no keys behind.
+	if fresh {
+		err = keepKeys(n.disk, keys)
+	}
+	if err == nil {
+		n.id.Store(&l.self)
+		l.mesh = addrPortOf(l.listeners.mesh.LocalAddr())
+		err = l.run(ctx)
+	}
 	n.current.Store(nil)
 	n.lives.fire()
-	return withClosed(err, l.listeners.close(context.WithoutCancel(ctx)))
+	return withClosed(n.env, err, l.listeners.close(context.WithoutCancel(ctx)))
 }
 
 func (l *life) run(ctx context.Context) error {
@@ -117,6 +124,10 @@ func (l *life) run(ctx context.Context) error {
 		}
 	}
 	if err := l.become(pass); err != nil {
+		return err
+	}
+	// Only now is it known which ports are ours.
+	if err := l.acceptable(l.config.Services); err != nil {
 		return err
 	}
 	if err := l.assembleFront(ctx); err != nil {
@@ -195,9 +206,8 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 // started reports whether become has finished: before that, the fields it sets are not to be read.
 func (l *life) started() bool { return l.node.current.Load() == l }
 
-// join asks for a membership and keeps it. drop names files of the data folder that belong to the
-// cluster this node had before.
-func (l *life) join(ctx context.Context, token identity.Token, drop ...string) (*passport, *contacts, error) {
+// join asks for a membership and keeps it, in place of what the data folder had before.
+func (l *life) join(ctx context.Context, token identity.Token) (*passport, *contacts, error) {
 	guests, ok := l.tun.(GuestDialer)
 	if !ok {
 		return nil, nil, micronet.E("join", micronet.Invalid, "this node's tunnel cannot join a cluster")
@@ -214,10 +224,7 @@ func (l *life) join(ctx context.Context, token identity.Token, drop ...string) (
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := l.node.disk.remove(append(drop, filePeers)...); err != nil {
-		return nil, nil, err
-	}
-	if err := pass.save(l.node.disk); err != nil {
+	if err := pass.install(l.node.disk); err != nil {
 		return nil, nil, err
 	}
 	l.env.Log.Info("joined a cluster", "cluster", r.Membership.ClusterName, "node", r.Membership.Name)
@@ -245,7 +252,7 @@ func (l *life) become(pass *passport) error {
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
 		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(),
-	}, l.spread, l.look)
+	}, effects{spread: l.spread, changed: l.look, behind: l.behind})
 	l.router = l.config.newRouter(router.Config{Rand: l.env.Rand("router"), Ejected: l.env.Events.InstanceEjected})
 	credential, err := l.address.credential()
 	if err != nil {

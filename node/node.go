@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync/atomic"
 
 	micronet "github.com/micro/micro-net"
@@ -19,11 +20,18 @@ type Node struct {
 	registry *registry
 	checker  *checker
 	metrics  *metrics
+	web      *http.Transport // of HTTPClient
+	open     listenerSet     // what Listen returned and nobody has closed
 
 	started atomic.Bool
+	id      atomic.Pointer[micronet.NodeID]
 	current atomic.Pointer[life]
-	lives   *broadcast // fires whenever current changes
-	holds   atomic.Uint64
+	lives   *broadcast    // fires whenever current changes
+	holds   atomic.Uint64 // numbers what Hold and Listen gave out
+	turn    chan struct{} // a lock that may be held while services.json is written
+
+	// owned by Run
+	rebirths int
 }
 
 // New allocates a node. It opens nothing and starts nothing.
@@ -45,19 +53,26 @@ func build(c Config) (*Node, error) {
 			return nil, micronet.E("node", micronet.Invalid, "name: %w", err)
 		}
 	}
-	n := &Node{config: c, env: osenv.Fill(c.Env), lives: newBroadcast(), metrics: newMetrics(c.Version)}
+	n := &Node{config: c, env: osenv.Fill(c.Env), lives: newBroadcast(), metrics: newMetrics(c.Version), turn: make(chan struct{}, 1)}
 	n.env.Events = micronet.Tee(micronet.Tee(n.env.Events, n.metrics.events()), logEvents(n.env.Log))
 	n.disk = disk{fs: n.env.FS, dir: c.DataDir}
 	n.registry = newRegistry(n.instancesChanged)
 	n.checker = newChecker(n.env, n.registry)
+	n.web = n.transport()
 	return n, nil
 }
 
-// errMoved ends a life because the node joined another cluster; errLeft because it left for good.
+// Why a life ends other than by a fault.
 var (
-	errMoved = errors.New("the node joined another cluster")
-	errLeft  = errors.New("the node left its cluster")
+	errEnded  = errors.New("the node was told to stop")
+	errMoved  = errors.New("the node joined another cluster")
+	errLeft   = errors.New("the node left its cluster")
+	errReborn = errors.New("others know a later start of this node")
 )
+
+// maxRebirths bounds how often one Run starts again because others know a later start of this node
+// than its disk does. Two nodes with one identity would otherwise outdo each other for ever.
+const maxRebirths = 3
 
 // Run founds or joins a cluster, or goes on with the one in the data folder, and lives until ctx
 // ends: then it says goodbye and returns nil. It may be called once.
@@ -70,22 +85,35 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer n.open.close()
+	err = n.run(ctx)
+	return withClosed(n.env, err, lock.Close())
+}
+
+// run goes from life to life.
+func (n *Node) run(ctx context.Context) error {
 	if err := n.loadServices(); err != nil {
-		return errors.Join(err, lock.Close())
+		return err
 	}
 	checks := newGroup(context.WithoutCancel(ctx))
+	defer checks.stop()
 	checks.run(n.checker.Run)
 	for {
-		err = n.live(ctx)
-		if !errors.Is(err, errMoved) || ctx.Err() != nil {
-			break
+		err := n.live(ctx)
+		switch {
+		case errors.Is(err, errLeft), errors.Is(err, errEnded):
+			return nil
+		case errors.Is(err, errMoved):
+			n.config.Join = "" // that token was for the cluster before
+		case errors.Is(err, errReborn):
+			n.rebirths++
+		default:
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
 		}
 	}
-	checks.stop()
-	if errors.Is(err, errLeft) {
-		err = nil
-	}
-	return errors.Join(err, lock.Close())
 }
 
 // loadServices takes up the registrations that survive a restart, and those of the command line.
@@ -95,12 +123,26 @@ func (n *Node) loadServices() error {
 		return err
 	}
 	for _, k := range kept {
-		if err := n.registry.add(source{kind: "api"}, k.Owner, []config.Service{k.Service}); err != nil {
+		if _, err := n.registry.add(source{kind: "api"}, k.Owner, []config.Service{k.Service}); err != nil {
 			return err
 		}
 	}
-	if errs := n.registry.replace(source{kind: "flag"}, n.env.Host.UID, n.config.Services); len(errs) > 0 {
-		return errors.Join(errs...)
+	_, err := n.registry.add(source{kind: "flag"}, n.env.Host.UID, n.config.Services)
+	return err
+}
+
+// keep makes a change of the registrations that survive a restart. It is on disk when keep
+// returns, or it was not made.
+func (n *Node) keep(change func() (undo func(), err error)) error {
+	n.turn <- struct{}{}
+	defer func() { <-n.turn }()
+	undo, err := change()
+	if err != nil {
+		return err
+	}
+	if err := n.disk.save(fileServices, n.registry.kept()); err != nil {
+		undo()
+		return err
 	}
 	return nil
 }
@@ -143,8 +185,8 @@ func (n *Node) ready(ctx context.Context) (*life, error) {
 
 // ID returns who this node is; zero before Run has read or made its keys.
 func (n *Node) ID() micronet.NodeID {
-	if l := n.current.Load(); l != nil {
-		return l.self
+	if id := n.id.Load(); id != nil {
+		return *id
 	}
 	return micronet.NodeID{}
 }

@@ -62,49 +62,43 @@ func machineTag(cluster identity.ClusterID, machine string) (tag [16]byte) {
 	return tag
 }
 
-// loadKeys reads this node's keys, or makes them. Keys are written once and never again.
-func loadKeys(env micronet.Env, d disk) (identity.Keys, error) {
+// loadKeys reads this node's keys, or draws them. Fresh ones are not on disk yet: keepKeys writes
+// them, once and never again.
+func loadKeys(env micronet.Env, d disk) (keys identity.Keys, fresh bool, err error) {
 	raw, found, err := d.loadRaw(fileKeys)
 	if err != nil {
-		return identity.Keys{}, err
+		return identity.Keys{}, false, err
 	}
-	if !found {
-		return newKeys(env, d)
+	if found {
+		if err := keys.UnmarshalBinary(raw); err != nil {
+			return identity.Keys{}, false, damaged(d.path(fileKeys), err.Error())
+		}
+		return keys, false, nil
 	}
-	var keys identity.Keys
-	if err := keys.UnmarshalBinary(raw); err != nil {
-		return identity.Keys{}, damaged(d.path(fileKeys), err.Error())
+	if keys, err = identity.NewKeys(env.Entropy); err != nil {
+		return identity.Keys{}, false, micronet.E("identity", micronet.Internal, "draw keys: %w", err)
 	}
-	return keys, nil
+	return keys, true, nil
 }
 
-func newKeys(env micronet.Env, d disk) (identity.Keys, error) {
-	keys, err := identity.NewKeys(env.Entropy)
-	if err != nil {
-		return identity.Keys{}, micronet.E("identity", micronet.Internal, "draw keys: %w", err)
-	}
+func keepKeys(d disk, keys identity.Keys) error {
 	raw, err := keys.MarshalBinary()
 	if err != nil {
-		return identity.Keys{}, micronet.E("identity", micronet.Internal, "encode keys: %w", err)
+		return micronet.E("identity", micronet.Internal, "encode keys: %w", err)
 	}
-	return keys, d.saveRaw(fileKeys, raw)
+	return d.saveRaw(fileKeys, raw)
 }
 
 // loadPassport reads the passport; nil when this node has not joined a cluster yet.
 func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, error) {
-	raw, found, err := d.loadRaw(fileMembership)
-	if !found || err != nil {
+	if err := finishInstall(d, keys); err != nil {
 		return nil, err
 	}
-	m, err := identity.UnmarshalMembership(raw)
-	if err != nil {
-		return nil, damaged(d.path(fileMembership), err.Error())
+	p, err := readPassport(d, fileMembership, keys)
+	if p == nil || err != nil {
+		return nil, err
 	}
-	p, err := newPassport(keys, m)
-	if err != nil {
-		return nil, damaged(d.path(fileMembership), err.Error())
-	}
-	if err := m.Validate(keys, env.Wall()); err != nil {
+	if err := p.member().Validate(keys, env.Wall()); err != nil {
 		if !errors.Is(err, identity.ErrExpired) && !errors.Is(err, identity.ErrNotYetValid) {
 			return nil, damaged(d.path(fileMembership), err.Error())
 		}
@@ -112,6 +106,23 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 			"fix", "check the clock; an expired certificate needs a new token")
 	}
 	return p, p.loadRoot(d)
+}
+
+// readPassport reads a membership; nil when there is none. Its dates are not checked.
+func readPassport(d disk, name string, keys identity.Keys) (*passport, error) {
+	raw, found, err := d.loadRaw(name)
+	if !found || err != nil {
+		return nil, err
+	}
+	m, err := identity.UnmarshalMembership(raw)
+	if err != nil {
+		return nil, damaged(d.path(name), err.Error())
+	}
+	p, err := newPassport(keys, m)
+	if err != nil {
+		return nil, damaged(d.path(name), err.Error())
+	}
+	return p, nil
 }
 
 func newPassport(keys identity.Keys, m identity.Membership) (*passport, error) {
@@ -137,8 +148,9 @@ func (p *passport) loadRoot(d disk) error {
 	return nil
 }
 
-// found makes a new cluster with this node as its first member and authority. The root key is
-// on disk before the membership is: a crash between them founds again.
+// found makes a new cluster with this node as its first member and authority. What a cluster
+// before it may have left goes first. The root key is on disk before the membership is: a crash
+// between them founds again.
 func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (*passport, error) {
 	now := env.Wall()
 	root, err := identity.NewRoot(env.Entropy, cluster, now)
@@ -153,6 +165,9 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	if err != nil {
 		return nil, err
 	}
+	if err := d.remove(fileAuthority, fileTokens, filePeers); err != nil {
+		return nil, err
+	}
 	if err := d.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
 		return nil, err
 	}
@@ -161,15 +176,37 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 		return nil, err
 	}
 	p.root = &root
-	return p, p.save(d)
+	return p, p.save(d, fileMembership)
 }
 
-func (p *passport) save(d disk) error {
+func (p *passport) save(d disk, name string) error {
 	raw, err := p.member().Marshal()
 	if err != nil {
 		return micronet.E("identity", micronet.Internal, "encode the membership: %w", err)
 	}
-	return d.saveRaw(fileMembership, raw)
+	return d.saveRaw(name, raw)
+}
+
+// install makes this the membership of the data folder, in place of one in another cluster. It is
+// on disk beside the former before anything of the former goes: after a crash the node is in the
+// cluster before, or finishInstall ends the change at the next start.
+func (p *passport) install(d disk) error {
+	if err := p.save(d, fileNext); err != nil {
+		return err
+	}
+	return finishInstall(d, p.keys)
+}
+
+// finishInstall ends the change of cluster that install began.
+func finishInstall(d disk, keys identity.Keys) error {
+	next, err := readPassport(d, fileNext, keys)
+	if next == nil || err != nil {
+		return err
+	}
+	if err := d.remove(fileRootKey, fileAuthority, fileTokens, filePeers); err != nil {
+		return err
+	}
+	return d.rename(fileNext, fileMembership)
 }
 
 // nextEpoch counts this start, on disk before anything is sent in its name.

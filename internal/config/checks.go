@@ -22,8 +22,8 @@ const (
 	minTimeout  = time.Millisecond
 )
 
-// told is what a setter returns when it has reported its mistakes already.
-var told = errors.New("told already")
+// errTold is what a setter returns when it has reported its mistakes already.
+var errTold = errors.New("told already")
 
 // defaultChecks is a TCP connect every five seconds for everything that listens on TCP.
 func defaultChecks(s *Service) Checks {
@@ -67,7 +67,7 @@ func (e *entry) checks(v *value, out *Checks) error {
 		out.List = append(out.List, c)
 	}
 	if failed {
-		return told
+		return errTold
 	}
 	return tooMany(v, out)
 }

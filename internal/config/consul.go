@@ -159,7 +159,7 @@ func (e *entry) consulChecks(list []*value, s *Service) error {
 		s.Checks.List = append(s.Checks.List, c)
 	}
 	if failed {
-		return told
+		return errTold
 	}
 	return tooMany(e.v, &s.Checks)
 }

@@ -37,7 +37,7 @@ func (e *entry) fill(fields map[string]setter) {
 func (e *entry) refuse(key string, err error) {
 	e.bad = append(e.bad, key)
 	e.failed = true
-	if err != told {
+	if err != errTold {
 		e.p.fail(err)
 	}
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,15 +10,8 @@ import (
 	micronet "github.com/micro/micro-net"
 )
 
-const (
-	envPrefix = "MICRO_NET_"
-	meshPort  = 8085
-	dnsPort   = 53
-	off       = "off"
-)
-
 // environment are variables with the prefix that are no settings of the daemon.
-var environment = []string{"MICRO_NET_API", "MICRO_NET_JOIN"}
+var environment = []string{"MICRO_NET_API"}
 
 // Input is where settings come from. Flag beats environment beats file beats default.
 type Input struct {
@@ -34,7 +26,7 @@ type Input struct {
 // Origin tells where one setting came from.
 type Origin struct {
 	Key    string
-	Value  any
+	Value  any    // string, bool or []string; a token is not shown
 	Origin string // "default", "file:PATH", "env:NAME", "flag"
 }
 
@@ -46,28 +38,37 @@ type Loaded struct {
 	Warnings []string
 }
 
+const (
+	fromFlag    = "flag"
+	fromDefault = "default"
+)
+
 // raw is a setting before it is checked.
 type raw struct {
 	values []string
 	origin string
+	at     *value // its place, when it is from the file
 }
 
-// Load reads the settings. All mistakes are told at once.
+// Load reads the settings. All mistakes are told at once; each is of kind micronet.Invalid. What
+// could be read is returned also with an error.
 func Load(in Input) (Loaded, error) {
-	file, services, errs := readFile(in.File, in.Data)
-	out := Loaded{Services: services, Warnings: unknownVariables(in.Environ)}
-	values := map[string]raw{}
+	f := readFile(in.File, in.Data)
+	out := Loaded{Services: f.services, Warnings: unknownVariables(in.Environ)}
+	r := &settingsReader{values: map[string]raw{}}
 	for _, s := range Specs() {
-		r := pick(&s, &in, file)
-		if len(r.values) == 0 {
-			r = derived(s.Key, &in, values)
+		v := pick(&s, &in, f.values)
+		if len(v.values) == 0 {
+			v = derived(s.Key, &in, r.values)
 		}
-		values[s.Key] = r
-		out.Origins = append(out.Origins, Origin{Key: s.Key, Value: shown(&s, r), Origin: r.origin})
+		r.values[s.Key] = v
+		out.Origins = append(out.Origins, Origin{Key: s.Key, Value: shown(&s, v), Origin: v.origin})
 	}
-	c := &settingsReader{values: values}
-	out.Settings = c.settings()
-	return out, errors.Join(append(errs, c.errs...)...)
+	out.Settings = r.settings()
+	for _, id := range duplicateIDs(slices.Concat(out.Settings.Services, out.Services)) {
+		r.fail("service", "remove one, or give the one in the file another id", "the service %q stands in %s too", id, in.File)
+	}
+	return out, errors.Join(append(f.errs, r.errs...)...)
 }
 
 // shown is a value for `config show`; a token is a secret.
@@ -79,99 +80,151 @@ func shown(s *Spec, r raw) any {
 		return append([]string{}, r.values...)
 	case len(r.values) == 0:
 		return ""
-	case s.Kind == KindBool:
-		return r.values[0] == "true"
 	}
-	return r.values[0]
+	last := r.values[len(r.values)-1]
+	if b, err := strconv.ParseBool(last); err == nil && s.Kind == KindBool {
+		return b
+	}
+	return last
 }
 
 func pick(s *Spec, in *Input, file map[string]raw) raw {
 	if v, ok := in.Flags[s.Key]; ok {
-		return raw{v, "flag"}
+		return raw{values: v, origin: fromFlag}
 	}
-	name := envPrefix + strings.ToUpper(strings.ReplaceAll(s.Key, "-", "_"))
-	if v := in.Getenv(name); v != "" {
-		values := []string{v}
-		if s.Kind == KindList {
-			values = strings.Split(v, ",")
-		}
-		return raw{values, "env:" + name}
+	if v := in.Getenv(s.variable()); v != "" {
+		return raw{values: split(s.Kind, v), origin: "env:" + s.variable()}
 	}
 	if r, ok := file[s.Key]; ok {
 		return r
 	}
 	if s.Default == "" {
-		return raw{nil, "default"}
+		return raw{origin: fromDefault}
 	}
-	return raw{[]string{s.Default}, "default"}
+	return raw{values: []string{s.Default}, origin: fromDefault}
 }
 
-// derived are defaults that depend on the user and the environment.
+// split takes the list of a variable apart.
+func split(k Kind, v string) []string {
+	if k != KindList {
+		return []string{v}
+	}
+	var out []string
+	for one := range strings.SplitSeq(v, ",") {
+		if one = strings.TrimSpace(one); one != "" {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// derived are defaults that depend on the user and the environment. data-dir is read before.
 func derived(key string, in *Input, known map[string]raw) raw {
+	path := ""
 	switch key {
 	case "data-dir":
-		return raw{[]string{DataDir(in.Getenv, in.UID)}, "default"}
+		path = DataDir(in.Getenv, in.UID)
 	case "config-dir":
-		return raw{[]string{ConfigDir("", in.Getenv, in.UID)}, "default"}
+		path = ConfigDir("", in.Getenv, in.UID)
 	case "api-socket":
-		return raw{[]string{SocketPath(known["data-dir"].values[0], in.Getenv, in.UID)}, "default"}
+		path = SocketPath(known["data-dir"].values[0], in.Getenv, in.UID)
+	default:
+		return raw{origin: fromDefault}
 	}
-	return raw{nil, "default"}
+	return raw{values: []string{path}, origin: fromDefault}
 }
 
 func unknownVariables(environ []string) (warnings []string) {
 	valid := slices.Clone(environment)
 	for _, s := range Specs() {
-		valid = append(valid, envPrefix+strings.ToUpper(strings.ReplaceAll(s.Key, "-", "_")))
+		valid = append(valid, s.variable())
 	}
 	for _, e := range environ {
 		name, _, _ := strings.Cut(e, "=")
 		if strings.HasPrefix(name, envPrefix) && !slices.Contains(valid, name) {
-			warnings = append(warnings, fmt.Sprintf("the environment variable %s means nothing; %s", name, suggest(name, valid)))
+			warnings = append(warnings, fmt.Sprintf("the environment variable %s means nothing; %s", visible(shorten(name)), suggest(name, valid)))
 		}
 	}
 	return warnings
 }
 
+// configFile is what config.yaml says.
+type configFile struct {
+	values   map[string]raw
+	services []Service
+	errs     []error
+}
+
 // readFile reads config.yaml: settings at the top, and services.
-func readFile(name string, data []byte) (map[string]raw, []Service, []error) {
-	out := map[string]raw{}
+func readFile(name string, data []byte) configFile {
+	f := configFile{values: map[string]raw{}}
 	if data == nil {
-		return out, nil, nil
+		return f
 	}
-	t, err := parseTree(name, data)
+	root, err := parseTree(name, data)
 	if err != nil {
-		return out, nil, []error{err}
+		f.errs = []error{err}
+		return f
 	}
-	p := &serviceParser{}
-	specs := map[string]Spec{}
-	valid := []string{"services"}
+	p := newServiceParser(root)
+	r := &fileReader{p: p, origin: "file:" + name, specs: map[string]Spec{}, values: f.values}
 	for _, s := range Specs() {
-		key := strings.ReplaceAll(s.Key, "-", "_")
-		specs[key] = s
-		valid = append(valid, key)
+		r.specs[s.fileKey()] = s
 	}
-	if t.root.kind == scalar || t.root.kind == sequence {
-		return out, nil, []error{t.root.wrong("a mapping of settings")}
+	if root.kind != mapping && root.kind != null {
+		p.fail(root.wrong("a mapping of settings"))
 	}
-	for _, pr := range t.root.pairs {
-		if pr.name == "services" {
-			p.finish(pr.value.items)
-			continue
+	r.read(root, "")
+	f.services, f.errs = p.services, p.all()
+	return f
+}
+
+type fileReader struct {
+	p      *serviceParser
+	origin string
+	specs  map[string]Spec // by key in the file
+	values map[string]raw  // by key
+}
+
+const servicesKey = "services"
+
+// read takes the settings of a mapping. They may be nested: `api: {addr: …}` is `api_addr: …`.
+func (r *fileReader) read(v *value, prefix string) {
+	for _, pr := range v.pairs {
+		key := prefix + pr.name
+		s, known := r.specs[key]
+		switch {
+		case key == servicesKey:
+			r.p.parse(r.p.items(pr.value))
+		case known:
+			r.setting(&s, &pr)
+		case pr.value.kind == mapping && r.isGroup(key):
+			r.read(pr.value, key+"_")
+		default:
+			r.p.fail(pr.fault(suggest(key, append(keys(r.specs), servicesKey)), "unknown key"))
 		}
-		s, ok := specs[pr.name]
-		if !ok {
-			p.fail(&Fault{File: name, Line: pr.line, Key: pr.name, What: "unknown key", Fix: suggest(pr.name, valid)})
-			continue
-		}
-		values, err := fileValues(&s, pr.value)
-		if err != nil {
-			p.fail(err)
-			continue
-		}
-		out[s.Key] = raw{values, "file:" + name}
 	}
-	return out, p.services, p.errs
+}
+
+func (r *fileReader) isGroup(key string) bool {
+	return slices.ContainsFunc(keys(r.specs), func(k string) bool { return strings.HasPrefix(k, key+"_") })
+}
+
+func (r *fileReader) setting(s *Spec, pr *pair) {
+	if pr.value.kind == null {
+		r.p.fail(pr.value.fault("give one or remove the key", "has no value"))
+		return
+	}
+	if old, twice := r.values[s.Key]; twice {
+		r.p.fail(pr.fault("remove one", "%s stands in line %d already", s.fileKey(), old.at.line))
+		return
+	}
+	values, err := fileValues(s, pr.value)
+	if err != nil {
+		r.p.fail(err)
+		return
+	}
+	r.values[s.Key] = raw{values: values, origin: r.origin, at: pr.value}
 }
 
 func fileValues(s *Spec, v *value) ([]string, error) {
@@ -181,9 +234,6 @@ func fileValues(s *Spec, v *value) ([]string, error) {
 		return []string{strconv.FormatBool(b)}, err
 	case KindList:
 		return v.texts()
-	}
-	if b, ok := v.scalar.(bool); ok && !b {
-		return []string{off}, nil // YAML 1.1 habits: off is false
 	}
 	t, err := v.text()
 	return []string{t}, err
@@ -195,196 +245,16 @@ type settingsReader struct {
 	errs   []error
 }
 
-func (c *settingsReader) fail(key, fix, format string, args ...any) {
-	where := "--" + key
-	if o := c.values[key].origin; o != "flag" && o != "default" {
-		where = o + ": " + strings.ReplaceAll(key, "-", "_")
+// fail reports a mistake at its origin: line of the file, variable, or flag.
+func (r *settingsReader) fail(key, fix, format string, args ...any) {
+	v := r.values[key]
+	if v.at != nil {
+		r.errs = append(r.errs, v.at.fault(fix, format, args...))
+		return
 	}
-	c.errs = append(c.errs, (&micronet.Error{Op: where, Kind: micronet.Invalid, Err: fmt.Errorf(format, args...)}).WithFix("%s", fix))
-}
-
-func (c *settingsReader) text(key string) string {
-	if v := c.values[key].values; len(v) > 0 {
-		return v[len(v)-1]
+	op := "--" + key
+	if name, ok := strings.CutPrefix(v.origin, "env:"); ok {
+		op = name
 	}
-	return ""
-}
-
-func (c *settingsReader) oneOf(key string, valid ...string) string {
-	v := c.text(key)
-	if !slices.Contains(valid, v) {
-		c.fail(key, suggest(v, valid), "%q is not one of %s", v, strings.Join(valid, ", "))
-	}
-	return v
-}
-
-func (c *settingsReader) flag(key string) bool {
-	b, err := strconv.ParseBool(c.text(key))
-	if err != nil {
-		c.fail(key, "", "%q is neither true nor false", c.text(key))
-	}
-	return b
-}
-
-func (c *settingsReader) settings() Settings {
-	s := Settings{
-		Join: c.text("join"), Name: c.text("name"), Cluster: c.text("cluster"), DataDir: c.text("data-dir"),
-		ConfigDir: c.text("config-dir"), APISocket: c.text("api-socket"),
-		APIWrite: c.oneOf("api-write", "services", "none"), Capture: c.oneOf("capture", "auto", "on", off),
-		Domain: c.domain("domain"), AltDomain: c.domain("alt-domain"),
-		LogLevel: c.oneOf("log-level", "debug", "info", "warn", "error"), LogFormat: c.oneOf("log-format", "text", "json"),
-		Listen: c.mesh(), VIPs: c.vips(), Advertise: c.addresses("advertise", meshPort), Upstreams: c.addresses("upstream", dnsPort),
-		AllowFrom: c.prefixes("allow-from"), ProxyPass: c.flag("proxy-pass"), Dev: c.flag("dev"),
-	}
-	s.APIAddr, s.DNSAddr, s.ProxyAddr = c.local("api-addr", s.AllowFrom), c.local("dns-addr", s.AllowFrom), c.local("proxy-addr", s.AllowFrom)
-	if err := micronet.CheckName(s.Cluster); err != nil {
-		c.fail("cluster", "", "%s", err)
-	}
-	if s.Name != "" {
-		if err := micronet.CheckLabel(s.Name); err != nil {
-			c.fail("name", "", "%s", err)
-		}
-	}
-	s.Services = c.services()
-	return s
-}
-
-func (c *settingsReader) domain(key string) string {
-	d := strings.ToLower(strings.TrimSuffix(c.text(key), "."))
-	if d == "" {
-		return ""
-	}
-	for _, label := range strings.Split(d, ".") {
-		if err := micronet.CheckLabel(label); err != nil {
-			c.fail(key, "", "%q is no domain: %s", d, err)
-			return ""
-		}
-	}
-	return d
-}
-
-// mesh also takes a bare port, or an address without one.
-func (c *settingsReader) mesh() netip.AddrPort {
-	v := c.text("listen")
-	if port, ok := strings.CutPrefix(v, ":"); ok {
-		v = "[::]:" + port
-	}
-	ap, err := parseAddrPort(v, meshPort)
-	if err != nil {
-		c.fail("listen", "write it like [::]:8085 or 10.0.0.1:8085", "%q is no address", c.text("listen"))
-	}
-	return ap
-}
-
-// local reads the address of a listener for this host. Off loopback it must be said who may
-// use it.
-func (c *settingsReader) local(key string, allowed []netip.Prefix) netip.AddrPort {
-	v := c.text(key)
-	if v == off {
-		return netip.AddrPort{}
-	}
-	v = strings.Replace(v, "localhost:", localAddress+":", 1)
-	if strings.HasPrefix(v, ":") {
-		v = localAddress + v
-	}
-	ap, err := netip.ParseAddrPort(v)
-	if err != nil {
-		c.fail(key, "write it like 127.0.0.1:8500, with port 0 for any free port, or off", "%q is no address:port", v)
-		return netip.AddrPort{}
-	}
-	if !ap.Addr().IsLoopback() && len(allowed) == 0 {
-		c.fail(key, "say who may use it with --allow-from CIDR, or use a loopback address", "%s can be reached from other hosts", ap)
-	}
-	return ap
-}
-
-const minVIPBits = 24 // fewer addresses than a /24 has would run out
-
-func (c *settingsReader) vips() netip.Prefix {
-	p, err := netip.ParsePrefix(c.text("vip-cidr"))
-	if err != nil || !p.Addr().Is4() || !p.Addr().IsLoopback() || p.Bits() > minVIPBits || p.Bits() < 8 {
-		c.fail("vip-cidr", "write it like 127.80.0.0/12", "%q is no part of 127.0.0.0/8 with at least 256 addresses", c.text("vip-cidr"))
-		return netip.Prefix{}
-	}
-	return p.Masked()
-}
-
-func (c *settingsReader) addresses(key string, port uint16) []netip.AddrPort {
-	var out []netip.AddrPort
-	for _, v := range c.values[key].values {
-		ap, err := parseAddrPort(strings.TrimSpace(v), port)
-		if err != nil || ap.Port() == 0 || ap.Addr().IsUnspecified() || ap.Addr().IsMulticast() || ap.Addr().IsLinkLocalUnicast() {
-			c.fail(key, fmt.Sprintf("write it like 203.0.113.7 or 203.0.113.7:%d", port), "%q is no address that others could use", v)
-			continue
-		}
-		out = append(out, ap)
-	}
-	return out
-}
-
-func parseAddrPort(s string, port uint16) (netip.AddrPort, error) {
-	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return netip.AddrPortFrom(a, port), nil
-	}
-	return netip.ParseAddrPort(s)
-}
-
-func (c *settingsReader) prefixes(key string) []netip.Prefix {
-	var out []netip.Prefix
-	for _, v := range c.values[key].values {
-		p, err := netip.ParsePrefix(strings.TrimSpace(v))
-		if err != nil {
-			c.fail(key, "write it like 10.0.0.0/8", "%q is no CIDR", v)
-			continue
-		}
-		out = append(out, p.Masked())
-	}
-	return out
-}
-
-func (c *settingsReader) services() []Service {
-	var out []Service
-	for _, v := range c.values["service"].values {
-		s, err := ParseServiceFlag(strings.TrimSpace(v))
-		if err != nil {
-			c.fail("service", "write it like web:8080/http", "%s", err)
-			continue
-		}
-		if slices.ContainsFunc(out, func(o Service) bool { return o.ID == s.ID }) {
-			c.fail("service", "give each its own name, or use a service file", "the service %q stands twice", s.ID)
-			continue
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// ParseServiceFlag reads NAME:PORT[/PROTO].
-func ParseServiceFlag(text string) (Service, error) {
-	name, rest, ok := strings.Cut(text, ":")
-	port, protocol, _ := strings.Cut(rest, "/")
-	n, err := strconv.Atoi(port)
-	if !ok || err != nil {
-		return Service{}, fmt.Errorf("%q is no NAME:PORT[/PROTO]", text)
-	}
-	return Complete(Service{Name: name, Port: n, Protocol: protocol})
-}
-
-// Complete fills the defaults of a service that was not read from a file, and checks it.
-func Complete(s Service) (Service, error) {
-	if s.Address == "" {
-		s.Address = localAddress
-	}
-	if s.Protocol == "" {
-		s.Protocol = string(micronet.TCP)
-	}
-	if s.Weight == 0 {
-		s.Weight = micronet.DefaultWeight
-	}
-	if s.ID == "" {
-		s.ID = s.Name
-	}
-	p := &serviceParser{}
-	p.complete(&s, &value{file: "service " + strconv.Quote(s.Name)}, false)
-	return s, errors.Join(p.errs...)
+	r.errs = append(r.errs, micronet.E(op, micronet.Invalid, format, args...).WithFix("%s", fix))
 }

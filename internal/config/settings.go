@@ -2,7 +2,7 @@ package config
 
 import (
 	"net/netip"
-	"path/filepath"
+	"strings"
 )
 
 // Kind is the form of a setting.
@@ -48,11 +48,24 @@ func Specs() []Spec {
 		{"upstream", KindList, "", "ADDR[:PORT]", "resolver for other domains (default: the host's); may be repeated"},
 		{"allow-from", KindList, "", "CIDR", "who may use local listeners that are not on loopback; may be repeated"},
 		{"service", KindList, "", "NAME:PORT[/PROTO]", "register a service while the daemon runs; may be repeated"},
+		{"gateway", KindBool, "false", "", "carry traffic between linked clusters (not in this version)"},
+		{"relay", KindText, "auto", "auto|on|off", "forward packets of other pairs of nodes (not in this version)"},
+		{"overlay", KindBool, "false", "", "add a network device with an address for every node (not in this version)"},
 		{"dev", KindBool, "false", "", "keep nothing on disk"},
 		{"log-level", KindText, "info", "LEVEL", "debug, info, warn or error"},
 		{"log-format", KindText, "text", "text|json", "form of the log"},
 	}
 }
+
+const envPrefix = "MICRO_NET_"
+
+// variable is the environment variable of a setting.
+func (s *Spec) variable() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.Key, "-", "_"))
+}
+
+// fileKey is the key of a setting in config.yaml.
+func (s *Spec) fileKey() string { return strings.ReplaceAll(s.Key, "-", "_") }
 
 // Settings are the daemon's settings, checked. An invalid address means switched off.
 type Settings struct {
@@ -68,69 +81,4 @@ type Settings struct {
 	AllowFrom                     []netip.Prefix
 	Services                      []Service // of --service
 	ProxyPass, Dev                bool
-}
-
-const product = "micro-net"
-
-// DataDir is where state is kept unless told otherwise: systemd's folder, the system's for root,
-// the user's else.
-func DataDir(getenv func(string) string, uid int) string {
-	switch {
-	case getenv("MICRO_NET_DATA_DIR") != "":
-		return getenv("MICRO_NET_DATA_DIR")
-	case getenv("STATE_DIRECTORY") != "":
-		return getenv("STATE_DIRECTORY")
-	case uid == 0:
-		return "/var/lib/" + product
-	case getenv("XDG_STATE_HOME") != "":
-		return filepath.Join(getenv("XDG_STATE_HOME"), product)
-	}
-	return filepath.Join(getenv("HOME"), ".local", "state", product)
-}
-
-// ConfigDir is where config.yaml is: flag, environment, system or user.
-func ConfigDir(flag string, getenv func(string) string, uid int) string {
-	switch {
-	case flag != "":
-		return flag
-	case getenv("MICRO_NET_CONFIG_DIR") != "":
-		return getenv("MICRO_NET_CONFIG_DIR")
-	case getenv("CONFIGURATION_DIRECTORY") != "":
-		return getenv("CONFIGURATION_DIRECTORY")
-	case uid == 0:
-		return "/etc/" + product
-	case getenv("XDG_CONFIG_HOME") != "":
-		return filepath.Join(getenv("XDG_CONFIG_HOME"), product)
-	}
-	return filepath.Join(getenv("HOME"), ".config", product)
-}
-
-const (
-	socketName   = "api.sock"
-	systemSocket = "/run/" + product + "/" + socketName
-)
-
-// SocketPath is where the API's socket is unless told otherwise.
-func SocketPath(dataDir string, getenv func(string) string, uid int) string {
-	switch {
-	case getenv("RUNTIME_DIRECTORY") != "":
-		return filepath.Join(getenv("RUNTIME_DIRECTORY"), socketName)
-	case uid == 0:
-		return systemSocket
-	case getenv("XDG_RUNTIME_DIR") != "":
-		return filepath.Join(getenv("XDG_RUNTIME_DIR"), product, socketName)
-	}
-	return filepath.Join(dataDir, socketName)
-}
-
-// SocketCandidates lists where a client looks for a daemon: the user's own, then the system's.
-func SocketCandidates(getenv func(string) string, uid int) []string {
-	out := []string{SocketPath(DataDir(getenv, uid), getenv, uid)}
-	if inData := filepath.Join(DataDir(getenv, uid), socketName); inData != out[0] {
-		out = append(out, inData)
-	}
-	if out[0] != systemSocket {
-		out = append(out, systemSocket)
-	}
-	return out
 }

@@ -185,7 +185,7 @@ func TestE2EServicesOfOtherUsers(t *testing.T) {
 		return out
 	}
 	for _, c := range []struct{ method, path, body, want string }{
-		{"POST", "invitations", "{}", "403"}, {"POST", "leave", "", "403"},
+		{"POST", "invite", "{}", "403"}, {"POST", "leave", "", "403"},
 	} {
 		if got := tcp(c.method, c.path, c.body); got != c.want {
 			t.Errorf("%s %s over TCP = %s, want %s", c.method, c.path, got, c.want)
