@@ -31,9 +31,9 @@ lint: ## gofumpt, vet and staticcheck
 demo: build ## three daemons on loopback and a guided tour (ARGS=--once runs the tour and exits)
 	bin/micro-net demo $(ARGS)
 
-bench: build ## figures beside a peer in the same run (root, iproute2; other tools as installed)
+bench: build ## figures beside other programs in the same run (root; ARGS="-bench-rounds 5 -bench-seconds 3")
 	$(GO) test -run '^$$' -bench . -benchmem ./router ./tunnel/... ./gossip/... ./dns/... ./proxy ./internal/identity
-	$(GO) test -count=1 -run '^TestBenchmark' -timeout 30m -v ./sim/lab -args -bench-peers
+	$(GO) test -count=1 -run '^TestBenchmark' -timeout 30m -v ./sim/lab -args -bench-peers $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -41,6 +41,24 @@ func (l ledger) taken(by micronet.NodeID) func(string) bool {
 	}
 }
 
+// with gives a name to a node, which has no other.
+func (l ledger) with(name string, id micronet.NodeID) ledger {
+	next := l.without(id)
+	next.Names[name] = id
+	return next
+}
+
+// without frees the name of a node.
+func (l ledger) without(id micronet.NodeID) ledger {
+	next := ledger{Names: make(map[string]micronet.NodeID, len(l.Names)+1)}
+	for name, holder := range l.Names {
+		if holder != id {
+			next.Names[name] = holder
+		}
+	}
+	return next
+}
+
 func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte) (*authority, error) {
 	issuer, err := p.root.Authority(env.Entropy)
 	if err != nil {
@@ -48,12 +66,10 @@ func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte
 	}
 	a := &authority{
 		env: env, disk: d, issuer: issuer, members: members, turn: make(chan struct{}, 1),
-		names: ledger{Names: map[string]micronet.NodeID{}},
 	}
 	if _, err := d.load(fileAuthority, &a.names); err != nil {
 		return nil, err
 	}
-	a.names.Names[p.member().Name] = p.id()
 	raw, found, err := d.loadRaw(fileTokens)
 	if err != nil {
 		return nil, err
@@ -63,7 +79,7 @@ func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte
 			return nil, damaged(d.path(fileTokens), err.Error())
 		}
 	}
-	return a, d.save(fileAuthority, a.names)
+	return a, a.saveNames(a.names.with(p.member().Name, p.id()))
 }
 
 func (a *authority) lock()   { a.turn <- struct{}{} }
@@ -83,12 +99,9 @@ func (a *authority) admit(r identity.JoinRequest) (identity.JoinAnswer, error) {
 	if err != nil {
 		return identity.JoinAnswer{}, err
 	}
-	if err := a.saveBook(used.Book); err != nil {
-		return identity.JoinAnswer{}, err
-	}
-	a.names.Names[name] = r.Node
-	if err := a.disk.save(fileAuthority, a.names); err != nil {
-		return identity.JoinAnswer{}, err
+	if err := a.record(used.Book, a.names.with(name, r.Node)); err != nil {
+		// The guest is not to blame: it may try again, and is not told of our disk.
+		return identity.JoinAnswer{}, micronet.E("admit", micronet.Internal, "%w", err)
 	}
 	m, err := a.issuer.Issue(now, identity.Request{ID: r.Node, Name: name})
 	if err != nil {
@@ -98,6 +111,13 @@ func (a *authority) admit(r identity.JoinRequest) (identity.JoinAnswer, error) {
 	return identity.JoinAnswer{
 		Membership: m, Credentials: known[:min(len(known), identity.MaxJoinCredentials)], Wall: now,
 	}, nil
+}
+
+func (a *authority) record(b identity.TokenBook, l ledger) error {
+	if err := a.saveBook(b); err != nil {
+		return err
+	}
+	return a.saveNames(l)
 }
 
 func (a *authority) saveBook(b identity.TokenBook) error {
@@ -112,16 +132,19 @@ func (a *authority) saveBook(b identity.TokenBook) error {
 	return nil
 }
 
+func (a *authority) saveNames(l ledger) error {
+	if err := a.disk.save(fileAuthority, l); err != nil {
+		return err
+	}
+	a.names = l
+	return nil
+}
+
 // release frees the name of a node that left for good.
 func (a *authority) release(id micronet.NodeID) error {
 	a.lock()
 	defer a.unlock()
-	for name, holder := range a.names.Names {
-		if holder == id {
-			delete(a.names.Names, name)
-		}
-	}
-	return a.disk.save(fileAuthority, a.names)
+	return a.saveNames(a.names.without(id))
 }
 
 // invite makes a token that carries the given addresses.
@@ -159,6 +182,9 @@ func reachWarning(addresses []string) string {
 	private := func(s string) bool {
 		ap, err := netip.ParseAddrPort(s)
 		return err == nil && (ap.Addr().IsPrivate() || ap.Addr().IsLoopback())
+	}
+	if len(addresses) == 0 {
+		return "this node knows no address of its own; give the one others reach it at: `micro-net invite --address HOST[:PORT]`"
 	}
 	if slices.ContainsFunc(addresses, func(s string) bool { return !private(s) }) {
 		return ""

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/dns"
 	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/node/api"
 )
 
@@ -115,13 +117,12 @@ func (b backend) Services(name string) ([]api.Service, error) {
 		if len(list) == 0 {
 			return nil, unknownService(name)
 		}
-		return append(out, b.service(d.Service, list)), nil
+		return b.named(append(out, b.service(d.Service, list))), nil
 	}
-	for service, list := range v.instances {
-		out = append(out, b.service(service, list))
+	for _, service := range slices.Sorted(maps.Keys(v.instances)) {
+		out = append(out, b.service(service, v.instances[service]))
 	}
-	slices.SortFunc(out, func(a, c api.Service) int { return cmp.Compare(a.Name, c.Name) })
-	return out, nil
+	return b.named(out), nil
 }
 
 func unknownService(name string) error {
@@ -149,20 +150,33 @@ func (b backend) service(name string, list []placed) api.Service {
 	slices.Sort(s.Tags)
 	s.Tags = slices.Compact(s.Tags)
 	slices.SortFunc(s.Instances, func(a, c api.Instance) int { return cmp.Or(cmp.Compare(a.Node, c.Node), cmp.Compare(a.ID, c.ID)) })
-	b.nameService(&s)
 	return s
 }
 
-// nameService adds how callers of this host reach a service.
-func (b backend) nameService(s *api.Service) {
+// named adds how callers of this host reach the services.
+func (b backend) named(list []api.Service) []api.Service {
 	d := b.l.config.Daemon
-	if d == nil || micronet.CheckLabel(s.Name) != nil {
-		return
+	if d == nil {
+		return list
 	}
-	s.DNS = s.Name + "." + d.Domains[0]
-	if vip, err := b.l.vips.of(micronet.Destination{Service: s.Name}); err == nil {
-		s.VIP = vip.String()
+	var labels []string
+	for i := range list {
+		if micronet.CheckName(list[i].Name) == nil {
+			labels = append(labels, list[i].Name)
+		}
 	}
+	vips, err := b.l.vips.ofServices(labels)
+	b.l.report("node.vips", err)
+	for i := range list {
+		s := &list[i]
+		if micronet.CheckName(s.Name) == nil {
+			s.DNS = s.Name + "." + d.Domains[0]
+		}
+		if vip, ok := vips[s.Name]; ok && err == nil {
+			s.VIP = vip.String()
+		}
+	}
+	return list
 }
 
 // Routes lists the ways to instances.
@@ -236,39 +250,37 @@ func (b backend) Invite(r api.InviteRequest) (api.Invitation, error) {
 			return api.Invitation{}, micronet.E("invite", micronet.Invalid, "--name: %w", err)
 		}
 	}
-	addresses, err := b.inviteAddresses(r.Addresses)
+	addresses, err := inviteAddresses(r.Addresses, b.l.mesh.Port(), b.l.address.where())
 	if err != nil {
 		return api.Invitation{}, err
 	}
 	return a.invite(r, addresses)
 }
 
-// inviteAddresses are those the user names, in front of those this node knows of itself.
-func (b backend) inviteAddresses(named []string) ([]string, error) {
+// inviteAddresses are those the user names, in front of those this node knows of itself, as many
+// as a token holds. port is that of the mesh, for names without one.
+func inviteAddresses(named []string, port uint16, own []netip.AddrPort) ([]string, error) {
 	var out []string
+	add := func(s string) {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
 	for _, s := range named {
-		host, port, err := splitAddress(s)
+		host, p, err := splitAddress(s, port)
 		if err != nil {
 			return nil, micronet.E("invite", micronet.Invalid, "--address: %w", err)
 		}
-		if !strings.Contains(s, ":") || netipAddr(s) {
-			port = b.l.mesh.Port()
-		}
-		out = append(out, net.JoinHostPort(host, portText(port)))
+		add(net.JoinHostPort(host, portText(p)))
 	}
-	own := b.l.address.where()
 	for _, e := range own {
 		// Loopback leads a guest to itself, unless everybody is on this host.
-		if !e.Addr().IsLoopback() || len(own) == 1 {
-			out = append(out, e.String())
+		lost := e.Addr().IsLoopback() && len(own) > 1
+		if !lost && len(out) < identity.MaxTokenAddresses {
+			add(e.String())
 		}
 	}
 	return out, nil
-}
-
-func netipAddr(s string) bool {
-	_, err := netip.ParseAddr(strings.Trim(s, "[]"))
-	return err == nil
 }
 
 // Join moves this node into another cluster.
@@ -282,11 +294,11 @@ func (b backend) Register(owner int, services []config.Service) ([]string, error
 	if err := b.l.acceptable(services); err != nil {
 		return nil, err
 	}
-	r := b.l.node.registry
-	if err := r.add(source{kind: "api"}, owner, services); err != nil {
+	err := b.l.node.keep(func() (func(), error) { return b.l.node.registry.add(source{kind: "api"}, owner, services) })
+	if err != nil {
 		return nil, err
 	}
-	return idsOf(services), b.l.node.disk.save(fileServices, r.kept())
+	return idsOf(services), nil
 }
 
 func idsOf(services []config.Service) []string {
@@ -302,8 +314,8 @@ func (b backend) Hold(owner int, services []config.Service) ([]string, io.Closer
 	if err := b.l.acceptable(services); err != nil {
 		return nil, nil, err
 	}
-	h := hold{registry: b.l.node.registry, src: source{kind: "hold", name: portText(uint16(b.l.node.holds.Add(1)))}}
-	if err := h.registry.add(h.src, owner, services); err != nil {
+	h := hold{registry: b.l.node.registry, src: b.l.node.newSource("hold")}
+	if _, err := h.registry.add(h.src, owner, services); err != nil {
 		return nil, nil, err
 	}
 	return idsOf(services), h, nil
@@ -322,11 +334,7 @@ func (h hold) Close() error {
 
 // Deregister withdraws an instance.
 func (b backend) Deregister(owner int, id string) error {
-	r := b.l.node.registry
-	if err := r.remove(owner, id); err != nil {
-		return err
-	}
-	return b.l.node.disk.save(fileServices, r.kept())
+	return b.l.node.keep(func() (func(), error) { return b.l.node.registry.remove(owner, id) })
 }
 
 // Resolve asks the local zone.

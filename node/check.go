@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	micronet "github.com/micro/micro-net"
@@ -60,18 +62,11 @@ func (c *checkCore) step(h micronet.Health) micronet.Health {
 	return c.state
 }
 
-// worst combines the states of several checks of one instance.
-func worst(states []micronet.Health) micronet.Health {
-	out := micronet.Passing
-	for _, s := range states {
-		if s == micronet.Critical {
-			return s
-		}
-		if s == micronet.Warning {
-			out = s
-		}
-	}
-	return out
+// worst combines the verdicts of several checks of one instance: the first of the worst counts, so
+// that the words fit the state.
+func worst(of []verdict) verdict {
+	rank := map[micronet.Health]int{micronet.Passing: 0, micronet.Warning: 1, micronet.Critical: 2}
+	return slices.MaxFunc(of, func(a, b verdict) int { return cmp.Compare(rank[a.health], rank[b.health]) })
 }
 
 // runCheck performs one check within its timeout.

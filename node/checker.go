@@ -85,18 +85,22 @@ func (c *checker) follow(ctx context.Context, s config.Service) {
 	for i := range s.Checks.List {
 		wg.Go(func() { c.repeat(ctx, i, &s.Checks.List[i], results) })
 	}
-	states := make([]micronet.Health, len(s.Checks.List))
-	for i := range states {
-		states[i] = micronet.Critical
+	last := make([]verdict, len(s.Checks.List))
+	for i := range last {
+		last[i] = verdict{health: micronet.Critical}
 	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case r := <-results:
-			states[r.check] = r.state
-			c.report(&s, worst(states), r.output)
+			last[r.check] = r.verdict
 		}
+		if ctx.Err() != nil {
+			return // another configuration of the instance may have taken over
+		}
+		w := worst(last)
+		c.report(&s, w.health, w.output)
 	}
 }
 
@@ -106,10 +110,10 @@ func (c *checker) report(s *config.Service, h micronet.Health, output string) {
 	}
 }
 
+// result is the state of one check and what it said last.
 type result struct {
-	check  int
-	state  micronet.Health
-	output string
+	verdict
+	check int
 }
 
 // repeat runs one check now and then at its interval. The first failure is looked at again
@@ -130,7 +134,7 @@ func (c *checker) repeat(ctx context.Context, index int, check *config.Check, re
 		select {
 		case <-ctx.Done():
 			return
-		case results <- result{index, core.step(v.health), v.output}:
+		case results <- result{verdict{core.step(v.health), v.output}, index}:
 		}
 		t.Reset(c.wait(check, passed))
 	}

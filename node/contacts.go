@@ -15,6 +15,10 @@ import (
 // minute costs nothing: membership tells it again.
 const saveEvery = time.Minute
 
+// heardEvery is how exactly the address book knows when a node was alive last: it forgets after
+// weeks, and need not be written for every sign of life.
+const heardEvery = time.Hour
+
 // contacts are the nodes this one has met: on disk to find back to after a restart, and in
 // memory with what their credentials say. It is safe for concurrent use.
 type contacts struct {
@@ -24,7 +28,7 @@ type contacts struct {
 
 	mu      sync.Mutex
 	book    *gossip.AddressBook
-	known   map[micronet.NodeID]identity.Credential
+	known   map[micronet.NodeID]identity.Credential // of those in the book
 	changed bool
 	dropped bool // the file is not ours any more
 }
@@ -71,22 +75,42 @@ func (c *contacts) learn(cred identity.Credential, raw []byte) bool {
 	if err != nil {
 		c.env.Events.BackgroundError("node.contacts", err)
 	}
+	if len(c.known) > gossip.MaxPeers {
+		c.pruneLocked()
+	}
 	return true
+}
+
+// pruneLocked drops what is known of nodes that the book has no room for, or has forgotten.
+func (c *contacts) pruneLocked() {
+	for id := range c.known {
+		if _, ok := c.book.Get(id); !ok {
+			delete(c.known, id)
+		}
+	}
 }
 
 func newer(a, b identity.Credential) bool {
 	return a.Epoch > b.Epoch || (a.Epoch == b.Epoch && a.Seq > b.Seq)
 }
 
-// heard notes a sign of life.
-func (c *contacts) heard(id micronet.NodeID) {
+// heard notes who is alive, and forgets those who have not been for weeks.
+func (c *contacts) heard(alive func(micronet.NodeID) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p, ok := c.book.Get(id); ok {
-		p.Heard = c.env.Wall()
+	now := c.env.Wall()
+	for _, p := range c.book.Peers() {
+		if now.Sub(p.Heard) < heardEvery || !alive(p.ID) {
+			continue
+		}
+		p.Heard = now
 		if c.book.Remember(p) == nil {
 			c.changed = true
 		}
+	}
+	if c.book.Expire(now) > 0 {
+		c.changed = true
+		c.pruneLocked()
 	}
 }
 
@@ -96,6 +120,7 @@ func (c *contacts) forget(id micronet.NodeID) {
 	defer c.mu.Unlock()
 	if _, ok := c.book.Get(id); ok {
 		c.book.Forget(id)
+		delete(c.known, id)
 		c.changed = true
 	}
 }
@@ -131,19 +156,31 @@ func (c *contacts) names() map[micronet.NodeID]string {
 	return out
 }
 
-// save writes the address book if it changed.
+// save writes the address book if it changed. It is not called twice at once. What could not be
+// written is tried again at the next call.
 func (c *contacts) save() {
-	c.mu.Lock()
-	changed := c.changed && !c.dropped
-	c.changed = false
-	raw, err := c.book.MarshalJSON()
-	c.mu.Unlock()
-	if err == nil && changed {
+	raw, err := c.unsaved()
+	if err == nil && raw != nil {
 		err = c.disk.save(filePeers, rawJSON(raw))
 	}
-	if err != nil {
-		c.env.Events.BackgroundError("node.contacts", err)
+	if err == nil {
+		return
 	}
+	c.env.Events.BackgroundError("node.contacts", err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed = true
+}
+
+// unsaved returns the book as it is to be written, nil when there is nothing to do.
+func (c *contacts) unsaved() ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.changed || c.dropped {
+		return nil, nil
+	}
+	c.changed = false
+	return c.book.MarshalJSON()
 }
 
 // rawJSON is JSON that is written as it is.
@@ -152,15 +189,17 @@ type rawJSON []byte
 // MarshalJSON returns the bytes.
 func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
 
-// Run writes the address book from time to time.
-func (c *contacts) Run(ctx context.Context) error {
+// keep writes the address book from time to time, and at the end.
+func (c *contacts) keep(ctx context.Context, alive func(micronet.NodeID) bool) error {
 	t := time.NewTicker(saveEvery + c.env.Phase)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			c.save()
 			return nil
 		case <-t.C:
+			c.heard(alive)
 			c.save()
 		}
 	}

@@ -86,14 +86,31 @@ func (l *life) authorities() []micronet.NodeID {
 	return out
 }
 
-// leave ends this node's membership for good: the name is given back to an authority, the
-// certificate is deleted, and the life ends with errLeft.
+// leave ends this node's membership for good: the certificate is deleted and given back to an
+// authority, everybody is told, and the life ends with errLeft.
 func (l *life) leave(ctx context.Context) error {
 	if l.gate.authority.Load() != nil && len(l.alive()) > 0 {
 		return micronet.E("leave", micronet.Refused, "this node is the only authority of %q, and %d other nodes need it for joins and renewals",
 			l.pass.member().ClusterName, len(l.alive())).
 			WithFix("let the other nodes leave first")
 	}
+	// Without its membership the node has left, whatever happens to the rest.
+	if err := l.node.disk.remove(fileMembership); err != nil {
+		return err
+	}
+	l.contacts.drop()
+	l.report("node.leave", l.node.disk.remove(fileRootKey, fileAuthority, fileTokens, filePeers, fileKeys, fileEpoch))
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	l.giveBack(bye)
+	l.sayGoodbye(bye)
+	l.stop(errLeft)
+	return nil
+}
+
+// giveBack returns the certificate to an authority, which frees the name. Where none answers, the
+// name stays taken.
+func (l *life) giveBack(ctx context.Context) {
 	var told error
 	for _, id := range l.authorities() {
 		if told = l.control(ctx, id, controlRequest{Verb: verbRelease}); told == nil {
@@ -101,12 +118,6 @@ func (l *life) leave(ctx context.Context) error {
 		}
 	}
 	l.report("node.leave", told)
-	if err := l.node.disk.remove(fileMembership, fileRootKey, fileAuthority, fileTokens, filePeers, fileKeys, fileEpoch); err != nil {
-		return err
-	}
-	l.contacts.drop()
-	l.stop(errLeft)
-	return nil
 }
 
 // move joins another cluster. Only a node that is alone may: others would lose it unasked.
@@ -126,7 +137,7 @@ func (l *life) move(ctx context.Context, text string) error {
 		return micronet.E("join", micronet.Refused, "this daemon keeps nothing on disk and cannot move").
 			WithFix("start it with `micro-net up --join @token`")
 	}
-	pass, _, err := l.join(ctx, token, fileRootKey, fileAuthority, fileTokens)
+	pass, _, err := l.join(ctx, token)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ const (
 // read keeps what it said last: half an edit must not take a service away.
 func (l *life) followFiles(ctx context.Context) error {
 	dir := filepath.Join(l.config.Daemon.ConfigDir, servicesFolder)
-	f := &files{env: l.env, registry: l.node.registry, dir: dir, seen: map[string]string{}}
+	f := &files{env: l.env, registry: l.node.registry, accept: l.acceptable, dir: dir, seen: map[string]string{}, told: map[string]string{}}
 	changed, err := l.env.FS.Watch(ctx, dir)
 	if err != nil {
 		l.env.Log.Debug("the folder of service files is not watched, it is read from time to time", "path", dir, "err", err)
@@ -50,8 +50,10 @@ func (l *life) followFiles(ctx context.Context) error {
 type files struct {
 	env      micronet.Env
 	registry *registry
+	accept   func([]config.Service) error
 	dir      string
 	seen     map[string]string // content by path
+	told     map[string]string // by path, why some of its services could not be taken; "" for none
 }
 
 func (f *files) read() {
@@ -71,6 +73,7 @@ func (f *files) read() {
 	for path := range f.seen {
 		if !present[path] {
 			delete(f.seen, path)
+			delete(f.told, path)
 			f.registry.removeSource(source{kind: "file", name: path})
 			f.env.Log.Info("a service file is gone", "path", path)
 		}
@@ -87,19 +90,45 @@ func (f *files) readOne(path string) {
 		f.env.Log.Warn("a service file cannot be read", "path", path, "err", err)
 		return
 	}
-	if old, ok := f.seen[path]; ok && old == string(raw) {
+	old, known := f.seen[path]
+	fresh := !known || old != string(raw)
+	// What was refused may be taken now: whoever was in the way may have gone.
+	if !fresh && f.told[path] == "" {
 		return
 	}
 	f.seen[path] = string(raw)
 	services, errs := config.ParseServices(path, raw)
-	for _, err := range errs {
-		f.env.Log.Error("a service file has an error", "err", err)
+	if fresh {
+		for _, err := range errs {
+			f.env.Log.Error("a service file has an error", "err", err)
+		}
+		f.env.Log.Info("read a service file", "path", path, "services", len(services))
 	}
-	if len(services) == 0 && len(errs) > 0 {
-		return
+	f.take(path, services, len(errs) > 0)
+}
+
+// take registers the services of a file. What a file with errors does not say stays as it was.
+func (f *files) take(path string, services []config.Service, partial bool) {
+	var errs []error
+	var good []config.Service
+	for i := range services {
+		if err := f.accept(services[i : i+1]); err != nil {
+			errs = append(errs, err)
+		} else {
+			good = append(good, services[i])
+		}
 	}
-	for _, err := range f.registry.replace(source{kind: "file", name: path}, f.env.Host.UID, services) {
-		f.env.Log.Error("a service of a file was not taken", "path", path, "err", err)
+	put := f.registry.replace
+	if partial {
+		put = f.registry.merge
 	}
-	f.env.Log.Info("read a service file", "path", path, "services", len(services))
+	errs = append(errs, put(source{kind: "file", name: path}, f.env.Host.UID, good)...)
+	said := ""
+	if all := errors.Join(errs...); all != nil {
+		said = all.Error()
+	}
+	if said != "" && said != f.told[path] {
+		f.env.Log.Error("services of a file were not taken", "path", path, "err", said)
+	}
+	f.told[path] = said
 }

@@ -121,12 +121,13 @@ func tableName(p netip.Prefix) string {
 	return "micro_net_" + strings.NewReplacer(".", "_", "/", "_").Replace(p.String())
 }
 
-// startFront opens the node to programs of this host.
-func (l *life) startFront(g *group) error {
+// startFront opens the node to programs of this host. What runs closes its sockets itself.
+func (l *life) startFront(g *group) {
 	d := l.config.Daemon
 	if d == nil {
-		return nil
+		return
 	}
+	l.listeners.dns, l.listeners.proxy = nil, nil
 	l.front.readResolvers(l.env, d)
 	g.run(l.front.vips.Run)
 	if l.front.dns != nil {
@@ -143,7 +144,6 @@ func (l *life) startFront(g *group) error {
 	if d.ConfigDir != "" {
 		g.run(l.followFiles)
 	}
-	return nil
 }
 
 func listenAddr(ln net.Listener) netip.AddrPort {

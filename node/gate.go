@@ -15,6 +15,7 @@ import (
 // passport: a node that is joining talks to nobody but the one it joins through.
 type gate struct {
 	env       micronet.Env
+	quiet     *limiter
 	pass      atomic.Pointer[passport]
 	authority atomic.Pointer[authority] // nil where nobody can join
 }
@@ -59,7 +60,7 @@ func (g *gate) Serve(ctx context.Context, guest quic.GuestConn) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = guest.Close() })
 	defer stop()
-	if err := identity.ServeJoin(guest, guest.Exporter, a.issuer, a.admit); err != nil {
+	if err := identity.ServeJoin(guest, guest.Exporter, a.issuer, a.admit); err != nil && g.quiet.allow("guest") {
 		g.env.Log.Info("a guest was not admitted", "addr", guest.RemoteAddr().String(), "err", err)
 	}
 }

@@ -23,7 +23,7 @@ func newGroup(parent context.Context) *group {
 	return g
 }
 
-// run starts a part. A part that ends without being asked to, ends the group as well.
+// run starts a part. A part that fails ends the group; one that returns nil has done its work.
 func (g *group) run(part func(ctx context.Context) error) {
 	g.wg.Go(func() {
 		if err := part(g.ctx); err != nil && g.ctx.Err() == nil {

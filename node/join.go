@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,53 +34,81 @@ type joiner struct {
 	wish  identity.Wish
 }
 
-// attempt is what became of one address.
-type attempt struct {
-	addr   string
-	result identity.JoinResult
-	err    error
+// target is one address to join through. said is what the token says, when that is a name.
+type target struct {
+	addr netip.AddrPort
+	said string
 }
 
-// join tries all addresses at once and takes the first membership. A refusal by an authority
-// ends the search: the token is what it is.
+func (t target) String() string {
+	if t.said == "" {
+		return t.addr.String()
+	}
+	return fmt.Sprintf("%s (%s)", t.said, t.addr)
+}
+
+// attempt is what became of one target.
+type attempt struct {
+	target int
+	result identity.JoinResult
+	err    error
+	final  bool // an authority has answered: its word holds at every address
+}
+
+// join tries all addresses, again and again, and takes the first membership. A refusal by an
+// authority ends the search: the token is what it is. The error is errEnded when ctx has ended.
 func (j *joiner) join(ctx context.Context, token identity.Token) (identity.JoinResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	limited, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
-	targets, failed := j.resolve(ctx, token.Addresses)
-	results := make(chan attempt)
+	targets, outcome := j.resolve(limited, token.Addresses)
+	attempts := make(chan attempt)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	// Addresses are tried one after another with a head start each, so that a token is not used
-	// twice by one node that is reachable in two ways.
-	for i, t := range targets {
-		wg.Go(func() {
-			if sleep(ctx, time.Duration(i)*headStart) != nil {
-				return
-			}
-			r, err := j.at(ctx, t, token)
-			select {
-			case results <- attempt{t.String(), r, err}:
-			case <-ctx.Done():
-			}
-		})
+	// Addresses get a head start on the next one each. One node that asks twice, because it is
+	// reachable in two ways, uses the token once: the authority knows it by its key.
+	for i := range targets {
+		wg.Go(func() { j.insist(limited, targets[i].addr, token, i, attempts) })
 	}
-	for range targets {
+	for len(targets) > 0 {
 		select {
-		case a := <-results:
-			if a.err == nil || !micronet.KindOf(a.err).Retryable() {
+		case a := <-attempts:
+			if a.final {
 				return a.result, a.err
 			}
-			failed = append(failed, a)
-		case <-ctx.Done():
-			return identity.JoinResult{}, unreachable(token, failed)
+			outcome[targets[a.target].String()] = a.err
+		case <-limited.Done():
+			if ctx.Err() != nil {
+				return identity.JoinResult{}, errEnded
+			}
+			return identity.JoinResult{}, unreachable(targets, outcome)
 		}
 	}
-	return identity.JoinResult{}, unreachable(token, failed)
+	return identity.JoinResult{}, unreachable(targets, outcome)
 }
 
-// headStart is what an address gets before the next one is tried.
-const headStart = 300 * time.Millisecond
+const (
+	// headStart is what an address gets before the next one is tried.
+	headStart = 300 * time.Millisecond
+	// joinPause is the time between two attempts at one address.
+	joinPause = time.Second
+)
+
+// insist tries one address until ctx ends.
+func (j *joiner) insist(ctx context.Context, addr netip.AddrPort, token identity.Token, i int, attempts chan<- attempt) {
+	for wait := time.Duration(i) * headStart; sleep(ctx, wait) == nil; wait = joinPause {
+		a := j.at(ctx, addr, token)
+		if ctx.Err() != nil && !a.final {
+			return // cut short: what the attempt before it met says more
+		}
+		a.target = i
+		select {
+		case attempts <- a:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -91,24 +121,32 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// resolve turns what a token carries into addresses; names are looked up as the host does.
-func (j *joiner) resolve(ctx context.Context, list []string) (targets []netip.AddrPort, failed []attempt) {
+// resolve turns what a token carries into targets; names are looked up as the host does. failed
+// holds what led to none.
+func (j *joiner) resolve(ctx context.Context, list []string) (targets []target, failed map[string]error) {
+	failed = map[string]error{}
 	for _, s := range list {
-		host, port, err := splitAddress(s)
+		host, port, err := splitAddress(s, meshPort)
 		if err != nil {
-			failed = append(failed, attempt{addr: s, err: err})
+			failed[s] = err
 			continue
 		}
 		addrs, err := lookup(ctx, j.env.Net, host)
 		if err != nil {
-			failed = append(failed, attempt{addr: s, err: err})
+			failed[s] = err
 			continue
 		}
 		for _, a := range addrs {
-			targets = append(targets, netip.AddrPortFrom(a, port))
+			t := target{addr: netip.AddrPortFrom(a, port)}
+			if a.String() != host {
+				t.said = s
+			}
+			if !slices.ContainsFunc(targets, func(o target) bool { return o.addr == t.addr }) {
+				targets = append(targets, t)
+			}
 		}
 	}
-	return unique(targets), failed
+	return targets, failed
 }
 
 func lookup(ctx context.Context, n micronet.Network, host string) ([]netip.Addr, error) {
@@ -122,53 +160,66 @@ func lookup(ctx context.Context, n micronet.Network, host string) ([]netip.Addr,
 	return r.LookupHost(ctx, host)
 }
 
-// splitAddress reads HOST[:PORT] with the mesh's port as the default.
-func splitAddress(s string) (host string, port uint16, err error) {
-	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return a.String(), meshPort, nil
+// splitAddress reads HOST[:PORT]; without a port it is the given one.
+func splitAddress(s string, without uint16) (host string, port uint16, err error) {
+	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+		return a.String(), without, nil
 	}
-	if !strings.Contains(s, ":") {
-		return s, meshPort, nil
+	if s != "" && !strings.Contains(s, ":") {
+		return s, without, nil
 	}
 	host, text, err := net.SplitHostPort(s)
 	if err != nil {
 		return "", 0, fmt.Errorf("%q is no HOST[:PORT]", s)
 	}
-	if _, err := fmt.Sscanf(text, "%d", &port); err != nil || port == 0 || host == "" {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 || host == "" {
 		return "", 0, fmt.Errorf("%q is no HOST[:PORT]", s)
 	}
-	return host, port, nil
+	return host, uint16(n), nil
 }
 
 // at joins through one address.
-func (j *joiner) at(ctx context.Context, addr netip.AddrPort, token identity.Token) (identity.JoinResult, error) {
+func (j *joiner) at(ctx context.Context, addr netip.AddrPort, token identity.Token) attempt {
 	j.allow(addr, token.Cluster)
 	conn, err := j.dial(ctx, addr, token)
 	if err != nil {
-		return identity.JoinResult{}, err
+		return attempt{err: err} // whoever is there, it is no authority of this cluster
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	r, err := identity.Join(conn, conn.Exporter, token, j.keys, j.wish, j.env.Wall())
-	if err != nil && micronet.KindOf(err) == micronet.Internal {
-		err = micronet.E("join", micronet.Unreachable, "%w", err)
-	}
-	return r, err
+	kind := micronet.KindOf(err)
+	// A fault of the authority's own, or of the way to it, may be gone at the next attempt.
+	passing := err != nil && (kind.Retryable() || kind == micronet.Internal || kind == micronet.Closed)
+	return attempt{result: r, err: err, final: !passing}
 }
 
-func unreachable(token identity.Token, failed []attempt) error {
-	var parts []string
-	tried := slices.Clone(token.Addresses)
-	for _, a := range failed {
-		parts = append(parts, fmt.Sprintf("%s: %s", a.addr, cause(a.err)))
-		tried = slices.DeleteFunc(tried, func(s string) bool { return s == a.addr })
+// unreachable lists what became of each address, in the order of the token.
+func unreachable(targets []target, outcome map[string]error) error {
+	var parts, ports []string
+	for _, t := range targets {
+		said := t.String()
+		if err := outcome[said]; err != nil {
+			parts = append(parts, said+": "+cause(err))
+		} else {
+			parts = append(parts, said+": no answer")
+		}
+		delete(outcome, said)
+		if p := portText(t.addr.Port()); !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
 	}
-	for _, s := range tried {
-		parts = append(parts, s+": no answer")
+	for _, said := range slices.Sorted(maps.Keys(outcome)) {
+		parts = append(parts, said+": "+cause(outcome[said]))
+	}
+	if len(ports) == 0 {
+		return micronet.E("join", micronet.Unreachable, "no address of the token can be used (%s)", strings.Join(parts, ", ")).
+			WithFix("make a token with `micro-net invite --address HOST[:PORT]`")
 	}
 	return micronet.E("join", micronet.Unreachable, "no address of the token answered (%s)", strings.Join(parts, ", ")).
-		WithFix("open UDP port %d towards that host, or make a token with `micro-net invite --address HOST[:PORT]`", meshPort)
+		WithFix("open UDP port %s towards that host, or make a token with `micro-net invite --address HOST[:PORT]`", strings.Join(ports, " and "))
 }
 
 // cause is the innermost words of an error, for lists.

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -71,7 +73,7 @@ func (n *Node) live(ctx context.Context) error {
 	}
 	l := &life{
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
-		announced: make(chan struct{}, 1), looked: make(chan struct{}, 1), views: newBroadcast(), gate: &gate{env: n.env},
+		announced: make(chan struct{}, 1), looked: make(chan struct{}, 1), views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
 	}
 	l.front = newFront(l)
 	if l.listeners, err = openListeners(ctx, n.env, &n.config, l.front.dns, l.front.outbound); err != nil {
@@ -85,6 +87,11 @@ func (n *Node) live(ctx context.Context) error {
 		n.id.Store(&l.self)
 		l.mesh = addrPortOf(l.listeners.mesh.LocalAddr())
 		err = l.run(ctx)
+	}
+	if errors.Is(err, errReborn) {
+		// The goodbye was said in the raised epoch: the next life begins above it.
+		n.env.Log.Warn("others know a later start of this node than its data folder does", "epoch", l.epoch, "later", l.records.epoch())
+		err = cmp.Or(raiseEpoch(n.disk, l.records.epoch()), err)
 	}
 	n.current.Store(nil)
 	n.lives.fire()

@@ -2,13 +2,15 @@ package node
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
@@ -26,12 +28,53 @@ type listener struct {
 // Close withdraws the service and ends the listener.
 func (l *listener) Close() error {
 	l.once.Do(func() { l.node.registry.removeSource(l.src) })
+	l.node.open.remove(l)
 	return l.Listener.Close()
 }
 
+// listenerSet is what a node's end has to close: those who wait in Accept would wait for ever.
+type listenerSet struct {
+	mu    sync.Mutex
+	open  map[*listener]struct{}
+	ended bool
+}
+
+// add reports whether the node still runs.
+func (s *listenerSet) add(l *listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = map[*listener]struct{}{}
+	}
+	s.open[l] = struct{}{}
+	return !s.ended
+}
+
+func (s *listenerSet) remove(l *listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, l)
+}
+
+func (s *listenerSet) close() {
+	s.mu.Lock()
+	s.ended = true
+	all := slices.Collect(maps.Keys(s.open))
+	s.mu.Unlock()
+	for _, l := range all {
+		// Its owner may have closed it meanwhile; there is no other error.
+		_ = l.Close()
+	}
+}
+
+// newSource makes a source that nothing else comes from.
+func (n *Node) newSource(kind string) source {
+	return source{kind: kind, name: strconv.FormatUint(n.holds.Add(1), 10)}
+}
+
 // Listen offers a service. Callers of the name arrive at the listener that is returned; it waits
-// for readiness or ctx, and closing it withdraws the service. The same name may be offered by
-// many nodes.
+// for readiness or ctx. Closing it withdraws the service, as does the end of the node. The same
+// name may be offered by many nodes.
 func (n *Node) Listen(ctx context.Context, service string) (net.Listener, error) {
 	l, err := n.ready(ctx)
 	if err != nil {
@@ -44,17 +87,33 @@ func (n *Node) Listen(ctx context.Context, service string) (net.Listener, error)
 	if err != nil {
 		return nil, micronet.E("node.listen", micronet.Internal, "%w", err)
 	}
-	number := strconv.FormatUint(n.holds.Add(1), 10)
-	out := &listener{Listener: ln, node: n, src: source{kind: "listen", name: number}}
-	port := int(addrPortOf(ln.Addr()).Port())
-	err = n.registry.add(out.src, n.env.Host.UID, []config.Service{{
-		Name: service, ID: service + "-" + number, Port: port, ServicePort: port, Address: "127.0.0.1",
-		Protocol: string(micronet.TCP), Weight: micronet.DefaultWeight, Checks: config.Checks{None: true},
-	}})
-	if err != nil {
-		return nil, errors.Join(err, ln.Close())
+	out := &listener{Listener: ln, node: n}
+	if err := n.offer(out, service); err != nil {
+		return nil, withClosed(n.env, err, ln.Close())
+	}
+	if !n.open.add(out) {
+		return nil, withClosed(n.env, micronet.E("node.listen", micronet.Closed, "the node has stopped"), out.Close())
 	}
 	return out, nil
+}
+
+// maxIDTries bounds the search for an instance id that the user has not taken.
+const maxIDTries = 100
+
+// offer registers the service of a listener.
+func (n *Node) offer(l *listener, service string) (err error) {
+	port := int(addrPortOf(l.Addr()).Port())
+	for range maxIDTries {
+		l.src = n.newSource("listen")
+		_, err = n.registry.add(l.src, n.env.Host.UID, []config.Service{{
+			Name: service, ID: service + "-" + l.src.name, Port: port, ServicePort: port, Address: "127.0.0.1",
+			Protocol: string(micronet.TCP), Weight: micronet.DefaultWeight, Checks: config.Checks{None: true},
+		}})
+		if micronet.KindOf(err) != micronet.Refused {
+			return err
+		}
+	}
+	return err
 }
 
 // Dial connects to the best instance of a service: a name, or [TAG.]NAME.service[.CLUSTER]. It
@@ -76,10 +135,16 @@ func (l *life) dial(ctx context.Context, service string) (net.Conn, error) {
 }
 
 // HTTPClient returns a client whose URLs name services: http://greeter/hello. Names of the mesh
-// domain work as well; the port in a URL does not matter.
-func (n *Node) HTTPClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		MaxIdleConnsPerHost: 16,
+// domain work as well; the port in a URL does not matter. All clients of a node share their idle
+// connections.
+func (n *Node) HTTPClient() *http.Client { return &http.Client{Transport: n.web} }
+
+// webIdle is how long a connection of HTTPClient is kept for the next request.
+const webIdle = 90 * time.Second
+
+func (n *Node) transport() *http.Transport {
+	return &http.Transport{
+		MaxIdleConnsPerHost: 16, IdleConnTimeout: webIdle,
 		DialContext: func(ctx context.Context, _, hostport string) (net.Conn, error) {
 			host, _, err := net.SplitHostPort(hostport)
 			if err != nil {
@@ -87,7 +152,7 @@ func (n *Node) HTTPClient() *http.Client {
 			}
 			return n.Dial(ctx, strings.TrimSuffix(host, "."+defaultDomain))
 		},
-	}}
+	}
 }
 
 // Ready waits until the node is a member and has the catalog, or ctx ends.

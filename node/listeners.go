@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+	"unicode"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/dns/server"
@@ -57,23 +61,32 @@ func openListeners(ctx context.Context, env micronet.Env, c *Config, dns *server
 			l.proxy = out
 		}
 	}
-	if len(failed) > 0 {
-		return nil, withClosed(portError(env, failed), l.close(ctx))
-	}
+	var socketErr error
 	if c.Daemon != nil {
-		if l.socket, err = openSocket(ctx, env, c.Daemon.Socket); err != nil {
-			return nil, withClosed(err, l.close(ctx))
-		}
+		l.socket, socketErr = openSocket(ctx, env, c.Daemon.Socket)
+	}
+	switch {
+	case len(failed) > 0:
+		err = portError(env, c, failed, socketErr)
+	default:
+		err = socketErr
+	}
+	if err != nil {
+		return nil, withClosed(env, err, l.close(ctx))
 	}
 	return l, nil
 }
 
-// withClosed adds what went wrong while closing, which should be nothing.
-func withClosed(err, closing error) error {
-	if closing == nil {
-		return err
+// withClosed is what went wrong, or else what went wrong while closing, which should be nothing. Two
+// errors would be two lines: the second is only reported.
+func withClosed(env micronet.Env, err, closing error) error {
+	if err == nil {
+		return closing
 	}
-	return errors.Join(err, closing)
+	if closing != nil {
+		env.Events.BackgroundError("node.close", closing)
+	}
+	return err
 }
 
 func openSocket(ctx context.Context, env micronet.Env, path string) (net.Listener, error) {
@@ -99,20 +112,81 @@ func parent(path string) string {
 	return "/"
 }
 
-// portError tells all ports in one error, with holder and flags, and a command that would work.
-func portError(env micronet.Env, failed []taken) error {
-	var parts, flags []string
+// portError tells all ports in one error, with holder and flags, and a command that would work. A
+// socket that cannot be had either is told along: the command would fail because of it.
+func portError(env micronet.Env, c *Config, failed []taken, socketErr error) error {
+	var parts []string
+	instead := map[string]string{}
 	for _, t := range failed {
 		parts = append(parts, t.describe(env))
-		free := netip.AddrPortFrom(t.addr.Addr(), 0)
-		flags = append(flags, fmt.Sprintf("%s %s", t.flag, free))
+		instead[t.flag] = netip.AddrPortFrom(t.addr.Addr(), 0).String()
 	}
-	kind := micronet.Refused
-	return micronet.E("listen", kind, "%s", strings.Join(parts, ", ")).
-		WithFix("free them, or choose others: micro-net up %s", strings.Join(flags, " "))
+	if socketErr != nil {
+		parts = append(parts, cause(socketErr))
+		instead["--api-socket"] = c.otherSocket()
+	}
+	return micronet.E("listen", micronet.Refused, "%s", strings.Join(parts, ", ")).
+		WithFix("free them, or choose others: %s", c.command(instead))
+}
+
+// otherSocket is a place for the API's socket that a daemon with the usual one leaves free.
+func (c *Config) otherSocket() string {
+	if other := filepath.Join(c.DataDir, "api.sock"); c.DataDir != "" && other != c.Daemon.Socket {
+		return other
+	}
+	return c.Daemon.Socket + ".2"
+}
+
+// command is the command line this daemon was started with, but for the given flags. A token is a
+// secret: what stands for it is the file that the documentation puts it into.
+func (c *Config) command(instead map[string]string) string {
+	words := []string{"micro-net", "up"}
+	if c.Daemon != nil {
+		for _, s := range c.Daemon.Settings {
+			flag := "--" + s.Key
+			if _, other := instead[flag]; !other && s.Origin == "flag" {
+				words = append(words, flagWords(flag, s.Value)...)
+			}
+		}
+	}
+	for _, flag := range slices.Sorted(maps.Keys(instead)) {
+		words = append(words, flag, quoted(instead[flag]))
+	}
+	return strings.Join(words, " ")
+}
+
+func flagWords(flag string, value any) (words []string) {
+	switch v := value.(type) {
+	case []string:
+		for _, one := range v {
+			words = append(words, flag, quoted(one))
+		}
+		return words
+	case bool:
+		return []string{fmt.Sprintf("%s=%t", flag, v)}
+	}
+	if flag == "--join" {
+		return []string{flag, "@FILE"}
+	}
+	return []string{flag, quoted(fmt.Sprint(value))}
+}
+
+// quoted is a word as a shell takes it.
+func quoted(s string) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_./:@,+=%", r)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func (t *taken) describe(env micronet.Env) string {
+	// A listener of two networks says which of them is taken.
+	if op, ok := errors.AsType[*net.OpError](t.err); ok {
+		t.network = strings.TrimRight(op.Net, "46")
+	}
 	cause := t.err.Error()
 	switch {
 	case errors.Is(t.err, syscall.EADDRINUSE):
@@ -130,7 +204,7 @@ func (t *taken) describe(env micronet.Env) string {
 	return fmt.Sprintf("%s %s (%s) is %s", t.what, t.addr, t.network, cause)
 }
 
-// close ends what was opened. Those that had a Run have closed themselves already.
+// close ends what was opened and is not run by anybody.
 func (l *listeners) close(ctx context.Context) error {
 	var all error
 	note := func(err error) {

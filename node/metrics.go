@@ -1,8 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -15,6 +18,7 @@ import (
 // simulator.
 type metrics struct {
 	registry *prometheus.Registry
+	services *labels
 	dropped  *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 	ejected  *prometheus.CounterVec
@@ -35,6 +39,7 @@ func newMetrics(version string) *metrics {
 	}
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
+		services: &labels{seen: map[string]bool{}},
 		dropped:  counter("packets_dropped_total", "Packets and messages thrown away, by place and rule.", "where", "why"),
 		refused:  counter("records_refused_total", "Catalog records that were not accepted.", "reason"),
 		ejected:  counter("instances_ejected_total", "Instances that got no traffic for a while.", "service"),
@@ -60,20 +65,58 @@ func newMetrics(version string) *metrics {
 	return m
 }
 
-// events counts what happens. Labels are constants of ours, or names of services in the catalog,
-// never what a stranger sent.
+// maxServiceLabels bounds the services that are counted apart; all further ones are counted together.
+const maxServiceLabels = 1024
+
+// otherLabel stands for what is not counted apart.
+const otherLabel = "other"
+
+// labels bounds the values of one label: whoever chooses names, a member or a program of this host,
+// must not fill the memory of those who count.
+type labels struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func (l *labels) of(value string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.seen[value] && len(l.seen) >= maxServiceLabels {
+		return otherLabel
+	}
+	l.seen[value] = true
+	return value
+}
+
+// flowLabel is the service of a flow; a name that nobody offers is whatever a program made up.
+func (m *metrics) flowLabel(f *micronet.Flow) string {
+	if micronet.KindOf(f.Err) == micronet.NotFound {
+		return otherLabel
+	}
+	return m.services.of(f.Dest.Service)
+}
+
+// numbered folds names like TYPE65280 and RCODE3841: askers choose them.
+func numbered(name, prefix string) string {
+	if strings.HasPrefix(name, prefix) {
+		return otherLabel
+	}
+	return name
+}
+
+// events counts what happens. Labels are constants of ours, or bounded.
 func (m *metrics) events() *micronet.Events {
 	return &micronet.Events{
 		PacketDropped:   func(d micronet.PacketDrop) { m.dropped.WithLabelValues(d.Where, d.Why).Inc() },
-		RecordRefused:   func(r micronet.RecordRefusal) { m.refused.WithLabelValues(r.Reason).Inc() },
-		InstanceEjected: func(e micronet.Ejection) { m.ejected.WithLabelValues(e.Service).Inc() },
+		RecordRefused:   func(r micronet.RecordRefusal) { m.refused.WithLabelValues(cmp.Or(r.Reason, otherLabel)).Inc() },
+		InstanceEjected: func(e micronet.Ejection) { m.ejected.WithLabelValues(m.services.of(e.Service)).Inc() },
 		PathChanged:     func(micronet.PathChange) { m.paths.Inc() },
 		BackgroundError: func(op string, _ error) { m.faults.WithLabelValues(op).Inc() },
 		TunnelChanged: func(c micronet.TunnelChange) {
 			m.tunnels.WithLabelValues(map[bool]string{true: "up", false: "down"}[c.Up]).Inc()
 		},
 		Resolved: func(r micronet.Resolution) {
-			m.resolved.WithLabelValues(r.Type, r.Rcode).Inc()
+			m.resolved.WithLabelValues(numbered(r.Type, "TYPE"), numbered(r.Rcode, "RCODE")).Inc()
 			m.resolve.Observe(r.Lasted.Seconds())
 		},
 		FlowEnded: func(f micronet.Flow) {
@@ -81,9 +124,10 @@ func (m *metrics) events() *micronet.Events {
 			if f.Err != nil {
 				result = micronet.KindOf(f.Err).String()
 			}
-			m.flows.WithLabelValues(f.Dest.Service, string(f.Path), result).Inc()
-			m.bytes.WithLabelValues(f.Dest.Service, "sent").Add(float64(f.Sent))
-			m.bytes.WithLabelValues(f.Dest.Service, "received").Add(float64(f.Received))
+			service := m.flowLabel(&f)
+			m.flows.WithLabelValues(service, string(f.Path), result).Inc()
+			m.bytes.WithLabelValues(service, "sent").Add(float64(f.Sent))
+			m.bytes.WithLabelValues(service, "received").Add(float64(f.Received))
 		},
 	}
 }

@@ -209,14 +209,20 @@ func finishInstall(d disk, keys identity.Keys) error {
 	return d.rename(fileNext, fileMembership)
 }
 
+// starts is how often this node was started.
+type starts struct {
+	Epoch uint64 `json:"epoch"`
+}
+
 // nextEpoch counts this start, on disk before anything is sent in its name.
 func nextEpoch(d disk) (uint64, error) {
-	var kept struct {
-		Epoch uint64 `json:"epoch"`
-	}
+	var kept starts
 	if _, err := d.load(fileEpoch, &kept); err != nil {
 		return 0, err
 	}
 	kept.Epoch++
 	return kept.Epoch, d.save(fileEpoch, kept)
 }
+
+// raiseEpoch makes the next start one after the given one.
+func raiseEpoch(d disk, epoch uint64) error { return d.save(fileEpoch, starts{epoch}) }

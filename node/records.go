@@ -16,23 +16,26 @@ const wantQueue = 256
 // records is the catalog behind a lock, with what follows from its outcomes. Its methods are
 // short and may be called from membership's goroutines.
 type records struct {
-	env     micronet.Env
-	spread  func(key string, msg []byte) // to all members; never blocks
-	changed func()                       // the view must be made anew; never blocks
-	wants   chan gossip.Want
+	effects
+	env   micronet.Env
+	wants chan gossip.Want
 
 	mu      sync.Mutex
 	catalog *gossip.Catalog
 	synced  bool // synchronised once with somebody
 }
 
+// effects are what the catalog asks for. None of them blocks.
+type effects struct {
+	spread  func(key string, msg []byte) // to all members
+	changed func()                       // the view must be made anew
+	behind  func()                       // others hold a newer record of this node than it does
+}
+
 var _ gossip.Store = (*records)(nil)
 
-func newRecords(env micronet.Env, cfg gossip.CatalogConfig, spread func(string, []byte), changed func()) *records {
-	return &records{
-		env: env, spread: spread, changed: changed,
-		wants: make(chan gossip.Want, wantQueue), catalog: gossip.NewCatalog(cfg),
-	}
+func newRecords(env micronet.Env, cfg gossip.CatalogConfig, e effects) *records {
+	return &records{env: env, effects: e, wants: make(chan gossip.Want, wantQueue), catalog: gossip.NewCatalog(cfg)}
 }
 
 // do runs one call of the catalog and performs its outcome outside the lock.
@@ -62,8 +65,11 @@ func (r *records) perform(out gossip.Outcome) {
 			r.env.Events.PacketDropped(micronet.PacketDrop{Where: "catalog", Why: "fetch-queue-full", Peer: w.Owner})
 		}
 	}
-	if len(out.Changed) > 0 || out.Behind != (gossip.Version{}) {
+	if len(out.Changed) > 0 {
 		r.changed()
+	}
+	if out.Behind != (gossip.Version{}) {
+		r.behind()
 	}
 }
 
@@ -125,6 +131,15 @@ func (r *records) Document(id micronet.NodeID) ([]byte, bool) {
 	return r.catalog.Document(time.Now(), id)
 }
 
+// lacks reports whether a version is still to be fetched. A wish without a version is for whatever
+// the owner has.
+func (r *records) lacks(w gossip.Want) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.catalog.Get(w.Owner)
+	return !ok || w.Version == (gossip.Version{}) || e.Document.Version.Less(w.Version)
+}
+
 // merge compares a member's digest with what is held, and asks for what is missing.
 func (r *records) merge(digest []byte) {
 	want, _, err := r.Compare(digest)
@@ -139,12 +154,15 @@ func (r *records) merge(digest []byte) {
 	r.perform(out)
 }
 
-// wanted drains the queue of wishes.
-func (r *records) wanted() (owners []micronet.NodeID) {
-	for {
-		select {
-		case w := <-r.wants:
+// wanted drains the queue of wishes, of which first was the first, and returns the owners of those
+// that nobody has fulfilled meanwhile, sorted.
+func (r *records) wanted(first gossip.Want) (owners []micronet.NodeID) {
+	for w := first; ; {
+		if r.lacks(w) {
 			owners = append(owners, w.Owner)
+		}
+		select {
+		case w = <-r.wants:
 		default:
 			slices.SortFunc(owners, micronet.NodeID.Compare)
 			return slices.Compact(owners)
@@ -159,13 +177,22 @@ func (r *records) entries() []gossip.Entry {
 	return r.catalog.All()
 }
 
-func (r *records) expire(alive func(micronet.NodeID) bool) {
+// expire forgets the records of nodes that have not been alive for long, and returns whose.
+func (r *records) expire(alive func(micronet.NodeID) bool) []micronet.NodeID {
 	r.mu.Lock()
 	gone := r.catalog.Expire(time.Now(), alive)
 	r.mu.Unlock()
 	if len(gone) > 0 {
 		r.changed()
 	}
+	return gone
+}
+
+// epoch is the one in which this node publishes.
+func (r *records) epoch() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.catalog.Epoch()
 }
 
 func (r *records) stats() gossip.Stats {

@@ -42,8 +42,17 @@ func (l *life) redial(ctx context.Context) error {
 		if now.Sub(begin) > loneliness {
 			l.records.setSynced()
 		}
-		t.Reset(min(max(time.Until(at), time.Millisecond), gossip.RedialInterval))
+		t.Reset(untilRedial(now, at))
 	}
+}
+
+// untilRedial is how long to wait until at, which is zero when nobody is lost. Changes of the view
+// wake the loop as well.
+func untilRedial(now, at time.Time) time.Duration {
+	if at.IsZero() {
+		return gossip.RedialInterval
+	}
+	return min(max(at.Sub(now), time.Millisecond), gossip.RedialInterval)
 }
 
 type dialled struct {

@@ -53,12 +53,9 @@ func newRegistry(changed func()) *registry {
 // Ids that another source holds are refused one by one; the others are taken.
 func (r *registry) replace(src source, owner int, services []config.Service) (errs []error) {
 	r.mu.Lock()
+	errs = r.putAllLocked(src, owner, services)
 	keep := map[string]bool{}
 	for i := range services {
-		if err := r.putLocked(src, owner, services[i]); err != nil {
-			errs = append(errs, err)
-			continue
-		}
 		keep[services[i].ID] = true
 	}
 	for id, e := range r.entries {
@@ -71,36 +68,74 @@ func (r *registry) replace(src source, owner int, services []config.Service) (er
 	return errs
 }
 
-// add takes services beside what src has already; all or nothing.
-func (r *registry) add(src source, owner int, services []config.Service) error {
+// merge is replace without withdrawing anything: what src has and services lacks stays.
+func (r *registry) merge(src source, owner int, services []config.Service) (errs []error) {
 	r.mu.Lock()
+	errs = r.putAllLocked(src, owner, services)
+	r.mu.Unlock()
+	r.changed()
+	return errs
+}
+
+func (r *registry) putAllLocked(src source, owner int, services []config.Service) (errs []error) {
 	for i := range services {
 		if err := r.conflictLocked(src, owner, &services[i]); err != nil {
-			r.mu.Unlock()
-			return err
+			errs = append(errs, err)
+			continue
 		}
+		r.putLocked(src, owner, services[i])
 	}
+	return errs
+}
+
+// add takes services beside what src has already; all or nothing. undo puts back what was there.
+func (r *registry) add(src source, owner int, services []config.Service) (undo func(), err error) {
+	r.mu.Lock()
+	before := map[string]*entry{}
 	for i := range services {
-		if err := r.putLocked(src, owner, services[i]); err != nil {
-			r.mu.Unlock()
-			return err
+		s := &services[i]
+		if _, twice := before[s.ID]; twice {
+			err = micronet.E("register", micronet.Invalid, "instance %q is named twice", s.ID).WithFix("give each an id of its own")
+		} else {
+			err = r.conflictLocked(src, owner, s)
 		}
+		if err != nil {
+			r.restoreLocked(before)
+			r.mu.Unlock()
+			return nil, err
+		}
+		before[s.ID] = r.entries[s.ID]
+		r.putLocked(src, owner, *s)
 	}
 	r.mu.Unlock()
 	r.changed()
-	return nil
+	return func() { r.restore(before) }, nil
 }
 
-func (r *registry) putLocked(src source, owner int, s config.Service) error {
-	if err := r.conflictLocked(src, owner, &s); err != nil {
-		return err
+// restore puts back what was behind some ids; nil stands for nothing.
+func (r *registry) restore(before map[string]*entry) {
+	r.mu.Lock()
+	r.restoreLocked(before)
+	r.mu.Unlock()
+	r.changed()
+}
+
+func (r *registry) restoreLocked(before map[string]*entry) {
+	for id, e := range before {
+		if e == nil {
+			delete(r.entries, id)
+		} else {
+			r.entries[id] = e
+		}
 	}
-	health := initialHealth(&s)
+}
+
+func (r *registry) putLocked(src source, owner int, s config.Service) {
+	e := &entry{service: s, source: src, owner: owner, health: initialHealth(&s)}
 	if old, ok := r.entries[s.ID]; ok && !s.Checks.None {
-		health = old.health
+		e.health, e.output = old.health, old.output
 	}
-	r.entries[s.ID] = &entry{service: s, source: src, owner: owner, health: health}
-	return nil
+	r.entries[s.ID] = e
 }
 
 func (r *registry) conflictLocked(src source, owner int, s *config.Service) error {
@@ -131,19 +166,20 @@ func initialHealth(s *config.Service) micronet.Health {
 	return micronet.Critical
 }
 
-// remove withdraws an instance. api.AnyOwner may withdraw any that has no file behind it.
-func (r *registry) remove(owner int, id string) error {
+// remove withdraws an instance. api.AnyOwner may withdraw any that has no file behind it. undo
+// puts it back.
+func (r *registry) remove(owner int, id string) (undo func(), err error) {
 	r.mu.Lock()
 	e, ok := r.entries[id]
-	err := removable(e, ok, owner, id)
-	if err == nil {
+	if err = removable(e, ok, owner, id); err == nil {
 		delete(r.entries, id)
 	}
 	r.mu.Unlock()
-	if err == nil {
-		r.changed()
+	if err != nil {
+		return nil, err
 	}
-	return err
+	r.changed()
+	return func() { r.restore(map[string]*entry{id: e}) }, nil
 }
 
 func removable(e *entry, ok bool, owner int, id string) error {
@@ -177,20 +213,6 @@ func (r *registry) setHealth(id string, h micronet.Health, output string) (from 
 		r.changed()
 	}
 	return from, changed
-}
-
-// services returns what one kind of source registered, sorted by id.
-func (r *registry) services(kind string) []config.Service {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []config.Service
-	for _, e := range r.entries {
-		if e.source.kind == kind {
-			out = append(out, e.service)
-		}
-	}
-	slices.SortFunc(out, func(a, b config.Service) int { return cmp.Compare(a.ID, b.ID) })
-	return out
 }
 
 // owned is a registration as it is kept on disk.

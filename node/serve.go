@@ -31,8 +31,8 @@ const (
 // parts rely on each other.
 func (l *life) serve(ctx context.Context, base *group) error {
 	mesh := newGroup(context.WithoutCancel(ctx))
-	l.node.current.Store(l)
 	l.makeView()
+	l.node.current.Store(l)
 	mesh.run(l.members.Run)
 	mesh.run(l.dialer.Run)
 	mesh.run(l.acceptStreams)
@@ -40,51 +40,62 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	mesh.run(l.keepView)
 	mesh.run(l.keepAnnounced)
 	mesh.run(l.redial)
-	mesh.run(l.contacts.Run)
+	mesh.run(func(ctx context.Context) error { return l.contacts.keep(ctx, l.isAlive) })
 	front := newGroup(context.WithoutCancel(ctx))
-	err := l.startFront(front)
-	if err == nil {
-		l.node.lives.fire()
-		select {
-		case <-ctx.Done():
-		case <-base.ctx.Done():
-		case <-mesh.ctx.Done():
-		case <-front.ctx.Done():
-		}
-		err = errors.Join(base.err(), mesh.err(), front.err())
-		if cause := context.Cause(ctx); err == nil && (errors.Is(cause, errMoved) || errors.Is(cause, errLeft)) {
-			err = cause
-		}
+	l.startFront(front)
+	l.node.lives.fire()
+	select {
+	case <-ctx.Done():
+	case <-base.ctx.Done():
+	case <-mesh.ctx.Done():
+	case <-front.ctx.Done():
 	}
+	err := l.outcome(ctx, base, mesh, front)
 	l.end(ctx, front, mesh)
 	return err
+}
+
+// outcome is why the life ends: the first fault from the bottom up, as faults above follow from
+// those below; else what the node chose; nil when it was told to.
+func (l *life) outcome(ctx context.Context, groups ...*group) error {
+	for _, g := range groups {
+		if err := g.err(); err != nil {
+			return err
+		}
+	}
+	for _, choice := range []error{errMoved, errLeft, errReborn} {
+		if errors.Is(context.Cause(ctx), choice) {
+			return choice
+		}
+	}
+	return nil
 }
 
 // end closes in the order in which others rely on us: first nobody new comes in, then those who
 // are here may finish, then peers are told, and only then do the tunnels close.
 func (l *life) end(ctx context.Context, front, mesh *group) {
 	l.front.quiesce()
+	l.node.web.CloseIdleConnections()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	if cut := l.flows.Drain(drain); cut > 0 {
 		l.env.Log.Info("connections were cut at the end", "count", cut)
 	}
 	cancel()
 	front.stop()
-	l.sayGoodbye(ctx)
-	l.contacts.save()
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	if !l.node.disk.keeps() {
+		// This node never comes back: the next start is another one.
+		l.giveBack(bye)
+	}
+	l.sayGoodbye(bye)
+	cancel()
 	mesh.stop()
 }
 
 // sayGoodbye tells everybody that this node is gone until it comes back.
 func (l *life) sayGoodbye(ctx context.Context) {
-	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-	defer cancel()
-	if err := l.records.goodbye(); err != nil {
-		l.env.Events.BackgroundError("node.goodbye", err)
-	}
-	if err := l.members.Leave(bye); err != nil {
-		l.env.Events.BackgroundError("node.leave", err)
-	}
+	l.report("node.goodbye", l.records.goodbye())
+	l.report("node.leave", l.members.Leave(ctx))
 }
 
 // acceptStreams hands streams of peers to those they are for. It ends when all have ended.
@@ -103,26 +114,40 @@ func (l *life) acceptStreams(ctx context.Context) error {
 		case tunnel.PurposeService:
 			streams.run(func(ctx context.Context) error { _ = l.receiver.ServeInbound(ctx, inbound{in}); return nil })
 		case tunnel.PurposeMembership:
-			l.handToMembership(in)
+			streams.run(func(ctx context.Context) error { l.handToMembership(ctx, in); return nil })
 		case tunnel.PurposeCatalog:
 			streams.run(func(ctx context.Context) error { l.serveCatalog(ctx, in); return nil })
 		case tunnel.PurposeControl:
 			streams.run(func(ctx context.Context) error { l.serveControl(ctx, in); return nil })
 		default:
 			// A newer peer wants something we do not know: it learns so and goes on.
-			_ = in.Refuse(micronet.Invalid, "this version does not know that purpose")
+			streams.run(func(ctx context.Context) error {
+				refuse(ctx, in, "this version does not know that purpose")
+				return nil
+			})
 		}
 	}
 }
 
+// refuse answers a stream that nobody here takes. The answer may block: the peer decides how much
+// it wants to receive.
+func refuse(ctx context.Context, in tunnel.Inbound, reason string) {
+	stop := context.AfterFunc(ctx, in.Abort)
+	defer stop()
+	// A peer that does not hear the answer has gone, and needs none.
+	_ = in.Refuse(micronet.Invalid, reason)
+}
+
 // handToMembership gives a stream to membership, which closes it.
-func (l *life) handToMembership(in tunnel.Inbound) {
+func (l *life) handToMembership(ctx context.Context, in tunnel.Inbound) {
 	h, ok := l.members.(StreamHandler)
 	if !ok {
-		_ = in.Refuse(micronet.Invalid, "this node's membership takes no streams")
+		refuse(ctx, in, "this node's membership takes no streams")
 		return
 	}
-	if in.Accept() == nil {
+	stop := context.AfterFunc(ctx, in.Abort)
+	err := in.Accept()
+	if stop() && err == nil {
 		h.HandleStream(in, in.From())
 	}
 }
@@ -212,9 +237,20 @@ func (l *life) keepAnnounced(ctx context.Context) error {
 			l.moved()
 		case <-around.C:
 			l.moved()
-			l.records.expire(func(id micronet.NodeID) bool { return l.isAlive(id) })
+			l.forget(l.records.expire(l.isAlive))
 		case <-again.C:
 			l.report("node.refresh", l.records.refresh())
+		}
+	}
+}
+
+// forget drops the nodes that said goodbye and whose records have expired: nobody looks for them
+// any more.
+func (l *life) forget(expired []micronet.NodeID) {
+	v := l.view.Load()
+	for _, id := range expired {
+		if n := v.byID[id]; n != nil && n.Status == micronet.Left {
+			l.contacts.forget(id)
 		}
 	}
 }
@@ -233,6 +269,17 @@ func (l *life) publish() {
 	}
 	l.report("node.publish", err)
 	l.look()
+}
+
+// behind learns that others hold a record of this node from a later start than this one: the data
+// folder was restored from a backup. Membership takes the node for its own past until it starts
+// again above that; where this has not helped, or there is no folder, the record alone is raised.
+func (l *life) behind() {
+	if l.node.disk.keeps() && l.node.rebirths < maxRebirths {
+		l.stop(errReborn)
+		return
+	}
+	l.announce()
 }
 
 // moved looks whether our addresses changed, and tells everybody if so.

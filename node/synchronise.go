@@ -34,7 +34,7 @@ func (l *life) synchronise(ctx context.Context) error {
 			if sleep(ctx, fetchPatience) != nil {
 				return nil
 			}
-			l.fetch(ctx, rng, append(l.records.wanted(), w.Owner))
+			l.fetch(ctx, rng, l.records.wanted(w))
 		case <-t.C:
 			if peer, ok := choose(rng, l.alive()); ok {
 				l.report("catalog.sync", l.syncWith(ctx, peer))

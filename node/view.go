@@ -126,10 +126,16 @@ func (v *view) place(s *sight, e *gossip.Entry) {
 		return
 	}
 	down := ""
-	if silent := s.now.Sub(n.Heard); n.Status == micronet.Suspect && silent > suspectFor {
+	switch silent := s.now.Sub(n.Heard); {
+	case n.Status == micronet.Suspect && silent > suspectFor:
 		down = fmt.Sprintf("its node has been silent for %s", silent.Round(time.Second))
+	case n.Epoch > e.Document.Version.Epoch:
+		down = "its node has started again and has not said yet what it offers"
 	}
 	age := max(0, s.now.Sub(e.Confirmed))
+	if n.ID == s.self.ID {
+		age = 0 // nobody knows it better
+	}
 	for _, i := range e.Document.Instances {
 		v.instances[i.Service] = append(v.instances[i.Service], placed{instance: i, node: n, down: down, age: age})
 	}
@@ -176,17 +182,21 @@ func (v *view) of(d micronet.Destination) []placed {
 	return out
 }
 
-// find resolves what people type: a name, a whole id, or a prefix of one that only one node has.
+// find resolves what people type: a name, a whole id, or a prefix of one that only one node has. A
+// name goes before an id.
 func (v *view) find(word string) (*micronet.Node, error) {
-	var hits []*micronet.Node
+	var serving, hits []*micronet.Node
 	for i := range v.nodes {
 		n := &v.nodes[i]
 		if n.Name == word && n.Status.Serving() {
-			return n, nil
+			serving = append(serving, n)
 		}
-		if n.Name == word || (len(word) >= minPrefix && len(word) <= len(n.ID.String()) && n.ID.String()[:len(word)] == word) {
+		if n.Name == word || (len(word) >= minPrefix && strings.HasPrefix(n.ID.String(), word)) {
 			hits = append(hits, n)
 		}
+	}
+	if len(serving) > 0 {
+		hits = serving // a former holder of the name is not meant
 	}
 	switch len(hits) {
 	case 0:

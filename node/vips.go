@@ -14,6 +14,7 @@ type vips struct {
 	// turn is a lock that may be held while the file is written: a mutex must not be.
 	turn  chan struct{}
 	table *proxy.VIPs
+	dirty bool // table has what the disk has not
 }
 
 func loadVIPs(d disk, prefix netip.Prefix) (*vips, error) {
@@ -40,29 +41,53 @@ func (v *vips) of(d micronet.Destination) (netip.Addr, error) {
 	v.lock()
 	defer v.unlock()
 	addr, fresh, err := v.table.Of(d)
-	return v.kept(addr, fresh, err)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return addr, v.keep(fresh)
 }
 
-// ofNode returns the address that stands for a calling node; invalid when there is none left.
+// ofServices returns the VIPs of services, in one write; a service without one is left out.
+func (v *vips) ofServices(names []string) (map[string]netip.Addr, error) {
+	v.lock()
+	defer v.unlock()
+	out := make(map[string]netip.Addr, len(names))
+	anyFresh := false
+	for _, name := range names {
+		addr, fresh, err := v.table.Of(micronet.Destination{Service: name})
+		if err == nil {
+			out[name] = addr
+		}
+		anyFresh = anyFresh || fresh
+	}
+	return out, v.keep(anyFresh)
+}
+
+// ofNode returns the address that stands for a calling node. When there is none left, or it cannot
+// be kept, that is the first of the prefix, which stands for no name: never 127.0.0.1, which programs
+// trust.
 func (v *vips) ofNode(id micronet.NodeID) netip.Addr {
 	v.lock()
 	defer v.unlock()
 	addr, fresh, err := v.table.OfNode(id)
-	if addr, err = v.kept(addr, fresh, err); err != nil {
-		return netip.Addr{}
+	if err != nil || v.keep(fresh) != nil {
+		return proxy.FirstVIP(v.table.Prefix())
 	}
 	return addr
 }
 
-func (v *vips) kept(addr netip.Addr, fresh bool, err error) (netip.Addr, error) {
-	if err != nil || !fresh {
-		return addr, err
+// keep writes the table if it has something new, or something that could not be written before.
+func (v *vips) keep(fresh bool) error {
+	v.dirty = v.dirty || fresh
+	if !v.dirty {
+		return nil
 	}
 	raw, err := v.table.Snapshot()
-	if err != nil {
-		return netip.Addr{}, err
+	if err == nil {
+		err = v.disk.saveRaw(fileVIPs, raw)
 	}
-	return addr, v.disk.saveRaw(fileVIPs, raw)
+	v.dirty = err != nil
+	return err
 }
 
 // destination tells what an address stands for.

@@ -2,6 +2,8 @@ package node
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -81,14 +83,38 @@ func (l *life) acceptable(services []config.Service) error {
 }
 
 func (l *life) isOurs(i micronet.Instance) bool {
-	if l.vips != nil && l.vips.prefix().Contains(i.Address) {
+	addr := i.Address.Unmap()
+	if l.vips != nil && l.vips.prefix().Contains(addr) {
 		return true
 	}
-	b := backend{l}
-	for _, s := range []string{b.listeners().API, b.listeners().DNS, b.listeners().Proxy} {
-		if s == i.AddrPort().String() {
-			return true
-		}
+	return slices.ContainsFunc(l.localListeners(), func(own netip.AddrPort) bool {
+		return own.Port() == i.Port && (own.Addr() == addr || (own.Addr().IsUnspecified() && l.isHere(addr)))
+	})
+}
+
+// localListeners are the addresses at which this node serves programs of its host.
+func (l *life) localListeners() []netip.AddrPort {
+	var out []netip.AddrPort
+	if l.listeners.api != nil {
+		out = append(out, addrPortOf(l.listeners.api.Addr()))
 	}
-	return false
+	if l.front.dns != nil {
+		out = append(out, l.front.dns.Addr())
+	}
+	if l.front.outbound != nil {
+		out = append(out, l.front.outbound.Addr())
+	}
+	return out
+}
+
+// isHere reports whether an address is one of this host.
+func (l *life) isHere(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return true
+	}
+	all, err := l.env.Net.Interfaces()
+	l.report("node.interfaces", err)
+	return slices.ContainsFunc(all, func(i micronet.Interface) bool {
+		return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Addr().Unmap() == a })
+	})
 }

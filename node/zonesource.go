@@ -84,18 +84,29 @@ func (s zoneSource) sameHost(n *micronet.Node) bool {
 	return ok && p.Remote.Addr().IsLoopback()
 }
 
-// Instance finds an instance by its id.
+// Instance finds an instance by its id. Ids are unique at one node only: this node's comes first,
+// then that of the least node id.
 func (s zoneSource) Instance(id string) (micronet.Instance, bool) {
-	var found micronet.Instance
-	hit := false
+	var found *placed
 	for _, list := range s.l.view.Load().instances {
-		for _, p := range list {
-			if strings.EqualFold(p.instance.ID, id) && (!hit || p.node.ID == s.l.self) {
-				found, hit = p.instance, true
+		for i := range list {
+			if p := &list[i]; strings.EqualFold(p.instance.ID, id) && (found == nil || p.before(found, s.l.self)) {
+				found = p
 			}
 		}
 	}
-	return found, hit
+	if found == nil {
+		return micronet.Instance{}, false
+	}
+	return found.instance, true
+}
+
+// before orders instances of one id.
+func (p *placed) before(o *placed, self micronet.NodeID) bool {
+	if p.node.ID == self || o.node.ID == self {
+		return p.node.ID == self
+	}
+	return p.node.ID.Compare(o.node.ID) < 0
 }
 
 // Cluster reports whether a cluster is known.

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	micronet "github.com/micro/micro-net"
-	"github.com/micro/micro-net/internal/config"
 )
 
 const (
@@ -41,7 +40,7 @@ func (a *app) fail(verb string, err error) int {
 	if errors.Is(err, errInterrupted) {
 		return micronet.ExitInterrupted
 	}
-	code := codeOf(err)
+	code := micronet.KindOf(err).ExitCode()
 	if exit, ok := errors.AsType[*exitError](err); ok {
 		if exit.err == nil {
 			return exit.code
@@ -52,16 +51,6 @@ func (a *app) fail(verb string, err error) int {
 		fmt.Fprintf(a.err, "%s: %s\n", program, oneLine(describe(verb, leaf)))
 	}
 	return code
-}
-
-func codeOf(err error) int {
-	if _, ok := errors.AsType[*micronet.Error](err); ok {
-		return micronet.KindOf(err).ExitCode()
-	}
-	if _, ok := errors.AsType[*config.Fault](err); ok {
-		return micronet.ExitUsage
-	}
-	return micronet.KindOf(err).ExitCode()
 }
 
 // describe makes the operation the verb where the error names none that means more.

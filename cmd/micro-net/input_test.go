@@ -70,7 +70,8 @@ func TestRegister(t *testing.T) {
 		},
 		"defaults": {[]string{"--service", "web", "--port", "8080"}, 0, "web\n", "register web web 127.0.0.1:8080->8080 tcp [] map[]"},
 		"file": {
-			[]string{file}, 0, "web\napi\n",
+			[]string{file},
+			0, "web\napi\n",
 			"register web web 127.0.0.1:8080->8080 tcp [v2] map[]\nregister api api 127.0.0.1:443->9000 grpc [] map[]",
 		},
 		"stdin":      {[]string{"-"}, 0, "typed\n", "register typed typed 127.0.0.1:1->1 tcp [] map[]"},
@@ -108,9 +109,13 @@ func TestValidate(t *testing.T) {
 	bad := w.file("bad.yaml", "services:\n  - name: web\n    prot: 1\n    port: 80\n  - name: x\n    port: 7000\n    protocol: htp\n")
 	golden(t, "validate-good", w.run("validate", good, consul, conf).text())
 	golden(t, "validate-json", w.run("validate", good, "--json").text())
-	golden(t, "validate-bad", w.run("validate", good, bad, w.dir+"/none").text())
+	r := w.run("validate", good, bad, w.dir+"/none")
+	wantLines(t, r, "$DIR/bad.yaml:3: services[0].prot: unknown key; did you mean", "$DIR/bad.yaml:7: services[1].protocol: ", "$DIR/none: no such file")
+	if r.out != "$DIR/web.yaml is valid, 1 services\n" {
+		t.Errorf("validate printed %q", r.out)
+	}
 	w.file("config.yaml", "log_levle: debug\napi_addr: 0.0.0.0:1\n")
-	golden(t, "validate-config", w.run("validate", conf).text())
+	wantLines(t, w.run("validate", conf), "$DIR/config.yaml:1: log_levle: unknown key; did you mean", "$DIR/config.yaml:2: api_addr: ")
 	if r := w.run("validate"); r.code != micronet.ExitUsage {
 		t.Errorf("validate of nothing: exit %d", r.code)
 	}
@@ -133,5 +138,20 @@ func TestConfigWithoutDaemon(t *testing.T) {
 	}
 	if r.code != 0 || !strings.HasPrefix(r.err, "No daemon answers") {
 		t.Errorf("exit %d, %q", r.code, r.err)
+	}
+}
+
+// wantLines compares how the lines of an invalid file's report begin.
+func wantLines(t *testing.T, r result, begin ...string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(r.err, "\n"), "\n")
+	if r.code != micronet.ExitUsage || len(lines) != len(begin) {
+		t.Errorf("exit %d, %d lines, want 2 and %d:\n%s", r.code, len(lines), len(begin), r.err)
+		return
+	}
+	for i, want := range begin {
+		if !strings.HasPrefix(lines[i], "micro-net: validate: "+want) {
+			t.Errorf("line %d is %q, want it to begin with %q", i+1, lines[i], want)
+		}
 	}
 }

@@ -16,6 +16,8 @@ const (
 	maxFaults = 50
 	// maxShown is how much of a wrong value, and of a key, an error repeats.
 	maxShown = 64
+	// maxWhat is how long the description of a mistake may be.
+	maxWhat = 400
 	// maxPicture is how much of a long line a picture shows.
 	maxPicture = 100
 )
@@ -97,11 +99,14 @@ func visible(s string) string {
 }
 
 // shorten cuts what an error repeats of a file.
-func shorten(s string) string {
-	if len(s) <= maxShown {
+func shorten(s string) string { return clip(s, maxShown) }
+
+// clip cuts a text between two characters.
+func clip(s string, limit int) string {
+	if len(s) <= limit {
 		return s
 	}
-	cut := maxShown
+	cut := limit
 	for cut > 0 && !utf8.RuneStart(s[cut]) {
 		cut--
 	}

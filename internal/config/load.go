@@ -186,8 +186,6 @@ type fileReader struct {
 	values map[string]raw  // by key
 }
 
-const servicesKey = "services"
-
 // read takes the settings of a mapping. They may be nested: `api: {addr: …}` is `api_addr: …`.
 func (r *fileReader) read(v *value, prefix string) {
 	for _, pr := range v.pairs {
@@ -256,5 +254,6 @@ func (r *settingsReader) fail(key, fix, format string, args ...any) {
 	if name, ok := strings.CutPrefix(v.origin, "env:"); ok {
 		op = name
 	}
-	r.errs = append(r.errs, micronet.E(op, micronet.Invalid, format, args...).WithFix("%s", fix))
+	what := visible(clip(fmt.Sprintf(format, args...), maxWhat))
+	r.errs = append(r.errs, micronet.E(op, micronet.Invalid, "%s", what).WithFix("%s", fix))
 }

@@ -230,7 +230,7 @@ func (r *settingsReader) services() []Service {
 	for _, v := range r.values["service"].values {
 		s, err := ParseServiceFlag(strings.TrimSpace(v))
 		if err != nil {
-			r.fail("service", "write it like web:8080/http", "%w", err)
+			r.fail("service", "write it like web:8080/http", "%s", strings.ReplaceAll(err.Error(), "\n", ", "))
 			continue
 		}
 		if slices.ContainsFunc(out, func(o Service) bool { return o.ID == s.ID }) {

@@ -24,10 +24,10 @@ func ParseServiceFlag(text string) (Service, error) {
 // Complete fills the defaults of a service that was not read from a file, and checks it.
 func Complete(s Service) (Service, error) {
 	s.setDefaults()
+	all := s.mistakes(false)
 	if s.ID == "" {
 		s.ID = s.Name
 	}
-	all := s.mistakes(false)
 	checks := make([]Check, len(s.Checks.List))
 	for i, c := range s.Checks.List {
 		c.setDefaults()
@@ -42,7 +42,7 @@ func Complete(s Service) (Service, error) {
 	}
 	errs := make([]error, 0, len(all))
 	for _, m := range all {
-		errs = append(errs, &Fault{File: "service " + strconv.Quote(shorten(s.Name)), Key: m.key, What: m.what, Fix: m.fix})
+		errs = append(errs, &Fault{File: "service " + strconv.Quote(shorten(s.Name)), Key: m.key, What: clip(m.what, maxWhat), Fix: m.fix})
 	}
 	return s, errors.Join(errs...)
 }

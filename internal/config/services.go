@@ -2,9 +2,13 @@ package config
 
 import (
 	"fmt"
+	"slices"
 
 	micronet "github.com/micro/micro-net"
 )
+
+// servicesKey is the key of the list of services in a file.
+const servicesKey = "services"
 
 // maxServices bounds the services of one file; a node may have as many.
 const maxServices = 4096
@@ -49,17 +53,30 @@ func (p *serviceParser) list(root *value) []*value {
 	case p.consulFile:
 		return p.consulList(root)
 	}
-	many := root.get("services")
-	if many == nil {
+	many := root.get(servicesKey)
+	if many == nil && isService(root) {
 		return []*value{root}
 	}
 	for _, pr := range root.pairs {
-		if pr.name != "services" {
+		switch {
+		case many == nil:
+			p.fail(pr.fault(suggest(pr.name, append(serviceKeys(), servicesKey)), "unknown key"))
+		case pr.name != servicesKey:
 			p.fail(pr.fault("remove it, or put it into a service", "unknown key beside services"))
 		}
 	}
+	if many == nil {
+		return nil
+	}
 	return p.items(many)
 }
+
+// isService reports whether a mapping has any key of a service.
+func isService(v *value) bool {
+	return slices.ContainsFunc(serviceKeys(), func(key string) bool { return v.get(key) != nil })
+}
+
+func serviceKeys() []string { return keys((&entry{}).serviceFields(&Service{})) }
 
 // items takes the list under `services:`.
 func (p *serviceParser) items(many *value) []*value {

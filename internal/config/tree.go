@@ -63,7 +63,7 @@ func (s *source) line(n int) string {
 }
 
 func (s *source) fault(line, column int, fix, format string, args ...any) *Fault {
-	return &Fault{File: s.file, Line: line, What: fmt.Sprintf(format, args...), Fix: fix, column: column, source: s}
+	return &Fault{File: s.file, Line: line, What: clip(fmt.Sprintf(format, args...), maxWhat), Fix: fix, column: column, source: s}
 }
 
 // value is one node of a parsed file.

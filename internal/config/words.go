@@ -33,7 +33,7 @@ func nearest(word string, candidates []string) string {
 // editDistance counts the insertions, deletions and substitutions between two words (Levenshtein).
 func editDistance(a, b string) int {
 	if len(a) > maxWord || len(b) > maxWord {
-		return maxWord
+		return max(len(a), len(b))
 	}
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -38,8 +38,9 @@ func TestRights(t *testing.T) {
 		"tcp services": {tcp: true, write: WriteServices, want: [7]int{200, 200, 200, 204, 403, 403, 403}, owner: AnyOwner},
 		"tcp none":     {tcp: true, write: WriteNone, want: [7]int{200, 200, 403, 403, 403, 403, 403}},
 	} {
-		w := newWorld(t, Config{Write: c.write}).start()
+		w := newWorld(t, Config{Write: c.write})
 		w.net.cred, w.net.credErr = c.cred, c.err
+		w.start()
 		for i, q := range requests {
 			if q.from = "unix"; c.tcp {
 				q.from = ""
@@ -91,8 +92,9 @@ func TestAnnounce(t *testing.T) {
 		"consul's form":                  {0, -1, false, `{"Name":"my_svc","Port":80}`, 200},
 		"a second one of another's port": {7, 8, false, `[{"name":"a","port":1},{"name":"b","port":2}]`, 403},
 	} {
-		w := newWorld(t, Config{}).start()
+		w := newWorld(t, Config{})
 		w.net.cred, w.net.owner = micronet.Credentials{UID: c.uid}, c.owner
+		w.start()
 		from := "unix"
 		if c.tcp {
 			from = ""
@@ -140,7 +142,6 @@ func TestBrowser(t *testing.T) {
 		{host: "[::ffff:127.0.0.1]:8500", want: 200},
 		{host: "127.1:8500", want: 403},
 		{host: "2130706433:8500", want: 403},
-		{host: "a host", want: 400},
 		{origin: "http://127.0.0.1:8500", want: 200},
 		{origin: "http://localhost:8500", host: "localhost:8500", want: 200},
 		{origin: "https://127.0.0.1:8500", want: 403},

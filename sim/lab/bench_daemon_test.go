@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -72,10 +73,10 @@ func (d *benchDaemon) get(path string, into any) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if into == nil || resp.StatusCode != http.StatusOK {
-		if resp.StatusCode != http.StatusOK {
-			return &net.AddrError{Err: resp.Status, Addr: path}
-		}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", path, resp.Status)
+	}
+	if into == nil {
 		return nil
 	}
 	return json.NewDecoder(resp.Body).Decode(into)

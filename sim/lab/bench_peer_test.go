@@ -103,7 +103,7 @@ func startQUIC(w *benchWorld) benchRunning {
 	for _, port := range benchPorts {
 		args = append(args, fmt.Sprint(port))
 	}
-	// The client ends when the server does not listen yet; QUIC's handshake tries for 5 s.
+	// The server may not listen yet: the client's handshake tries for seconds.
 	client := w.a.Start(benchProgram(w.t, args...)...)
 	return benchRunning{at: loopback, programs: []*Process{client, server}}
 }
@@ -144,11 +144,16 @@ func benchMesh(t testing.TB, a, b *Host) (server, client *benchDaemon) {
 	return server, client
 }
 
-// versions names the programs that take part.
+// benchVersions names the programs that take part.
 func benchVersions() string {
 	var all []string
 	for _, c := range [][]string{
-		{"haproxy", "-v"}, {"iperf3", "-v"}, {"wrk", "-v"}, {"nginx", "-v"}, {"unbound", "-V"}, {"coredns", "-version"},
+		{"haproxy", "-v"},
+		{"iperf3", "-v"},
+		{"wrk", "-v"},
+		{"nginx", "-v"},
+		{"unbound", "-V"},
+		{"coredns", "-version"},
 		{*benchBinary, "version"},
 	} {
 		out, _ := exec.Command(c[0], c[1:]...).CombinedOutput() // wrk prints its version with exit code 1

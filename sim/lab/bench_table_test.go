@@ -66,11 +66,6 @@ func (r *benchResults) pairs(peer, base, key string, f func(a, b float64) float6
 	return all
 }
 
-// ratios lists peer / base of the same rounds.
-func (r *benchResults) ratios(peer, base, key string) []float64 {
-	return r.pairs(peer, base, key, func(a, b float64) float64 { return a / b })
-}
-
 // spread writes "median (min–max)", or a dash.
 func spread(values []float64, digits int) string {
 	if len(values) == 0 {
@@ -103,19 +98,23 @@ func (r *benchResults) table(figures []benchFigure) string {
 	return t.String()
 }
 
-// compare writes the ratios of a peer to the others.
+// others lists all peers but one.
+func (r *benchResults) others(peer string) []string {
+	return slices.DeleteFunc(slices.Clone(r.peers), func(p string) bool { return p == peer })
+}
+
+// compare writes the ratios of a peer to the others, where there are any.
 func (r *benchResults) compare(peer string, figures []benchFigure) string {
-	bases := slices.DeleteFunc(slices.Clone(r.peers), func(p string) bool { return p == peer })
-	head := []string{peer + " ÷"}
-	t := newBenchTable(append(head, bases...)...)
+	bases := r.others(peer)
+	t := newBenchTable(append([]string{peer + " ÷"}, bases...)...)
 	for _, f := range figures {
-		row, any := []string{f.name}, false
+		row, known := []string{f.name}, false
 		for _, base := range bases {
-			ratios := r.ratios(peer, base, f.key)
-			any = any || len(ratios) > 0
+			ratios := r.pairs(peer, base, f.key, func(a, b float64) float64 { return a / b })
+			known = known || len(ratios) > 0
 			row = append(row, spread(ratios, 2))
 		}
-		if any {
+		if known {
 			t.row(row...)
 		}
 	}

@@ -104,7 +104,7 @@ func added(r *benchResults) string {
 	if !slices.Contains(r.peers, benchDirect) {
 		return ""
 	}
-	peers := slices.DeleteFunc(slices.Clone(r.peers), func(p string) bool { return p == benchDirect })
+	peers := r.others(benchDirect)
 	t := newBenchTable(append([]string{""}, peers...)...)
 	for _, f := range benchTraffic {
 		if f.unit != "µs" {

@@ -28,34 +28,34 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	code := m.Run()
-	if dir, err := programs(); err == nil {
-		_ = os.RemoveAll(dir)
+	if programFolder != "" {
+		_ = os.RemoveAll(programFolder)
 	}
 	os.Exit(code)
 }
 
-// programs builds micro-net, once, and puts it into a folder that all users can read, with this
-// test binary as "helper" beside it. Without a test that asks for it nothing is built.
-var programs = sync.OnceValues(func() (dir string, err error) {
-	if os.Geteuid() != 0 {
-		return "", os.ErrPermission
+// programFolder has the programs that run on hosts, "" until a test asked for one.
+var programFolder string
+
+// programs builds micro-net, once, into a folder that all users can read, with this test binary as
+// "helper" beside it.
+var programs = sync.OnceValue(func() (err error) {
+	if programFolder, err = os.MkdirTemp("", "labbin"); err != nil {
+		return err
 	}
-	if dir, err = os.MkdirTemp("", "labbin"); err != nil {
-		return "", err
+	if err := os.Chmod(programFolder, 0o755); err != nil {
+		return err
 	}
-	if err = os.Chmod(dir, 0o755); err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "micro-net"), "github.com/micro/micro-net/cmd/micro-net")
+	build := exec.Command("go", "build", "-o", filepath.Join(programFolder, "micro-net"), "github.com/micro/micro-net/cmd/micro-net")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("build micro-net: %w: %s", err, out)
+		return fmt.Errorf("build micro-net: %w: %s", err, out)
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return dir, err
+		return err
 	}
-	return dir, copyFile(self, filepath.Join(dir, "helper"))
+	return copyFile(self, filepath.Join(programFolder, "helper"))
 })
 
 func copyFile(from, to string) error {
@@ -77,11 +77,10 @@ func copyFile(from, to string) error {
 // program returns the path of micro-net or helper.
 func program(t testing.TB, name string) string {
 	t.Helper()
-	dir, err := programs()
-	if err != nil {
+	if err := programs(); err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(dir, name)
+	return filepath.Join(programFolder, name)
 }
 
 // cliTime bounds client verbs; none of those the tests call should take longer.
@@ -197,7 +196,7 @@ func refused(t testing.TB, err error, code int, words string) string {
 	return text
 }
 
-// read decodes what a verb prints with --json.
+// json decodes what a verb prints with --json.
 func (d *daemon) json(v any, args ...string) {
 	d.t.Helper()
 	out := d.must(append(args, "--json")...)

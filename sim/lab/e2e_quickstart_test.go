@@ -134,7 +134,7 @@ func (q *quickStart) expected(command string) string {
 	return ""
 }
 
-// TestE2EStatesOfQuickStart: what the two hosts say of each other once they are up.
+// TestE2EStatusOfTwoHosts: what the two hosts say of each other once they are up.
 func TestE2EStatusOfTwoHosts(t *testing.T) {
 	Need(t, "curl")
 	all := cluster(t, 2)

@@ -55,20 +55,15 @@ func TestE2ERefusesTakenPlaces(t *testing.T) {
 	stranger.Kill()
 
 	d.start()
-	for _, flags := range [][]string{
-		{"--listen", "[::]:9085", "--api-addr", "off", "--dns-addr", "off", "--proxy-addr", "off", "--api-socket", "/run/other.sock"},
-	} {
-		d.upFails(4, atOnce, "another daemon…/var/lib/micro-net…--data-dir", flags...)
-	}
-	d.upFails(4, atOnce, "another daemon…api.sock…--api-socket",
-		"--data-dir", h.Dir+"/home/other", "--listen", "[::]:9085", "--api-addr", "off", "--dns-addr", "off", "--proxy-addr", "off")
+	free := []string{"--listen", "[::]:9085", "--api-addr", "off", "--dns-addr", "off", "--proxy-addr", "off"}
+	d.upFails(4, atOnce, "another daemon…/var/lib/micro-net…--data-dir", append(free, "--api-socket", "/run/other.sock")...)
+	d.upFails(4, atOnce, "another daemon…api.sock…--api-socket", append(free, "--data-dir", h.Dir+"/home/other")...)
 	d.upFails(2, atOnce, "--allow-from", "--data-dir", h.Dir+"/home/other", "--dns-addr", "0.0.0.0:5353")
 	d.upFails(2, atOnce, "--nonsense", "--nonsense")
 	d.must("status", "--wait", "ready")
 
 	user, home := h.nobody(t)
 	ordinary := &daemon{Host: h, t: t, user: user}
-	free := []string{"--listen", "[::]:9085", "--api-addr", "off", "--dns-addr", "off", "--proxy-addr", "off"}
 	ordinary.upFails(4, atOnce, "--data-dir", append(free, "--data-dir", "/var/lib/mine")...)
 	ordinary.upFails(4, atOnce, "--data-dir", append(free, "--data-dir", "/var/lib/micro-net")...)
 	ordinary.upFails(4, atOnce, "--capture", append(free, "--data-dir", home+"/data", "--capture", "on")...)
