@@ -129,10 +129,9 @@ func unknownService(name string) error {
 	return micronet.E("services", micronet.NotFound, "no service %q in the mesh", name).WithFix("see `micro-net services`")
 }
 
-func (b backend) service(name string, list []placed) api.Service {
+func (b backend) service(name string, list []*placed) api.Service {
 	s := api.Service{Name: name, Ports: []int{}, Tags: []string{}, Instances: []api.Instance{}, Protocol: string(list[0].instance.Protocol)}
-	for i := range list {
-		p := &list[i]
+	for _, p := range list {
 		inst := &p.instance
 		s.Ports = append(s.Ports, int(inst.ServicePort))
 		s.Tags = append(s.Tags, inst.Tags...)

@@ -52,5 +52,17 @@ func BenchmarkView(b *testing.B) {
 				r.Update(s.now, v.candidates(s.self.ID))
 			}
 		})
+		b.Run(fmt.Sprintf("unchanged/nodes=%d/instances=%d", size.nodes, size.nodes*size.instances), func(b *testing.B) {
+			s := mesh(size.nodes, size.instances, size.services)
+			v := makeView(s)
+			b.ReportAllocs()
+			for b.Loop() {
+				next := makeView(s)
+				if !next.sameCandidates(v) {
+					b.Fatal("the views differ")
+				}
+				v = next
+			}
+		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
@@ -110,8 +111,8 @@ func dialHost(ctx context.Context, env micronet.Env, target string) (net.Conn, e
 // checkHTTP follows no redirects: a redirect is an answer of its own. 2xx passes, 429 warns, as
 // with Consul.
 func checkHTTP(ctx context.Context, env micronet.Env, target string) verdict {
-	client := checkClient(env, nil)
-	defer client.CloseIdleConnections()
+	client, end := checkClient(env, nil)
+	defer end()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return failed(err)
@@ -135,13 +136,53 @@ func checkHTTP(ctx context.Context, env micronet.Env, target string) verdict {
 	return verdict{micronet.Critical, out}
 }
 
-func checkClient(env micronet.Env, protocols *http.Protocols) *http.Client {
+// checkClient is a client for one check. end closes its connections, also those of a request that
+// was cut short: HTTP/2 would keep them for the next one.
+func checkClient(env micronet.Env, protocols *http.Protocols) (client *http.Client, end func()) {
+	conns := &connSet{}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext:       func(ctx context.Context, _, addr string) (net.Conn, error) { return dialHost(ctx, env, addr) },
+			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+				c, err := dialHost(ctx, env, addr)
+				if err != nil || !conns.add(c) {
+					return nil, cmp.Or(err, net.ErrClosed)
+				}
+				return c, nil
+			},
 			DisableKeepAlives: protocols == nil, MaxResponseHeaderBytes: 64 << 10, Protocols: protocols,
 		},
+	}, conns.close
+}
+
+// connSet are connections that end together.
+type connSet struct {
+	mu   sync.Mutex
+	open []net.Conn
+	over bool
+}
+
+// add reports whether the set still takes connections; one that comes too late is closed.
+func (s *connSet) add(c net.Conn) bool {
+	s.mu.Lock()
+	late := s.over
+	if !late {
+		s.open = append(s.open, c)
+	}
+	s.mu.Unlock()
+	if late {
+		_ = c.Close()
+	}
+	return !late
+}
+
+func (s *connSet) close() {
+	s.mu.Lock()
+	s.over = true
+	open := s.open
+	s.mu.Unlock()
+	for _, c := range open {
+		_ = c.Close() // the client may have closed it already
 	}
 }
 
@@ -151,8 +192,8 @@ func checkGRPC(ctx context.Context, env micronet.Env, target string) verdict {
 	host, service, _ := strings.Cut(target, "/")
 	var h2c http.Protocols
 	h2c.SetUnencryptedHTTP2(true)
-	client := checkClient(env, &h2c)
-	defer client.CloseIdleConnections()
+	client, end := checkClient(env, &h2c)
+	defer end()
 	u := url.URL{Scheme: "http", Host: host, Path: "/grpc.health.v1.Health/Check"}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(grpcHealthRequest(service)))
 	if err != nil {

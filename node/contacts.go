@@ -205,11 +205,25 @@ func (c *contacts) keep(ctx context.Context, alive func(micronet.NodeID) bool) e
 	}
 }
 
-// hasRole reports whether a node's credential grants a role.
-func (c *contacts) hasRole(id micronet.NodeID, role identity.Roles) bool {
+// isAuthority reports whether a node says that it can sign.
+func (c *contacts) isAuthority(id micronet.NodeID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.known[id].Roles.Has(role)
+	return c.known[id].Flags&flagAuthority != 0
+}
+
+// silent tells of all that are remembered and were alive within the last days how long ago that was.
+func (c *contacts) silent() map[micronet.NodeID]time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.env.Wall()
+	out := make(map[micronet.NodeID]time.Duration, len(c.known))
+	for id := range c.known {
+		if p, ok := c.book.Get(id); ok && now.Sub(p.Heard) < gossip.DefaultKeep {
+			out[id] = max(0, now.Sub(p.Heard))
+		}
+	}
+	return out
 }
 
 // drop stops writing: the file belongs to another cluster now, or to nobody.

@@ -75,11 +75,11 @@ func (l *life) control(ctx context.Context, to micronet.NodeID, req controlReque
 	return s.Answered(ctx)
 }
 
-// authorities lists the live nodes that can sign, as their credentials say.
+// authorities lists the live nodes that can sign, as they say.
 func (l *life) authorities() []micronet.NodeID {
 	var out []micronet.NodeID
 	for _, id := range l.alive() {
-		if l.contacts.hasRole(id, identity.RoleAuthority) {
+		if l.contacts.isAuthority(id) {
 			out = append(out, id)
 		}
 	}

@@ -12,6 +12,10 @@ import (
 	"github.com/micro/micro-net/tunnel"
 )
 
+// flagAuthority is what a node says of itself when it can sign: others know then whom to ask. It
+// proves nothing, and the bit is a wire value beside identity.FlagGateway and identity.FlagRelay.
+const flagAuthority identity.Flags = 1 << 2
+
 // self is what this node says of itself: where it can be reached, and what it offers.
 type self struct {
 	env     micronet.Env
@@ -67,9 +71,16 @@ func (s *self) where() []netip.AddrPort {
 func (s *self) credential() ([]byte, error) {
 	s.mu.Lock()
 	s.seq++
-	state := identity.Self{Epoch: s.epoch, Seq: s.seq, Machine: s.machine, Endpoints: slices.Clone(s.endpoints)}
+	state := identity.Self{Epoch: s.epoch, Seq: s.seq, Machine: s.machine, Flags: s.flags(), Endpoints: slices.Clone(s.endpoints)}
 	s.mu.Unlock()
 	return identity.NewCredential(s.pass.keys, s.pass.member(), state)
+}
+
+func (s *self) flags() identity.Flags {
+	if s.pass.root != nil {
+		return flagAuthority
+	}
+	return 0
 }
 
 func (s *self) local(credential []byte) tunnel.Local {

@@ -12,8 +12,10 @@ import (
 const (
 	// viewEvery is how often the view is made anew without being asked: ages and silence pass.
 	viewEvery = time.Second
-	// settle gathers changes that come together into one view.
-	settle = 20 * time.Millisecond
+	// settle gathers changes that come together into one view. Where making one takes long, it is
+	// viewShare times as long: a storm of changes must not take a whole core.
+	settle    = 20 * time.Millisecond
+	viewShare = 4
 	// announceSettle gathers changes into one record. Others quarantine an owner that publishes
 	// more than 64 times a second.
 	announceSettle = 50 * time.Millisecond
@@ -156,17 +158,20 @@ func (l *life) handToMembership(ctx context.Context, in tunnel.Inbound) {
 func (l *life) keepView(ctx context.Context) error {
 	t := time.NewTimer(viewEvery + l.env.Phase)
 	defer t.Stop()
+	took := time.Duration(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-l.looked:
-			if sleep(ctx, settle) != nil {
+			if sleep(ctx, max(settle, viewShare*took)) != nil {
 				return nil
 			}
 		case <-t.C:
 		}
+		begin := time.Now()
 		l.makeView()
+		took = time.Since(begin)
 		t.Reset(viewEvery + l.env.Phase)
 	}
 }
@@ -177,10 +182,12 @@ func (l *life) makeView() {
 	synced := l.records.isSynced() || len(l.contacts.remembered()) == 0
 	v := makeView(sight{
 		now: now, self: l.address.node(now), members: l.members.Members(), entries: l.records.entries(),
-		names: l.contacts.names(), path: l.under.Path, synced: synced,
+		names: l.contacts.names(), silent: l.contacts.silent(), path: l.under.Path, synced: synced,
 	})
+	if !v.sameCandidates(old) {
+		l.router.Update(now, v.candidates(l.self))
+	}
 	l.view.Store(v)
-	l.router.Update(now, v.candidates(l.self))
 	l.tellChanges(old, v)
 	if synced {
 		l.becomeReady()

@@ -28,9 +28,31 @@ type view struct {
 	made      time.Time
 	nodes     []micronet.Node // all known, this one too, sorted by name and id
 	byID      map[micronet.NodeID]*micronet.Node
-	instances map[string][]placed // by service, of every node whose instances count
+	placed    []placed             // of every node whose instances count, by node and instance id
+	instances map[string][]*placed // the same by service, in that order
+	basis     []basis              // what placed follows from
 	synced    bool
 }
+
+// basis is what the candidates of one node follow from.
+type basis struct {
+	node    micronet.NodeID
+	version gossip.Version
+	status  micronet.NodeStatus
+	down    string
+	rtt     time.Duration
+}
+
+// like reports whether the candidates are the same, but for a change of the round trip that no
+// choice depends on.
+func (b basis) like(o basis) bool {
+	near := (b.rtt - o.rtt).Abs() <= o.rtt/sameRTT
+	b.rtt = o.rtt
+	return near && b == o
+}
+
+// sameRTT is the part of a round trip by which it may change before the router is told.
+const sameRTT = 8
 
 // placed is an instance with the node that runs it.
 type placed struct {
@@ -46,14 +68,15 @@ type sight struct {
 	self    micronet.Node
 	members []gossip.Member
 	entries []gossip.Entry
-	names   map[micronet.NodeID]string // by credential, for members without a record yet
+	names   map[micronet.NodeID]string        // by credential, for members without a record yet
+	silent  map[micronet.NodeID]time.Duration // remembered, and how long ago they were alive
 	path    func(micronet.NodeID) (tunnel.PathInfo, bool)
 	synced  bool
 }
 
 // makeView combines membership, catalog and our own packets. It is pure.
 func makeView(s sight) *view {
-	v := &view{made: s.now, byID: map[micronet.NodeID]*micronet.Node{}, instances: map[string][]placed{}, synced: s.synced}
+	v := &view{made: s.now, byID: map[micronet.NodeID]*micronet.Node{}, instances: map[string][]*placed{}, synced: s.synced}
 	members := map[micronet.NodeID]*gossip.Member{}
 	for i := range s.members {
 		members[s.members[i].ID] = &s.members[i]
@@ -71,6 +94,13 @@ func makeView(s sight) *view {
 			add(s.node(id, m, nil))
 		}
 	}
+	for id, d := range s.silent {
+		if v.byID[id] == nil {
+			n := s.node(id, nil, nil)
+			n.Heard = s.now.Add(-d)
+			add(n)
+		}
+	}
 	for _, n := range v.byID {
 		v.nodes = append(v.nodes, *n)
 	}
@@ -79,6 +109,10 @@ func makeView(s sight) *view {
 	})
 	for i := range s.entries {
 		v.place(&s, &s.entries[i])
+	}
+	for i := range v.placed {
+		p := &v.placed[i]
+		v.instances[p.instance.Service] = append(v.instances[p.instance.Service], p)
 	}
 	return v
 }
@@ -136,22 +170,28 @@ func (v *view) place(s *sight, e *gossip.Entry) {
 	if n.ID == s.self.ID {
 		age = 0 // nobody knows it better
 	}
+	v.basis = append(v.basis, basis{node: n.ID, version: e.Document.Version, status: n.Status, down: down, rtt: n.RTT})
 	for _, i := range e.Document.Instances {
-		v.instances[i.Service] = append(v.instances[i.Service], placed{instance: i, node: n, down: down, age: age})
+		v.placed = append(v.placed, placed{instance: i, node: n, down: down, age: age})
 	}
+}
+
+// sameCandidates reports whether the router need not be told of this view after the former one. It
+// then takes over the former's basis: small changes must not add up unnoticed.
+func (v *view) sameCandidates(former *view) bool {
+	if former == nil || !slices.EqualFunc(v.basis, former.basis, basis.like) {
+		return false
+	}
+	v.basis = former.basis
+	return true
 }
 
 // candidates returns what the router chooses from.
 func (v *view) candidates(self micronet.NodeID) []router.Candidate {
-	var out []router.Candidate
-	for _, list := range v.instances {
-		for i := range list {
-			out = append(out, list[i].candidate(self))
-		}
+	out := make([]router.Candidate, len(v.placed))
+	for i := range v.placed {
+		out[i] = v.placed[i].candidate(self)
 	}
-	slices.SortFunc(out, func(a, b router.Candidate) int {
-		return cmp.Or(a.Node.Compare(b.Node), cmp.Compare(a.Instance.ID, b.Instance.ID))
-	})
 	return out
 }
 
@@ -171,9 +211,13 @@ func (p *placed) candidate(self micronet.NodeID) router.Candidate {
 	return c
 }
 
-// of lists the instances of a destination, those that are not healthy too.
-func (v *view) of(d micronet.Destination) []placed {
-	var out []placed
+// of lists the instances of a destination, those that are not healthy too. It is the view's own
+// list: nobody may change it.
+func (v *view) of(d micronet.Destination) []*placed {
+	if d.Tag == "" && d.Cluster == "" {
+		return v.instances[d.Service]
+	}
+	var out []*placed
 	for _, p := range v.instances[d.Service] {
 		if p.instance.HasTag(d.Tag) && (d.Cluster == "" || d.Cluster == p.node.Cluster) {
 			out = append(out, p)

@@ -89,8 +89,8 @@ func (s zoneSource) sameHost(n *micronet.Node) bool {
 func (s zoneSource) Instance(id string) (micronet.Instance, bool) {
 	var found *placed
 	for _, list := range s.l.view.Load().instances {
-		for i := range list {
-			if p := &list[i]; strings.EqualFold(p.instance.ID, id) && (found == nil || p.before(found, s.l.self)) {
+		for _, p := range list {
+			if strings.EqualFold(p.instance.ID, id) && (found == nil || p.before(found, s.l.self)) {
 				found = p
 			}
 		}

@@ -7,6 +7,12 @@ import (
 	"unicode"
 )
 
+// The defaults of Consul's checks: a check that was fine there must not fail here.
+const (
+	consulTimeout       = 10 * time.Second
+	consulScriptTimeout = 30 * time.Second
+)
+
 // consulKeys are keys of Consul's services and checks that our form does not have, folded. They
 // tell the two apart where a file is written in lower case.
 var consulKeys = map[string]bool{
@@ -151,8 +157,7 @@ func (e *entry) fillFolded(fields map[string]setter) {
 func (e *entry) consulChecks(list []*value, s *Service) error {
 	failed := false
 	for _, v := range list {
-		c := newCheck()
-		c.FailuresBeforeCritical = 1 // Consul's default
+		c := Check{Interval: DefaultInterval, FailuresBeforeCritical: 1, SuccessesBeforePassing: 1}
 		one := &entry{p: e.p, v: v}
 		one.check(&c)
 		failed = failed || one.failed
@@ -192,4 +197,10 @@ func (e *entry) fillConsulCheck(c *Check) {
 	}
 	e.fillFolded(fields)
 	c.Interval = max(c.Interval, time.Second) // the least that Consul does
+	if c.Timeout == 0 {
+		c.Timeout = consulTimeout
+		if len(c.Script) > 0 {
+			c.Timeout = consulScriptTimeout
+		}
+	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -58,7 +59,7 @@ func SocketCandidates(getenv func(string) string, uid int) []string {
 	data := DataDir(getenv, uid)
 	var out []string
 	for _, path := range []string{getenv("MICRO_NET_API_SOCKET"), SocketPath(data, getenv, uid), filepath.Join(data, socketName), systemSocket} {
-		if path != "" && (len(out) == 0 || out[len(out)-1] != path) {
+		if path != "" && !slices.Contains(out, path) {
 			out = append(out, path)
 		}
 	}

@@ -47,23 +47,21 @@ func (e *entry) mistake(m mistake) {
 	if slices.Contains(e.bad, m.key) {
 		return
 	}
-	at, ok := e.find(m.key)
-	if !ok {
-		at = e.v.child(m.key, e.v.line, e.v.column)
-		if m.key == "" {
-			at = e.v
+	at := e.v
+	if m.key != "" {
+		if at = e.find(m.key); at == nil {
+			at = e.v.child(m.key, e.v.line, e.v.column)
 		}
 	}
 	e.fail(at.fault(m.fix, "%s", m.what))
 }
 
-// find returns the value of a key in any spelling.
-func (e *entry) find(key string) (*value, bool) {
-	i := slices.IndexFunc(e.v.pairs, func(p pair) bool { return consulKey(p.name) == consulKey(key) })
-	if i < 0 {
-		return nil, false
+// find returns the value of a key, nil when it is missing.
+func (e *entry) find(key string) *value {
+	if e.p.consulFile {
+		return consulGet(e.v, consulKey(key))
 	}
-	return e.v.pairs[i].value, true
+	return e.v.get(key)
 }
 
 func keys[T any](m map[string]T) []string {

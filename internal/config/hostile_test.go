@@ -9,7 +9,7 @@ import (
 
 // bounded is far above what any input may take; the parser alone takes half a minute or minutes
 // for some of these.
-const bounded = 5 * time.Second
+const bounded = 15 * time.Second
 
 func filled(format string) []byte {
 	var b strings.Builder
@@ -64,7 +64,7 @@ func TestHostileFilesAreRefusedInBoundedTime(t *testing.T) {
 		"unknown keys":      append([]byte("services:\n"), filled("- k%d: 1\n")[:maxFile-64]...),
 		"JSON nesting":      []byte(strings.Repeat("[", 9999) + strings.Repeat("]", 9999)),
 		"JSON keys":         []byte("{" + string(filled(`"k%d":1,`)[:maxFile-64]) + `"z":1}`),
-		"JSON unknown keys": []byte(`{"services":[{"name":"web","port":1,` + strings.TrimRight(string(filled(`"k%d":1,`)[:maxFile-128]), `,"k0123456789:`) + `:1}]}`),
+		"JSON unknown keys": []byte(`{"services":[{"name":"web","port":1` + string(filled(`,"k%d":1`)) + "}]}"),
 		"bomb":              []byte(bomb),
 		"program":           append([]byte("\x7fELF\x02\x01\x01"), repeated("\x00\xff")[:maxFile/2]...),
 		"UTF-16":            []byte("\xff\xfen\x00a\x00m\x00e\x00"),

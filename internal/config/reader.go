@@ -109,7 +109,7 @@ func (r *settingsReader) domain(key string) string {
 // mesh also takes a port alone, or an address without one.
 func (r *settingsReader) mesh() netip.AddrPort {
 	v := r.text("listen")
-	if port, ok := strings.CutPrefix(v, ":"); ok {
+	if port, ok := strings.CutPrefix(v, ":"); ok && !strings.Contains(port, ":") {
 		v = "[::]:" + port
 	}
 	ap, err := parseAddrPort(v, meshPort)

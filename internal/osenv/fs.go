@@ -1,14 +1,11 @@
 package osenv
 
 import (
-	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-
-	"github.com/fsnotify/fsnotify"
+	"syscall"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -22,19 +19,26 @@ type FS struct{}
 
 var _ micronet.FS = FS{}
 
-// ReadFile reads a regular file of at most 64 MiB.
+// ReadFile reads a regular file of at most 64 MiB. A named pipe does not make it wait.
 func (FS) ReadFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
 	}
-	if info.Size() > maxRead {
+	// The size of files in /proc is 0, and a file may grow: the bound is on what is read.
+	data, err := io.ReadAll(io.LimitReader(f, maxRead+1))
+	if err == nil && len(data) > maxRead {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("larger than 64 MiB")}
 	}
-	return os.ReadFile(path)
+	return data, err
 }
 
 // Create makes or truncates a file. The permission is set whatever the umask.
@@ -75,48 +79,3 @@ func (FS) SyncDir(path string) error {
 
 // Lock takes a file lock that ends with the process.
 func (FS) Lock(path string) (io.Closer, error) { return lock(path) }
-
-// Watch follows a folder. One that does not exist yet is waited for in its parent.
-func (FS) Watch(ctx context.Context, dir string) (<-chan struct{}, error) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
-	if err := watchDirOrParent(w, dir); err != nil {
-		return nil, errors.Join(err, w.Close())
-	}
-	changed := make(chan struct{}, 1)
-	go follow(ctx, w, dir, changed)
-	return changed, nil
-}
-
-func watchDirOrParent(w *fsnotify.Watcher, dir string) error {
-	err := w.Add(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return w.Add(filepath.Dir(dir))
-	}
-	return err
-}
-
-func follow(ctx context.Context, w *fsnotify.Watcher, dir string, changed chan struct{}) {
-	defer w.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e, ok := <-w.Events:
-			if !ok {
-				return
-			}
-			if e.Name == dir && e.Has(fsnotify.Create) {
-				// The folder was waited for in its parent; if adding fails it is gone again.
-				_ = w.Add(dir)
-			}
-		case _, ok := <-w.Errors:
-			if !ok {
-				return
-			}
-		}
-		notify(changed)
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // tcpListen is the state of a listening socket in /proc/net/tcp.
@@ -36,17 +37,26 @@ type boundSocket struct {
 	uid   int
 }
 
+// findSocket prefers the socket on exactly this address to those on all addresses, as the kernel
+// does.
 func findSocket(network string, addr netip.AddrPort) (boundSocket, bool) {
-	for _, table := range []string{"/proc/net/" + network, "/proc/net/" + network + "6"} {
-		if s, ok := findIn(table, network == "tcp", addr); ok {
-			return s, true
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	exactly := func(local netip.AddrPort) bool { return local == addr }
+	also := func(local netip.AddrPort) bool {
+		return local.Port() == addr.Port() && overlap(local.Addr(), addr.Addr())
+	}
+	for _, fits := range []func(netip.AddrPort) bool{exactly, also} {
+		for _, table := range []string{"/proc/net/" + network, "/proc/net/" + network + "6"} {
+			if s, ok := findIn(table, network == "tcp", fits); ok {
+				return s, true
+			}
 		}
 	}
 	return boundSocket{}, false
 }
 
 // findIn reads a socket table: column 1 is the local address, 3 the state, 7 the user, 9 the inode.
-func findIn(table string, listening bool, want netip.AddrPort) (boundSocket, bool) {
+func findIn(table string, listening bool, fits func(netip.AddrPort) bool) (boundSocket, bool) {
 	f, err := os.Open(table)
 	if err != nil {
 		return boundSocket{}, false
@@ -57,8 +67,7 @@ func findIn(table string, listening bool, want netip.AddrPort) (boundSocket, boo
 		if len(col) < 10 || (listening && col[3] != tcpListen) {
 			continue
 		}
-		local, ok := parseProcAddr(col[1])
-		if ok && local.Port() == want.Port() && overlap(local.Addr(), want.Addr()) {
+		if local, ok := parseProcAddr(col[1]); ok && fits(local) {
 			uid, err := strconv.Atoi(col[7])
 			return boundSocket{inode: col[9], uid: uid}, err == nil
 		}
@@ -66,10 +75,11 @@ func findIn(table string, listening bool, want netip.AddrPort) (boundSocket, boo
 	return boundSocket{}, false
 }
 
-// overlap reports whether two sockets on these addresses exclude each other.
+// overlap reports whether two sockets on these addresses exclude each other. All IPv6 addresses
+// include IPv4's, unless a socket is told otherwise.
 func overlap(a, b netip.Addr) bool {
-	a, b = a.Unmap(), b.Unmap()
-	return a == b || a.IsUnspecified() || b.IsUnspecified()
+	includes := func(all, one netip.Addr) bool { return all.IsUnspecified() && (all.Is6() || one.Is4()) }
+	return a == b || includes(a, b) || includes(b, a)
 }
 
 // parseProcAddr reads "0100007F:1F90": each 32-bit word in the host's byte order.
@@ -112,5 +122,15 @@ func describe(proc string) string {
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(comm)), filepath.Base(proc))
+	return fmt.Sprintf("%s (pid %s)", printable(strings.TrimSpace(string(comm))), filepath.Base(proc))
+}
+
+// printable replaces what could drive a terminal: programs choose their names.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
 }

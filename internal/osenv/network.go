@@ -25,25 +25,27 @@ var (
 // ListenPacket opens a UDP socket.
 func (Network) ListenPacket(ctx context.Context, addr netip.AddrPort) (net.PacketConn, error) {
 	var lc net.ListenConfig
-	return lc.ListenPacket(ctx, "udp"+family(addr.Addr()), addr.String())
+	family, local := local(addr)
+	return lc.ListenPacket(ctx, "udp"+family, local)
 }
 
 // Listen opens a TCP listener.
 func (Network) Listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
 	var lc net.ListenConfig
-	return lc.Listen(ctx, "tcp"+family(addr.Addr()), addr.String())
+	family, local := local(addr)
+	return lc.Listen(ctx, "tcp"+family, local)
 }
 
-// family keeps IPv4 listeners off IPv6 sockets; an unspecified IPv6 address takes both, and so
-// falls back to IPv4 on hosts without IPv6.
-func family(a netip.Addr) string {
-	switch {
-	case a.Is4():
-		return "4"
+// local keeps IPv4 listeners off IPv6 sockets. An unspecified IPv6 address takes both; it is left
+// out for package net, which falls back to IPv4 then on hosts without IPv6.
+func local(addr netip.AddrPort) (family, local string) {
+	switch a := addr.Addr(); {
+	case a.Is4() || a.Is4In6():
+		return "4", netip.AddrPortFrom(a.Unmap(), addr.Port()).String()
 	case a.IsUnspecified():
-		return ""
+		return "", fmt.Sprintf(":%d", addr.Port())
 	default:
-		return "6"
+		return "6", addr.String()
 	}
 }
 
@@ -51,7 +53,7 @@ func family(a netip.Addr) string {
 func (Network) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	var d net.Dialer
 	if from.IsValid() {
-		d.LocalAddr = &net.TCPAddr{IP: from.AsSlice()}
+		d.LocalAddr = &net.TCPAddr{IP: from.AsSlice(), Zone: from.Zone()}
 	}
 	return d.DialContext(ctx, "tcp", to.String())
 }
@@ -62,9 +64,16 @@ func (Network) DialPacket(ctx context.Context, to netip.AddrPort) (net.Conn, err
 	return d.DialContext(ctx, "udp", to.String())
 }
 
-// ListenUnix opens a unix socket with the given mode. A stale socket file is replaced only when
-// nobody answers on it and it is a socket.
+// maxUnixPath is the longest path of a unix socket that all platforms take: 104 bytes with the
+// zero byte on macOS, 108 on Linux.
+const maxUnixPath = 103
+
+// ListenUnix opens a unix socket with the given mode. A stale socket file is replaced only when it
+// is a socket and the system says that nobody listens on it.
 func (n Network) ListenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
+	if len(path) > maxUnixPath {
+		return nil, fmt.Errorf("listen unix %s: the path has %d bytes, a socket's has at most %d", path, len(path), maxUnixPath)
+	}
 	if err := n.removeStale(ctx, path); err != nil {
 		return nil, err
 	}
@@ -91,10 +100,17 @@ func (n Network) removeStale(ctx context.Context, path string) error {
 		return fmt.Errorf("%s exists and is no socket", path)
 	}
 	c, err := n.DialUnix(ctx, path)
-	if err == nil {
+	switch {
+	case err == nil:
 		return errors.Join(fmt.Errorf("listen unix %s: %w", path, syscall.EADDRINUSE), c.Close())
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	case errors.Is(err, syscall.EAGAIN): // its queue is full: somebody is there
+		return fmt.Errorf("listen unix %s: %w", path, syscall.EADDRINUSE)
 	}
-	return os.Remove(path)
+	return fmt.Errorf("who listens on %s cannot be told: %w", path, err)
 }
 
 // DialUnix connects to a unix socket.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os/user"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -18,32 +19,74 @@ import (
 
 var _ micronet.OriginalDst = Network{}
 
-// WatchInterfaces follows addresses and links through netlink.
+// interfaceQueue holds netlink messages that were not looked at yet; the sender waits beyond it.
+const interfaceQueue = 16
+
+// WatchInterfaces follows addresses and links through netlink. When the kernel drops messages
+// the subscription ends: what changed meanwhile is reported, and a new one is made.
 func (Network) WatchInterfaces(ctx context.Context) <-chan struct{} {
-	addrs := make(chan netlink.AddrUpdate, 16)
-	links := make(chan netlink.LinkUpdate, 16)
-	if netlink.AddrSubscribe(addrs, ctx.Done()) != nil || netlink.LinkSubscribe(links, ctx.Done()) != nil {
+	s, err := subscribe(ctx)
+	if err != nil {
 		return nil
 	}
 	changed := make(chan struct{}, 1)
 	go func() {
-		for {
-			select {
-			case <-ctx.Done():
+		for err == nil {
+			s.follow(changed)
+			if ctx.Err() != nil {
 				return
-			case _, ok := <-addrs:
-				if !ok {
-					return
-				}
-			case _, ok := <-links:
-				if !ok {
-					return
-				}
 			}
+			s, err = subscribe(ctx)
 			notify(changed)
 		}
 	}()
 	return changed
+}
+
+// subscription receives changes of addresses and links. Both channels are closed when it ends.
+type subscription struct {
+	cancel context.CancelFunc
+	addrs  chan netlink.AddrUpdate
+	links  chan netlink.LinkUpdate
+}
+
+func subscribe(ctx context.Context) (*subscription, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &subscription{
+		cancel: cancel, addrs: make(chan netlink.AddrUpdate, interfaceQueue), links: make(chan netlink.LinkUpdate, interfaceQueue),
+	}
+	if err := netlink.AddrSubscribe(s.addrs, ctx.Done()); err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := netlink.LinkSubscribe(s.links, ctx.Done()); err != nil {
+		cancel()
+		close(s.links) // nobody else will
+		go s.follow(make(chan struct{}, 1))
+		return nil, err
+	}
+	return s, nil
+}
+
+// follow reports changes until either channel is closed, and returns when both are: who sends
+// must not wait for ever.
+func (s *subscription) follow(changed chan struct{}) {
+	defer s.cancel()
+	for s.addrs != nil || s.links != nil {
+		select {
+		case _, ok := <-s.addrs:
+			if !ok {
+				s.addrs = nil
+				s.cancel()
+			}
+		case _, ok := <-s.links:
+			if !ok {
+				s.links = nil
+				s.cancel()
+			}
+		}
+		notify(changed)
+	}
 }
 
 // OriginalDst asks the kernel where a redirected connection was going (SO_ORIGINAL_DST).
@@ -74,23 +117,21 @@ func (Network) PeerCredentials(c net.Conn) (micronet.Credentials, error) {
 		return micronet.Credentials{}, err
 	}
 	return micronet.Credentials{
-		UID: int(cred.Uid), GID: int(cred.Gid), PID: int(cred.Pid), Groups: groups(int(cred.Uid)),
+		UID: int(cred.Uid), GID: int(cred.Gid), PID: int(cred.Pid), Groups: groups(int(cred.Uid), int(cred.Gid)),
 	}, nil
 }
 
-// groups names the groups of a user; an unknown user has none.
-func groups(uid int) []string {
-	u, err := user.LookupId(strconv.Itoa(uid))
-	if err != nil {
-		return nil
-	}
-	ids, err := u.GroupIds()
-	if err != nil {
-		return nil
+// groups names the groups of a user, and the one the process runs with.
+func groups(uid, gid int) []string {
+	ids := []string{strconv.Itoa(gid)}
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		if more, err := u.GroupIds(); err == nil {
+			ids = append(ids, more...)
+		}
 	}
 	var names []string
 	for _, id := range ids {
-		if g, err := user.LookupGroupId(id); err == nil {
+		if g, err := user.LookupGroupId(id); err == nil && !slices.Contains(names, g.Name) {
 			names = append(names, g.Name)
 		}
 	}

@@ -71,7 +71,7 @@ func TestE2ERejoinInAnyOrder(t *testing.T) {
 	}
 	all[1].launch()
 	all[2].launch()
-	all[1].sees(all[2].Name, "alive", 20*time.Second)
+	all[1].await(2)
 	all[0].helper(t, "web", all[0].Name, "127.0.0.1:8080")
 	all[0].start()
 	for _, d := range all {

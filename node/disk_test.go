@@ -1,0 +1,179 @@
+package node
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/sim/netsim"
+)
+
+func testDisk() (disk, *netsim.Host) {
+	h := netsim.New(1, netsim.Options{}).Host("h")
+	return disk{fs: h.FS(), dir: testDir}, h
+}
+
+func TestDiskKeepsNothingWithoutAFolder(t *testing.T) {
+	var d disk
+	if err := d.save("x", 1); err != nil {
+		t.Error(err)
+	}
+	var n int
+	if found, err := d.load("x", &n); found || err != nil {
+		t.Errorf("load = %v, %v", found, err)
+	}
+	if err := errors.Join(d.remove("x"), d.rename("x", "y")); err != nil {
+		t.Error(err)
+	}
+	lock, err := d.open()
+	if err != nil || lock.Close() != nil {
+		t.Errorf("open = %v", err)
+	}
+}
+
+func TestDiskRoundTrip(t *testing.T) {
+	d, _ := testDisk()
+	if _, err := d.open(); err != nil {
+		t.Fatal(err)
+	}
+	in := map[string]int{"a": 1}
+	if err := d.save("x.json", in); err != nil {
+		t.Fatal(err)
+	}
+	var out map[string]int
+	if found, err := d.load("x.json", &out); !found || err != nil || out["a"] != 1 {
+		t.Errorf("load = %v, %v, %v", out, found, err)
+	}
+	if info, err := d.fs.Stat(d.path("x.json")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v; want 0600", info.Mode(), err)
+	}
+	if info, err := d.fs.Stat(testDir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder is %v, %v; want 0700", info.Mode(), err)
+	}
+	if err := d.rename("x.json", "y.json"); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := d.load("x.json", &out); found || err != nil {
+		t.Errorf("the old name is still there: %v", err)
+	}
+	if err := d.remove("y.json", "never-there"); err != nil {
+		t.Error(err)
+	}
+	if found, err := d.load("y.json", &out); found || err != nil {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+func TestDiskRefusesWhatIsNotOurs(t *testing.T) {
+	d, _ := testDisk()
+	if _, err := d.open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.save("good", []int{1, 2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	good, err := d.fs.ReadFile(d.path("good"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"empty": "", "torn": string(good[:len(good)/2]), "foreign": "hello\n", "other JSON": `{"format":"somebody/1","sum":"","data":[]}`,
+		"changed": strings.Replace(string(good), "2", "7", 1), "newer": strings.Replace(string(good), diskFormat, "micro-net/2", 1),
+	} {
+		if err := micronet.WriteFile(d.fs, d.path("bad"), []byte(content), secretPerm); err != nil {
+			t.Fatal(err)
+		}
+		var v []int
+		_, err := d.load("bad", &v)
+		wantError(t, name, err, micronet.Invalid, testDir+"/bad", "nothing was overwritten")
+	}
+	var wrong map[string]string
+	_, err = d.load("good", &wrong)
+	wantError(t, "another type", err, micronet.Invalid, testDir+"/good")
+}
+
+func TestDiskLock(t *testing.T) {
+	d, _ := testDisk()
+	lock, err := d.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.open()
+	wantError(t, "a second daemon", err, micronet.Refused, "another daemon uses "+testDir, "--data-dir")
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.open(); err != nil {
+		t.Errorf("after the first has ended: %v", err)
+	}
+}
+
+func TestDiskThatCannotBeUsed(t *testing.T) {
+	for _, fault := range []error{syscall.EACCES, syscall.ENOSPC, syscall.EIO, syscall.ENOENT, syscall.EROFS, fs.ErrClosed} {
+		for _, op := range []string{"mkdir", "lock"} {
+			d, h := testDisk()
+			h.Disk().SetFault(func(o, _ string) error {
+				if o == op {
+					return fault
+				}
+				return nil
+			})
+			_, err := d.open()
+			wantError(t, op+" "+fault.Error(), err, micronet.Refused, testDir, "--data-dir")
+			if code := micronet.KindOf(err).ExitCode(); code != micronet.ExitRefused {
+				t.Errorf("%v is exit code %d", err, code)
+			}
+		}
+	}
+}
+
+// Whatever file is damaged: the daemon says which, and leaves it alone.
+func TestDaemonRefusesDamagedFiles(t *testing.T) {
+	inBubble(t, 20, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		b.start("b", b.invite(a))
+		b.await(5*time.Second, "both see both", b.alive(2, a))
+		b.serve(a, "echo", "a")
+		b.await(5*time.Second, "echo answers", b.answers(a, "echo", "a"))
+		b.halt(a)
+		files, err := a.host.FS().ReadDir(testDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tried := 0
+		for _, f := range files {
+			path := testDir + "/" + f.Name()
+			good, err := a.host.FS().ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Name() == fileLock {
+				continue
+			}
+			tried++
+			for _, bad := range [][]byte{nil, good[:len(good)/2], []byte("somebody else's file\n")} {
+				if err := micronet.WriteFile(a.host.FS(), path, bad, secretPerm); err != nil {
+					t.Fatal(err)
+				}
+				b.launch("a", "")
+				wantError(t, f.Name(), b.ended(a, time.Minute), micronet.Invalid, path)
+				if after, err := a.host.FS().ReadFile(path); err != nil || string(after) != string(bad) {
+					t.Errorf("%s was changed to %q, %v", f.Name(), after, err)
+				}
+			}
+			if err := micronet.WriteFile(a.host.FS(), path, good, secretPerm); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := 9; tried != want {
+			t.Errorf("%d files were damaged, want %d", tried, want)
+		}
+		b.start("a", "")
+		b.await(10*time.Second, "b is seen again", b.alive(2, a))
+		b.await(5*time.Second, "echo answers again", b.answers(a, "echo", "a"))
+	})
+}

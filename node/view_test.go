@@ -1,0 +1,235 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/tunnel"
+)
+
+// TestNodeStatus: membership gives hints, the node's own packets and its signed word decide.
+func TestNodeStatus(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	member := func(s micronet.NodeStatus, since time.Duration, epoch uint64) *gossip.Member {
+		return &gossip.Member{ID: id(1), Epoch: epoch, Status: s, Since: ago(since)}
+	}
+	document := func(epoch uint64, left bool) *gossip.Entry {
+		return &gossip.Entry{Confirmed: ago(time.Second), Document: gossip.Document{
+			Owner: id(1), Version: gossip.Version{Epoch: epoch, Seq: 1}, Name: "one", Cluster: "main", Left: left,
+			Instances: instancesOf(left, "web"),
+		}}
+	}
+	const never = -1
+	for _, c := range []struct {
+		name   string
+		member *gossip.Member
+		entry  *gossip.Entry
+		heard  time.Duration // ago; never
+		want   micronet.NodeStatus
+		placed bool   // its instances are known
+		down   string // why they get no traffic
+	}{
+		{"alive", member(micronet.Alive, time.Hour, 1), document(1, false), time.Second, micronet.Alive, true, ""},
+		{"alive, and silent towards us", member(micronet.Alive, time.Hour, 1), document(1, false), time.Hour, micronet.Alive, true, ""},
+		{"a member without a record", member(micronet.Alive, time.Second, 1), nil, time.Second, micronet.Alive, false, ""},
+		{"a suspect that was just heard", member(micronet.Suspect, 2*time.Second, 1), document(1, false), time.Second, micronet.Alive, true, ""},
+		{"a suspect heard before the suspicion", member(micronet.Suspect, time.Second, 1), document(1, false), 2 * time.Second, micronet.Suspect, true, ""},
+		{"a silent suspect", member(micronet.Suspect, 6*time.Second, 1), document(1, false), 6 * time.Second, micronet.Suspect, true, "silent for 6s"},
+		{"a suspect never heard", member(micronet.Suspect, time.Second, 1), document(1, false), never, micronet.Suspect, true, "silent"},
+		{"dead", member(micronet.Dead, time.Second, 1), document(1, false), 10 * time.Second, micronet.Dead, false, ""},
+		{"said to be dead, and heard since", member(micronet.Dead, 2*time.Second, 1), document(1, false), time.Second, micronet.Alive, true, ""},
+		{"a record of no member", nil, document(1, false), time.Second, micronet.Dead, false, ""},
+		{"left by its own word", member(micronet.Left, time.Second, 1), document(1, true), time.Second, micronet.Left, false, ""},
+		{"left by its own word, still a member to others", member(micronet.Alive, time.Second, 1), document(1, true), time.Second, micronet.Left, false, ""},
+		{"left, and no member any more", nil, document(1, true), never, micronet.Left, false, ""},
+		{"left in others' words, a moment ago", member(micronet.Left, time.Second, 1), document(1, false), 10 * time.Second, micronet.Suspect, true, "silent"},
+		{"left in others' words alone", member(micronet.Left, time.Minute, 1), document(1, false), time.Hour, micronet.Dead, false, ""},
+		{"started again after it left", member(micronet.Alive, time.Second, 2), document(1, true), time.Second, micronet.Alive, true, ""},
+		{"started again, with the record of before", member(micronet.Alive, time.Second, 2), document(1, false), time.Second, micronet.Alive, true, "started again"},
+		{"a record newer than membership knows", member(micronet.Alive, time.Second, 1), document(2, false), time.Second, micronet.Alive, true, ""},
+	} {
+		s := sight{
+			now: now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
+			names: map[micronet.NodeID]string{id(1): "uno"},
+			path: func(micronet.NodeID) (tunnel.PathInfo, bool) {
+				if c.heard == never {
+					return tunnel.PathInfo{}, false
+				}
+				return tunnel.PathInfo{Heard: ago(c.heard), RTT: time.Millisecond}, true
+			},
+		}
+		if c.member != nil {
+			s.members = append(s.members, *c.member)
+		}
+		if c.entry != nil {
+			s.entries = append(s.entries, *c.entry)
+		}
+		v := makeView(s)
+		n := v.byID[id(1)]
+		if n == nil || n.Status != c.want {
+			t.Errorf("%s: %+v, want %v", c.name, n, c.want)
+			continue
+		}
+		if want := map[bool]string{true: "one", false: "uno"}[c.entry != nil]; n.Name != want {
+			t.Errorf("%s: it is called %q, want %q", c.name, n.Name, want)
+		}
+		list := v.of(micronet.Destination{Service: "web"})
+		if placed := len(list) > 0; placed != c.placed && (c.entry == nil || len(c.entry.Document.Instances) > 0) {
+			t.Errorf("%s: its instance is known: %v, want %v", c.name, placed, c.placed)
+		}
+		for _, p := range list {
+			if (p.down == "") != (c.down == "") || !strings.Contains(p.down, c.down) {
+				t.Errorf("%s: its instance is down because %q, want %q", c.name, p.down, c.down)
+			}
+		}
+	}
+}
+
+func instancesOf(none bool, services ...string) (out []micronet.Instance) {
+	if none {
+		return nil
+	}
+	for _, s := range services {
+		out = append(out, micronet.Instance{Service: s, ID: s, Port: 80, Tags: []string{"V2"}, Health: micronet.Passing, Weight: 100})
+	}
+	return out
+}
+
+func TestViewOfTheMesh(t *testing.T) {
+	s := mesh(3, 2, 4)
+	s.silent = map[micronet.NodeID]time.Duration{id(7): time.Hour, id(1): time.Minute}
+	s.names = map[micronet.NodeID]string{id(7): "gone"}
+	s.entries[1].Confirmed = s.now.Add(-5 * time.Second)
+	s.entries[0].Confirmed = s.now.Add(-time.Minute)
+	v := makeView(s)
+	var names []string
+	for _, n := range v.nodes {
+		names = append(names, fmt.Sprintf("%s %s", n.Name, n.Status))
+	}
+	if want := "[gone dead node-0 alive node-1 alive node-2 alive]"; fmt.Sprint(names) != want {
+		t.Errorf("nodes are %v, want %s", names, want)
+	}
+	if n := v.byID[id(7)]; s.now.Sub(n.Heard) != time.Hour {
+		t.Errorf("the remembered one was heard %v ago, want an hour", s.now.Sub(n.Heard))
+	}
+	var got []string
+	for _, c := range v.candidates(id(0)) {
+		got = append(got, fmt.Sprintf("%s %s %s %s %v", c.NodeName, c.Instance.Service, c.Path, c.Transport, c.Instance.Tags))
+	}
+	want := []string{
+		"node-0 service-0 local none [v2]", "node-0 service-1 local none [v2]", "node-1 service-2 direct quic [v2]",
+		"node-1 service-3 direct quic [v2]", "node-2 service-0 direct quic [v2]", "node-2 service-1 direct quic [v2]",
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("candidates are\n%v, want\n%v", got, want)
+	}
+	for service, age := range map[string]time.Duration{"service-0": 0, "service-2": 5 * time.Second} {
+		if p := v.of(micronet.Destination{Service: service})[0]; p.age != age {
+			t.Errorf("%s is %v old, want %v", service, p.age, age)
+		}
+	}
+	for _, c := range []struct {
+		d    micronet.Destination
+		want int
+	}{
+		{micronet.Destination{Service: "service-0"}, 2},
+		{micronet.Destination{Service: "service-0", Tag: "v2"}, 2},
+		{micronet.Destination{Service: "service-0", Tag: "v3"}, 0},
+		{micronet.Destination{Service: "service-0", Cluster: "main"}, 2},
+		{micronet.Destination{Service: "service-0", Cluster: "other"}, 0},
+		{micronet.Destination{Service: "service-9"}, 0},
+	} {
+		if got := len(v.of(c.d)); got != c.want {
+			t.Errorf("%v has %d instances, want %d", c.d, got, c.want)
+		}
+	}
+}
+
+func TestSameCandidates(t *testing.T) {
+	rtt := 10 * time.Millisecond
+	base := func() sight {
+		s := mesh(3, 2, 4)
+		s.path = func(micronet.NodeID) (tunnel.PathInfo, bool) { return tunnel.PathInfo{Heard: s.now, RTT: rtt}, true }
+		return s
+	}
+	former := makeView(base())
+	if makeView(base()).sameCandidates(nil) {
+		t.Error("the first view is like none before")
+	}
+	for _, c := range []struct {
+		name   string
+		change func(s *sight)
+		want   bool
+	}{
+		{"nothing", func(*sight) {}, true},
+		{"time", func(s *sight) { s.now = s.now.Add(time.Second) }, true},
+		{"a little of the round trip", func(s *sight) { rtt = 11 * time.Millisecond }, true},
+		{"much of the round trip", func(s *sight) { rtt = 15 * time.Millisecond }, false},
+		{"a record", func(s *sight) { s.entries[1].Document.Version.Seq++ }, false},
+		{"a status", func(s *sight) { s.members[0].Status = micronet.Suspect; s.members[0].Since = s.now }, false},
+		{"a node", func(s *sight) { s.members[0].Status = micronet.Dead; s.members[0].Since = s.now }, false},
+	} {
+		rtt = 10 * time.Millisecond
+		s := base()
+		c.change(&s)
+		if got := makeView(s).sameCandidates(former); got != c.want {
+			t.Errorf("%s changed: same = %v, want %v", c.name, got, c.want)
+		}
+	}
+	// Small changes add up.
+	v := former
+	for i := range 20 {
+		rtt = 10*time.Millisecond + time.Duration(i)*time.Millisecond/2
+		next := makeView(base())
+		if !next.sameCandidates(v) {
+			if i < 2 {
+				t.Errorf("the router is told of %v after 10 ms", rtt)
+			}
+			return
+		}
+		v = next
+	}
+	t.Error("the round trip doubled in small steps, and the router was not told")
+}
+
+func TestFindNode(t *testing.T) {
+	v := &view{}
+	v.nodes = []micronet.Node{
+		{ID: id(0), Name: "a", Status: micronet.Alive}, {ID: id(1), Name: "b", Status: micronet.Dead}, {ID: id(2), Name: "b", Status: micronet.Alive},
+		{ID: id(3), Name: "c", Status: micronet.Left}, {ID: id(4), Name: "d", Status: micronet.Alive}, {ID: id(5), Name: "d", Status: micronet.Suspect},
+		{ID: id(6), Name: "aaaa", Status: micronet.Alive}, {ID: id(256), Name: "far", Status: micronet.Alive},
+	}
+	far := id(256).String()
+	for _, c := range []struct {
+		word string
+		want int
+		kind micronet.Kind
+	}{
+		{"a", 0, 0},
+		{"b", 2, 0}, // the former holder is dead
+		{"c", 3, 0},
+		{"aaaa", 6, 0}, // a name goes before a prefix
+		{id(4).String(), 4, 0},
+		{far[:4], 7, 0},
+		{far, 7, 0},
+		{far + "a", -1, micronet.NotFound},
+		{far[:3], -1, micronet.NotFound}, // too short to be meant
+		{"d", -1, micronet.Refused},
+		{"aaaaa", -1, micronet.Refused},
+		{"e", -1, micronet.NotFound},
+		{"", -1, micronet.NotFound},
+	} {
+		n, err := v.find(c.word)
+		switch {
+		case c.want < 0:
+			wantError(t, c.word, err, c.kind)
+		case err != nil || n.ID != v.nodes[c.want].ID:
+			t.Errorf("find(%q) = %+v, %v, want %s", c.word, n, err, v.nodes[c.want].Name)
+		}
+	}
+}
