@@ -162,7 +162,11 @@ func lookup(ctx context.Context, n micronet.Network, host string) ([]netip.Addr,
 
 // splitAddress reads HOST[:PORT]; without a port it is the given one.
 func splitAddress(s string, without uint16) (host string, port uint16, err error) {
-	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+	bare := s
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		bare = s[1 : len(s)-1]
+	}
+	if a, err := netip.ParseAddr(bare); err == nil {
 		return a.String(), without, nil
 	}
 	if s != "" && !strings.Contains(s, ":") {
@@ -184,7 +188,7 @@ func (j *joiner) at(ctx context.Context, addr netip.AddrPort, token identity.Tok
 	j.allow(addr, token.Cluster)
 	conn, err := j.dial(ctx, addr, token)
 	if err != nil {
-		return attempt{err: err} // whoever is there, it is no authority of this cluster
+		return attempt{err: err, final: !micronet.KindOf(err).Retryable()}
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })

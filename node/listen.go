@@ -22,6 +22,7 @@ type listener struct {
 	net.Listener
 	node *Node
 	src  source
+	id   string // of the instance
 	once sync.Once
 }
 
@@ -73,8 +74,8 @@ func (n *Node) newSource(kind string) source {
 }
 
 // Listen offers a service. Callers of the name arrive at the listener that is returned; it waits
-// for readiness or ctx. Closing it withdraws the service, as does the end of the node. The same
-// name may be offered by many nodes.
+// for readiness or ctx, and other nodes hear of the service a moment later. Closing it withdraws the
+// service, as does the end of the node. The same name may be offered by many nodes.
 func (n *Node) Listen(ctx context.Context, service string) (net.Listener, error) {
 	l, err := n.ready(ctx)
 	if err != nil {
@@ -94,7 +95,28 @@ func (n *Node) Listen(ctx context.Context, service string) (net.Listener, error)
 	if !n.open.add(out) {
 		return nil, withClosed(n.env, micronet.E("node.listen", micronet.Closed, "the node has stopped"), out.Close())
 	}
+	if err := l.offered(ctx, out.id); err != nil {
+		return nil, withClosed(n.env, err, out.Close())
+	}
 	return out, nil
+}
+
+// offered waits until this node's own view has an instance, so that it can be called here at once.
+// A life that ends meanwhile leaves that to the next one.
+func (l *life) offered(ctx context.Context, id string) error {
+	for {
+		changed, over := l.views.wait(), l.node.lives.wait()
+		if l.view.Load().has(l.self, id) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-over:
+			return nil
+		case <-ctx.Done():
+			return micronet.E("node.listen", micronet.Timeout, "the service was not announced: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // maxIDTries bounds the search for an instance id that the user has not taken.
@@ -105,8 +127,9 @@ func (n *Node) offer(l *listener, service string) (err error) {
 	port := int(addrPortOf(l.Addr()).Port())
 	for range maxIDTries {
 		l.src = n.newSource("listen")
+		l.id = service + "-" + l.src.name
 		_, err = n.registry.add(l.src, n.env.Host.UID, []config.Service{{
-			Name: service, ID: service + "-" + l.src.name, Port: port, ServicePort: port, Address: "127.0.0.1",
+			Name: service, ID: l.id, Port: port, ServicePort: port, Address: "127.0.0.1",
 			Protocol: string(micronet.TCP), Weight: micronet.DefaultWeight, Checks: config.Checks{None: true},
 		}})
 		if micronet.KindOf(err) != micronet.Refused {

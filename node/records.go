@@ -98,12 +98,16 @@ func (r *records) refused(err error) {
 	}
 }
 
-// Import takes a document that was fetched. It is spread no further: whoever lacks it fetches
-// it as well.
+// Import takes a document that was fetched. It is spread no further, as whoever lacks it fetches
+// it as well; only a goodbye is, because its owner is about to fall silent.
 func (r *records) Import(document []byte) error {
 	err := r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) {
 		out, err := c.Import(now, document)
-		out.Broadcast = nil
+		if owner, ok := gossip.OwnerOf(document); ok {
+			if e, held := c.Get(owner); !held || !e.Document.Left {
+				out.Broadcast = nil
+			}
+		}
 		return out, err
 	})
 	r.refused(err)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -23,6 +24,9 @@ const (
 	lookAround = 10 * time.Second
 	// refreshEvery is how often our record is signed anew, so that others know it still holds.
 	refreshEvery = 10 * time.Minute
+	// handOverTime and handOverPeers bound telling the goodbye to members one by one.
+	handOverTime  = time.Second
+	handOverPeers = 3
 	// farewell bounds saying goodbye.
 	farewell = 3 * time.Second
 	// drainFor bounds how long connections may go on after a polite stop.
@@ -97,7 +101,22 @@ func (l *life) end(ctx context.Context, front, mesh *group) {
 // sayGoodbye tells everybody that this node is gone until it comes back.
 func (l *life) sayGoodbye(ctx context.Context) {
 	l.report("node.goodbye", l.records.goodbye())
+	l.handOver(ctx)
 	l.report("node.leave", l.members.Leave(ctx))
+}
+
+// handOver gives the goodbye to a few members over streams: the broadcast that carries it to all
+// others must not die with us.
+func (l *life) handOver(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, handOverTime)
+	defer cancel()
+	peers := l.alive()
+	l.env.Rand("goodbye").Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	var wg sync.WaitGroup
+	for _, id := range peers[:min(len(peers), handOverPeers)] {
+		wg.Go(func() { l.report("node.goodbye", l.syncWith(ctx, id)) })
+	}
+	wg.Wait()
 }
 
 // acceptStreams hands streams of peers to those they are for. It ends when all have ended.

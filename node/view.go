@@ -226,6 +226,11 @@ func (v *view) of(d micronet.Destination) []*placed {
 	return out
 }
 
+// has reports whether a node offers an instance.
+func (v *view) has(node micronet.NodeID, id string) bool {
+	return slices.ContainsFunc(v.placed, func(p placed) bool { return p.node.ID == node && p.instance.ID == id })
+}
+
 // find resolves what people type: a name, a whole id, or a prefix of one that only one node has. A
 // name goes before an id.
 func (v *view) find(word string) (*micronet.Node, error) {

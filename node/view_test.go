@@ -203,6 +203,7 @@ func TestFindNode(t *testing.T) {
 		{ID: id(0), Name: "a", Status: micronet.Alive}, {ID: id(1), Name: "b", Status: micronet.Dead}, {ID: id(2), Name: "b", Status: micronet.Alive},
 		{ID: id(3), Name: "c", Status: micronet.Left}, {ID: id(4), Name: "d", Status: micronet.Alive}, {ID: id(5), Name: "d", Status: micronet.Suspect},
 		{ID: id(6), Name: "aaaa", Status: micronet.Alive}, {ID: id(256), Name: "far", Status: micronet.Alive},
+		{ID: micronet.NodeID{9, 9, 9, 1}, Name: "g", Status: micronet.Alive}, {ID: micronet.NodeID{9, 9, 9, 2}, Name: "h", Status: micronet.Alive},
 	}
 	far := id(256).String()
 	for _, c := range []struct {
@@ -220,7 +221,7 @@ func TestFindNode(t *testing.T) {
 		{far + "a", -1, micronet.NotFound},
 		{far[:3], -1, micronet.NotFound}, // too short to be meant
 		{"d", -1, micronet.Refused},
-		{"aaaaa", -1, micronet.Refused},
+		{micronet.NodeID{9, 9, 9}.String()[:4], -1, micronet.Refused},
 		{"e", -1, micronet.NotFound},
 		{"", -1, micronet.NotFound},
 	} {

@@ -76,12 +76,14 @@ func TestConsulFiles(t *testing.T) {
 			s.Name, s.ID, s.Address = "go.micro.srv.greeter", "go.micro.srv.greeter", "10.0.0.7"
 			s.Checks = Checks{List: []Check{check(Check{TCP: "10.0.0.7:8080", Interval: 15 * time.Second, FailuresBeforeCritical: 3})}}
 		})}},
-		"capitals under a wrapper": {`{"Service": {"Name": "Web Shop", "ID": "shop 1", "Port": 8080, "Checks": [
+		"capitals under a wrapper": {
+			`{"Service": {"Name": "Web Shop", "ID": "shop 1", "Port": 8080, "Checks": [
   {"GRPC": "127.0.0.1:8080/shop", "GRPCUseTLS": false, "Interval": "500ms"}, {"ScriptArgs": ["/bin/true"], "Interval": "10s", "FailuresBeforeCritical": 0}]}}`,
 			[]Service{web(func(s *Service) {
 				s.Name, s.ID = "Web Shop", "shop 1"
 				s.Checks = Checks{List: []Check{check(Check{GRPC: "127.0.0.1:8080/shop"}), check(Check{Script: []string{"/bin/true"}, Interval: 10 * time.Second})}}
-			})}},
+			})},
+		},
 		"checks beside the services": {`{
   "service": {"name": "web", "port": 8080},
   "services": [{"id": "b", "name": "web", "port": 8080}],

@@ -81,8 +81,11 @@ func TestHostileFilesAreRefusedInBoundedTime(t *testing.T) {
 		for _, err := range errs {
 			checkLine(t, err)
 		}
-		if _, err := Load(Input{Getenv: nothing, File: "config.yaml", Data: data}); err == nil {
-			t.Errorf("%s: taken as config.yaml", name)
+	}
+	for name, data := range map[string][]byte{"mapping": filled("k%d: 1\n"), "flow mapping": []byte("{" + string(filled("k%d: 1,")) + "}"), "bomb": []byte(bomb)} {
+		start := time.Now()
+		if _, err := Load(Input{Getenv: nothing, File: "config.yaml", Data: data}); err == nil || time.Since(start) > bounded {
+			t.Errorf("%s: %v as config.yaml after %s", name, err, time.Since(start))
 		}
 	}
 }

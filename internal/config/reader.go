@@ -18,6 +18,27 @@ const (
 	maxDomain = 120
 )
 
+// settingsReader checks values and collects what is wrong with them.
+type settingsReader struct {
+	values map[string]raw
+	errs   []error
+}
+
+// fail reports a mistake at its origin: line of the file, variable, or flag.
+func (r *settingsReader) fail(key, fix, format string, args ...any) {
+	v := r.values[key]
+	if v.at != nil {
+		r.errs = append(r.errs, v.at.fault(fix, format, args...))
+		return
+	}
+	op := "--" + key
+	if name, ok := strings.CutPrefix(v.origin, "env:"); ok {
+		op = name
+	}
+	what := visible(clip(fmt.Sprintf(format, args...), maxWhat))
+	r.errs = append(r.errs, micronet.E(op, micronet.Invalid, "%s", what).WithFix("%s", fix))
+}
+
 func (r *settingsReader) settings() Settings {
 	s := Settings{
 		Join: r.text("join"), Name: r.name(), Cluster: r.cluster(), DataDir: r.path("data-dir"),

@@ -61,7 +61,6 @@ func TestParseServices(t *testing.T) {
 		"JSON":          {`{"services": [{"name": "web", "port": 8080}]}`, []Service{web()}},
 		"JSON list":     {"[\n\t{\"name\": \"web\", \"port\": 8080}\n]\n", []Service{web()}},
 		"flow YAML":     {"{services: [{name: web, port: 8080}]}", []Service{web()}},
-		"JSON alone":    {`{"name":"web","port":8080,"checks":null}`, nil},
 		"empty":         {"", nil},
 		"comments only": {"# later\n", nil},
 		"no services":   {"services: []\n", nil},
@@ -109,9 +108,6 @@ checks:
   - grpc: "[::1]:9090/web.Web"
 `, []Service{full}},
 	} {
-		if name == "JSON alone" {
-			continue // null is a mistake in our form, see TestMistakes
-		}
 		got, errs := ParseServices("web.yaml", []byte(test.file))
 		if len(errs) > 0 || !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s:\n got %+v %v\nwant %+v", name, got, errs, test.want)

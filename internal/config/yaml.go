@@ -15,7 +15,7 @@ import (
 const (
 	// maxMarks bounds the characters of a YAML file that structure it: each may become a token of
 	// some hundred bytes.
-	maxMarks = 1 << 17
+	maxMarks = 1 << 16
 	marks    = "[]{},:-?&*!|>'\"%@`#"
 	// maxPairs bounds the keys of one mapping. The parser's work grows with their square.
 	maxPairs = 1024

@@ -4,5 +4,6 @@
 //
 // It knows nothing of nodes, services or the protocols of the mesh.
 //
-// Goroutines: one per active watch (interfaces, folders, signals), ended by the watch's context.
+// Goroutines: one per active watch (interfaces, folders, signals) and those of the libraries behind
+// it, ended by the watch's context.
 package osenv

@@ -1,6 +1,7 @@
 package osenv
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -34,11 +35,15 @@ func (FS) ReadFile(path string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
 	}
 	// The size of files in /proc is 0, and a file may grow: the bound is on what is read.
-	data, err := io.ReadAll(io.LimitReader(f, maxRead+1))
-	if err == nil && len(data) > maxRead {
+	var data bytes.Buffer
+	data.Grow(int(min(info.Size(), maxRead)) + bytes.MinRead)
+	if _, err := data.ReadFrom(io.LimitReader(f, maxRead+1)); err != nil {
+		return nil, err
+	}
+	if data.Len() > maxRead {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("larger than 64 MiB")}
 	}
-	return data, err
+	return data.Bytes(), nil
 }
 
 // Create makes or truncates a file. The permission is set whatever the umask.

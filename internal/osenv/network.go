@@ -25,20 +25,20 @@ var (
 // ListenPacket opens a UDP socket.
 func (Network) ListenPacket(ctx context.Context, addr netip.AddrPort) (net.PacketConn, error) {
 	var lc net.ListenConfig
-	family, local := local(addr)
+	family, local := bindTo(addr)
 	return lc.ListenPacket(ctx, "udp"+family, local)
 }
 
 // Listen opens a TCP listener.
 func (Network) Listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
 	var lc net.ListenConfig
-	family, local := local(addr)
+	family, local := bindTo(addr)
 	return lc.Listen(ctx, "tcp"+family, local)
 }
 
-// local keeps IPv4 listeners off IPv6 sockets. An unspecified IPv6 address takes both; it is left
+// bindTo keeps IPv4 listeners off IPv6 sockets. An unspecified IPv6 address takes both; it is left
 // out for package net, which falls back to IPv4 then on hosts without IPv6.
-func local(addr netip.AddrPort) (family, local string) {
+func bindTo(addr netip.AddrPort) (family, local string) {
 	switch a := addr.Addr(); {
 	case a.Is4() || a.Is4In6():
 		return "4", netip.AddrPortFrom(a.Unmap(), addr.Port()).String()

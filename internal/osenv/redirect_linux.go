@@ -18,7 +18,9 @@ import (
 var _ micronet.Redirector = Network{}
 
 // Redirect adds one nftables table with one rule in the output hook: TCP to the prefix, whatever
-// the port, goes to the listener. Deleting the table undoes everything at once.
+// the port, goes to the listener. Deleting the table undoes everything at once, also for the
+// connections that were redirected, unless the host has other NAT rules: they must have ended
+// before. Without a listener, new connections are refused.
 func (Network) Redirect(_ context.Context, table string, from netip.Prefix, to netip.AddrPort) (func() error, error) {
 	if !from.Addr().Is4() || !to.Addr().Is4() {
 		return nil, fmt.Errorf("redirect %s to %s: only IPv4 is captured", from, to)

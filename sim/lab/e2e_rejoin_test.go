@@ -90,3 +90,16 @@ func TestE2ERejoinAfterCut(t *testing.T) {
 	all[0].sees(cut.Name, "alive", 30*time.Second)
 	cut.sees(all[1].Name, "alive", 30*time.Second)
 }
+
+// TestE2ERejoinAndStopAtOnce: a daemon that is asked to end right after it came back from a crash
+// is shown as what it is, though the others have hardly noticed its new life.
+func TestE2ERejoinAndStopAtOnce(t *testing.T) {
+	all := cluster(t, 3)
+	node := all[1]
+	node.kill()
+	node.start()
+	node.end()
+	for _, d := range []*daemon{all[0], all[2]} {
+		d.sees(node.Name, "left", 10*time.Second)
+	}
+}
