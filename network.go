@@ -2,6 +2,7 @@ package micronet
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -71,6 +72,9 @@ type Redirector interface {
 	// removes everything.
 	Redirect(ctx context.Context, table string, from netip.Prefix, to netip.AddrPort) (undo func() error, err error)
 }
+
+// ErrRedirected says that another process redirects the prefix already.
+var ErrRedirected = errors.New("another daemon redirects it already")
 
 // PortOwner is an optional power of a Network: the user id of the process that listens on a local
 // TCP port, and whether it is known.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -105,6 +106,11 @@ func (l *life) assembleVIPs(ctx context.Context) error {
 		if err == nil {
 			l.front.vips, l.front.captured = c, true
 			return nil
+		}
+		if errors.Is(err, micronet.ErrRedirected) {
+			// Binding ports instead would be in vain: connections would reach the other daemon.
+			return micronet.E("vip-cidr", micronet.Refused, "another daemon of this host has the addresses %s", d.VIPs).
+				WithFix("give this one its own, for instance --vip-cidr 127.96.0.0/12")
 		}
 		if d.Capture == CaptureOn {
 			return micronet.E("capture", micronet.Refused, "%w", err).

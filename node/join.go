@@ -188,7 +188,7 @@ func (j *joiner) at(ctx context.Context, addr netip.AddrPort, token identity.Tok
 	j.allow(addr, token.Cluster)
 	conn, err := j.dial(ctx, addr, token)
 	if err != nil {
-		return attempt{err: err, final: !micronet.KindOf(err).Retryable()}
+		return attempt{err: err} // whoever is there, it is no authority of this cluster
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })

@@ -38,7 +38,8 @@ type Capture struct {
 
 	// Set by Listen, before Run.
 	ln   net.Listener
-	stop func()
+	undo func() error
+	once sync.Once // closes ln
 }
 
 var _ Listeners = (*Capture)(nil)
@@ -71,20 +72,13 @@ func (c *Capture) Listen(ctx context.Context) error {
 		return micronet.E("proxy.capture", micronet.KindOf(err), "redirect %s to %s: %w", c.cfg.Prefix, ln.Addr(), err).
 			WithFix("run the daemon as root or with CAP_NET_ADMIN, or start it with --capture off")
 	}
-	c.ln = ln
-	c.stop = sync.OnceFunc(func() {
-		// The redirect goes first: while it stands, a connection to a VIP that finds no listener
-		// here is refused where it might have reached another daemon's.
-		if err := undo(); err != nil {
-			c.cfg.Env.Events.BackgroundError("proxy.capture", err)
-		}
-		c.close(ln)
-	})
+	c.ln, c.undo = ln, undo
 	return nil
 }
 
-// Quiesce removes the redirect and stops accepting. It is called after Listen.
-func (c *Capture) Quiesce() { c.stop() }
+// Quiesce stops accepting: new connections are refused, as the redirect stands and nobody
+// listens. It is called after Listen.
+func (c *Capture) Quiesce() { c.once.Do(func() { c.close(c.ln) }) }
 
 // Offer has nothing to do: every port of every VIP leads here.
 func (c *Capture) Offer(context.Context, micronet.Destination, netip.Addr, []Port) error { return nil }
@@ -99,8 +93,12 @@ func (c *Capture) Run(ctx context.Context) error {
 	}
 	c.accept.wg.Go(func() { c.accept.loop(ctx, c.ln, func(conn net.Conn) { c.serve(ctx, conn) }) })
 	<-ctx.Done()
-	c.stop()
+	c.Quiesce()
 	c.accept.wg.Wait()
+	// The redirect goes last: taking it away can cut the connections that it carried.
+	if err := c.undo(); err != nil {
+		return micronet.E("proxy.capture", micronet.Internal, "undo the redirect of %s: %w", c.cfg.Prefix, err)
+	}
 	return nil
 }
 

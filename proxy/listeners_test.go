@@ -37,7 +37,7 @@ func sayName(_ context.Context, c net.Conn, dest micronet.Destination) {
 	c.Close()
 }
 
-func running(t *testing.T, run func(context.Context) error) {
+func running(t *testing.T, run func(context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -46,7 +46,9 @@ func running(t *testing.T, run func(context.Context) error) {
 			t.Errorf("Run = %v", err)
 		}
 	})
-	t.Cleanup(func() { cancel(); wg.Wait() })
+	stop = func() { cancel(); wg.Wait() }
+	t.Cleanup(stop)
+	return stop
 }
 
 // hears returns what a connection to an address reads first, or the error.
@@ -278,6 +280,9 @@ func (n *capNet) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (
 	}
 	n.memNet.mu.Lock()
 	defer n.memNet.mu.Unlock()
+	if n.listeners[n.to] == nil {
+		return nil, syscall.ECONNREFUSED
+	}
 	n.next++
 	a, b := memPair(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.next), n.to)
 	n.meant.Store(b.RemoteAddr().String(), to)
@@ -306,7 +311,7 @@ func TestCapture(t *testing.T) {
 		if err := c.Listen(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		running(t, c.Run)
+		stop := running(t, c.Run)
 		for to, want := range map[string]string{
 			"127.80.3.4:80":   "web",
 			"127.80.3.4:8080": "web",
@@ -319,8 +324,15 @@ func TestCapture(t *testing.T) {
 			}
 		}
 		c.Quiesce()
+		if got := hears(n, netip.MustParseAddrPort("127.80.3.4:80")); got != syscall.ECONNREFUSED.Error() {
+			t.Errorf("after Quiesce the port says %q", got)
+		}
+		if n.undone.Load() {
+			t.Error("the redirect is gone while connections may still need it")
+		}
+		stop()
 		if !n.undone.Load() {
-			t.Error("the redirect stands after Quiesce")
+			t.Error("the redirect stands after Run")
 		}
 	})
 }

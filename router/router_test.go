@@ -32,7 +32,7 @@ func instance(n int, mods ...func(*Candidate)) Candidate {
 }
 
 func rtt(d time.Duration) func(*Candidate) { return func(c *Candidate) { c.RTT = d } }
-func weight(w int) func(*Candidate) { return func(c *Candidate) { c.Instance.Weight = w } }
+func weight(w int) func(*Candidate)        { return func(c *Candidate) { c.Instance.Weight = w } }
 
 func health(h micronet.Health) func(*Candidate) { return func(c *Candidate) { c.Instance.Health = h } }
 

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -25,6 +28,9 @@ func (Network) Redirect(_ context.Context, table string, from netip.Prefix, to n
 	if !from.Addr().Is4() || !to.Addr().Is4() {
 		return nil, fmt.Errorf("redirect %s to %s: only IPv4 is captured", from, to)
 	}
+	if err := refuseTaken(table, from); err != nil {
+		return nil, err
+	}
 	if err := deleteTable(table); err != nil {
 		return nil, err
 	}
@@ -34,7 +40,7 @@ func (Network) Redirect(_ context.Context, table string, from netip.Prefix, to n
 	}
 	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: table})
 	chain := c.AddChain(&nftables.Chain{
-		Name: "output", Table: t, Type: nftables.ChainTypeNAT,
+		Name: chainPrefix + strconv.Itoa(os.Getpid()), Table: t, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
 	})
 	c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: redirectRule(from, to)})
@@ -42,6 +48,39 @@ func (Network) Redirect(_ context.Context, table string, from netip.Prefix, to n
 		return nil, fmt.Errorf("add nftables table %s: %w", table, err)
 	}
 	return func() error { return deleteTable(table) }, nil
+}
+
+// chainPrefix begins the name of the one chain; the process id of its owner follows, so that a
+// table that a crash left can be told from one that is in use.
+const chainPrefix = "output_"
+
+// refuseTaken is an error when another process of this program redirects the prefix already.
+func refuseTaken(table string, from netip.Prefix) error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	chains, err := c.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return fmt.Errorf("list nftables chains: %w", err)
+	}
+	for _, chain := range chains {
+		pid, ok := strings.CutPrefix(chain.Name, chainPrefix)
+		if ok && chain.Table.Name == table && pid != strconv.Itoa(os.Getpid()) && sameProgram(pid) {
+			return fmt.Errorf("%s belongs to the process %s: %w", from, pid, micronet.ErrRedirected)
+		}
+	}
+	return nil
+}
+
+// sameProgram reports whether a process runs and has our name.
+func sameProgram(pid string) bool {
+	theirs, err := os.ReadFile("/proc/" + pid + "/comm")
+	if err != nil {
+		return false
+	}
+	ours, err := os.ReadFile("/proc/self/comm")
+	return err == nil && string(theirs) == string(ours)
 }
 
 // redirectRule reads: meta l4proto tcp, ip daddr & mask == prefix, dnat to listener.
