@@ -297,6 +297,7 @@ func (b backend) Register(owner int, services []config.Service) ([]string, error
 	if err != nil {
 		return nil, err
 	}
+	b.l.settled(idsOf(services)...)
 	return idsOf(services), nil
 }
 
@@ -317,6 +318,7 @@ func (b backend) Hold(owner int, services []config.Service) ([]string, io.Closer
 	if _, err := h.registry.add(h.src, owner, services); err != nil {
 		return nil, nil, err
 	}
+	b.l.settled(idsOf(services)...)
 	return idsOf(services), h, nil
 }
 
@@ -333,7 +335,11 @@ func (h hold) Close() error {
 
 // Deregister withdraws an instance.
 func (b backend) Deregister(owner int, id string) error {
-	return b.l.node.keep(func() (func(), error) { return b.l.node.registry.remove(owner, id) })
+	err := b.l.node.keep(func() (func(), error) { return b.l.node.registry.remove(owner, id) })
+	if err == nil {
+		b.l.settled(id)
+	}
+	return err
 }
 
 // Resolve asks the local zone.

@@ -200,6 +200,17 @@ func (r *registry) removeSource(src source) {
 	r.replace(src, api.AnyOwner, nil)
 }
 
+// get returns a copy of one entry.
+func (r *registry) get(id string) (entry, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.entries[id]
+	if !ok {
+		return entry{}, false
+	}
+	return *e, true
+}
+
 // setHealth takes a check's verdict.
 func (r *registry) setHealth(id string, h micronet.Health, output string) (from micronet.Health, changed bool) {
 	r.mu.Lock()

@@ -28,8 +28,8 @@ var errTold = errors.New("told already")
 // defaultChecks is a TCP connect every five seconds for everything that listens on TCP.
 func defaultChecks(s *Service) Checks {
 	addr, err := netip.ParseAddr(s.Address)
-	if err != nil || !isPort(s.Port) {
-		return Checks{}
+	if err != nil || CheckAddress(s.Address) != nil || !isPort(s.Port) {
+		return Checks{} // the mistake is told once, of the address or the port
 	}
 	if s.Protocol == string(micronet.UDP) {
 		return Checks{None: true}

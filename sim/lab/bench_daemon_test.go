@@ -21,6 +21,7 @@ import (
 type benchDaemon struct {
 	t       testing.TB
 	host    *Host
+	binary  string
 	process *Process
 	started time.Time
 	client  *http.Client
@@ -29,19 +30,19 @@ type benchDaemon struct {
 // benchDataDir is the daemon's default for root.
 const benchDataDir = "/var/lib/micro-net"
 
-// startDaemon runs `up` on a host, as a new node.
-func startDaemon(t testing.TB, h *Host, args ...string) *benchDaemon {
+// startDaemon runs `up` of a binary on a host, as a new node.
+func startDaemon(t testing.TB, binary string, h *Host, args ...string) *benchDaemon {
 	t.Helper()
 	if err := os.RemoveAll(h.Path(benchDataDir)); err != nil {
 		t.Fatal(err)
 	}
-	return restartDaemon(t, h, args...)
+	return restartDaemon(t, binary, h, args...)
 }
 
 // restartDaemon runs `up` on a host with what the data folder holds.
-func restartDaemon(t testing.TB, h *Host, args ...string) *benchDaemon {
+func restartDaemon(t testing.TB, binary string, h *Host, args ...string) *benchDaemon {
 	t.Helper()
-	d := &benchDaemon{t: t, host: h}
+	d := &benchDaemon{t: t, host: h, binary: benchPath(t, binary)}
 	d.client = &http.Client{Timeout: commandTime, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", h.Path("/run/micro-net/api.sock"))
@@ -49,14 +50,14 @@ func restartDaemon(t testing.TB, h *Host, args ...string) *benchDaemon {
 		DisableKeepAlives: true,
 	}}
 	d.started = time.Now()
-	d.process = h.Start(append([]string{benchPath(t), "up"}, args...)...)
+	d.process = h.Start(append([]string{d.binary, "up"}, args...)...)
 	return d
 }
 
-// benchPath is the binary's absolute path.
-func benchPath(t testing.TB) string {
+// benchPath is a binary's absolute path.
+func benchPath(t testing.TB, binary string) string {
 	t.Helper()
-	path, err := filepath.Abs(*benchBinary)
+	path, err := filepath.Abs(binary)
 	if err == nil {
 		_, err = os.Stat(path)
 	}
@@ -101,7 +102,7 @@ func (d *benchDaemon) awaitReady() time.Duration {
 
 func (d *benchDaemon) invite() string {
 	d.t.Helper()
-	out, err := d.host.Run(commandTime, benchPath(d.t), "invite")
+	out, err := d.host.Run(commandTime, d.binary, "invite")
 	if err != nil {
 		d.t.Fatal(err)
 	}

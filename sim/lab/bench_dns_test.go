@@ -50,7 +50,7 @@ func benchmarkDNS(t *testing.T) {
 	}
 	w := newBenchWorld(t, *benchSeconds)
 	defer stopAll(w.serve())
-	server, client := benchMesh(t, w.a, w.b)
+	server, client := benchMesh(t, *benchBinary, w.a, w.b)
 	defer stopAll([]*Process{server.process, client.process})
 	client.vip("web", benchHTTP)
 	var servers []benchDNSServer

@@ -33,12 +33,12 @@ func benchmarkDaemon(t *testing.T) {
 func idleRound(t testing.TB, hosts []*Host) benchSample {
 	t.Helper()
 	s := benchSample{}
-	first := startDaemon(t, hosts[0])
+	first := startDaemon(t, *benchBinary, hosts[0])
 	s["found"] = milliseconds(first.awaitReady())
 	daemons := []*benchDaemon{first}
 	for _, h := range hosts[1:] {
 		token := first.invite()
-		d := startDaemon(t, h, "--join", token)
+		d := startDaemon(t, *benchBinary, h, "--join", token)
 		s["join"] = max(s["join"], milliseconds(d.awaitReady()))
 		daemons = append(daemons, d)
 	}
@@ -55,7 +55,7 @@ func idleRound(t testing.TB, hosts []*Host) benchSample {
 		s["rss"] = max(s["rss"], rss)
 	}
 	stopAll(programs[len(programs)-1:])
-	again := restartDaemon(t, hosts[len(hosts)-1])
+	again := restartDaemon(t, *benchBinary, hosts[len(hosts)-1])
 	s["again"] = milliseconds(again.awaitReady())
 	stopAll(append(programs[:len(programs)-1], again.process))
 	return s

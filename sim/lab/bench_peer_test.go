@@ -27,12 +27,15 @@ const (
 )
 
 func benchPeerList() []benchPeer {
-	return []benchPeer{
+	all := []benchPeer{
 		{benchDirect, nil, startDirect},
 		{benchHAProxy, []string{"haproxy"}, startHAProxy},
 		{benchQUIC, nil, startQUIC},
-		{benchMicroNet, nil, startMicroNet},
 	}
+	if *benchBeside != "" {
+		all = append(all, benchPeer{benchMicroNet + " beside", nil, microNet(*benchBeside)})
+	}
+	return append(all, benchPeer{benchMicroNet, nil, microNet(*benchBinary)})
 }
 
 // available drops the peers whose programs are missing, with a line.
@@ -118,28 +121,30 @@ var benchServices = fmt.Sprintf(`services:
 
 var benchServiceOf = map[int]string{benchBulk: "bulk", benchHTTP: "web", benchPong: "echo"}
 
-// startMicroNet runs two daemons with default settings, the VIPs redirected by the kernel, in a
-// new cluster.
-func startMicroNet(w *benchWorld) benchRunning {
-	w.t.Helper()
-	server, client := benchMesh(w.t, w.a, w.b)
-	vips := map[string]string{}
-	for port, name := range benchServiceOf {
-		vips[name] = client.vip(name, port)
-	}
-	return benchRunning{
-		at:       func(port int) string { return vips[benchServiceOf[port]] },
-		programs: []*Process{client.process, server.process},
+// microNet runs two daemons with default settings, the VIPs redirected by the kernel, in a new
+// cluster.
+func microNet(binary string) func(w *benchWorld) benchRunning {
+	return func(w *benchWorld) benchRunning {
+		w.t.Helper()
+		server, client := benchMesh(w.t, binary, w.a, w.b)
+		vips := map[string]string{}
+		for port, name := range benchServiceOf {
+			vips[name] = client.vip(name, port)
+		}
+		return benchRunning{
+			at:       func(port int) string { return vips[benchServiceOf[port]] },
+			programs: []*Process{client.process, server.process},
+		}
 	}
 }
 
 // benchMesh founds a cluster on b with the services, and joins a to it.
-func benchMesh(t testing.TB, a, b *Host) (server, client *benchDaemon) {
+func benchMesh(t testing.TB, binary string, a, b *Host) (server, client *benchDaemon) {
 	t.Helper()
 	benchWrite(t, b.Path("/etc/micro-net/services.d/bench.yaml"), []byte(benchServices))
-	server = startDaemon(t, b, "--capture", "on")
+	server = startDaemon(t, binary, b, "--capture", "on")
 	server.awaitReady()
-	client = startDaemon(t, a, "--capture", "on", "--join", server.invite())
+	client = startDaemon(t, binary, a, "--capture", "on", "--join", server.invite())
 	client.awaitReady()
 	return server, client
 }

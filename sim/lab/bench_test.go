@@ -21,6 +21,7 @@ var (
 	benchRounds    = flag.Int("bench-rounds", 3, "how often each peer takes its turn")
 	benchSeconds   = flag.Int("bench-seconds", 2, "seconds per load")
 	benchBinary    = flag.String("bench-binary", "../../bin/micro-net", "the micro-net that is measured, which `make build` writes there")
+	benchBeside    = flag.String("bench-beside", "", "another micro-net that takes its turns too, to compare two versions")
 	benchOnly      = flag.String("bench-only", "", "only peers and programs whose names contain this, and micro-net")
 )
 
@@ -95,7 +96,7 @@ func inTurn[T any](all []T, round int) []T {
 // chosen keeps what -bench-only asks for.
 func chosen[T any](all []T, name func(T) string) []T {
 	return slices.DeleteFunc(all, func(x T) bool {
-		return name(x) != benchMicroNet && !strings.Contains(strings.ToLower(name(x)), strings.ToLower(*benchOnly))
+		return !strings.HasPrefix(name(x), benchMicroNet) && !strings.Contains(strings.ToLower(name(x)), strings.ToLower(*benchOnly))
 	})
 }
 
