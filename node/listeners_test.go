@@ -34,9 +34,12 @@ func TestTakenPorts(t *testing.T) {
 		}
 		flags := func(c *Config) {
 			c.Daemon.Settings = []api.Setting{
-				{Key: "join", Value: "(redacted)", Origin: "flag"}, {Key: "data-dir", Value: "/my data", Origin: "flag"},
-				{Key: "service", Value: []string{"a:1", "b:2"}, Origin: "flag"}, {Key: "proxy-pass", Value: true, Origin: "flag"},
-				{Key: "api-addr", Value: "127.0.0.1:8500", Origin: "flag"}, {Key: "domain", Value: "x.internal", Origin: "file:x"},
+				{Key: "join", Value: "(redacted)", Origin: "flag"},
+				{Key: "data-dir", Value: "/my data", Origin: "flag"},
+				{Key: "service", Value: []string{"a:1", "b:2"}, Origin: "flag"},
+				{Key: "proxy-pass", Value: true, Origin: "flag"},
+				{Key: "api-addr", Value: "127.0.0.1:8500", Origin: "flag"},
+				{Key: "domain", Value: "x.internal", Origin: "file:x"},
 			}
 		}
 		b.launch("a", "", flags)

@@ -200,10 +200,16 @@ func TestSameCandidates(t *testing.T) {
 func TestFindNode(t *testing.T) {
 	v := &view{}
 	v.nodes = []micronet.Node{
-		{ID: id(0), Name: "a", Status: micronet.Alive}, {ID: id(1), Name: "b", Status: micronet.Dead}, {ID: id(2), Name: "b", Status: micronet.Alive},
-		{ID: id(3), Name: "c", Status: micronet.Left}, {ID: id(4), Name: "d", Status: micronet.Alive}, {ID: id(5), Name: "d", Status: micronet.Suspect},
-		{ID: id(6), Name: "aaaa", Status: micronet.Alive}, {ID: id(256), Name: "far", Status: micronet.Alive},
-		{ID: micronet.NodeID{9, 9, 9, 1}, Name: "g", Status: micronet.Alive}, {ID: micronet.NodeID{9, 9, 9, 2}, Name: "h", Status: micronet.Alive},
+		{ID: id(0), Name: "a", Status: micronet.Alive},
+		{ID: id(1), Name: "b", Status: micronet.Dead},
+		{ID: id(2), Name: "b", Status: micronet.Alive},
+		{ID: id(3), Name: "c", Status: micronet.Left},
+		{ID: id(4), Name: "d", Status: micronet.Alive},
+		{ID: id(5), Name: "d", Status: micronet.Suspect},
+		{ID: id(6), Name: "aaaa", Status: micronet.Alive},
+		{ID: id(256), Name: "far", Status: micronet.Alive},
+		{ID: micronet.NodeID{9, 9, 9, 1}, Name: "g", Status: micronet.Alive},
+		{ID: micronet.NodeID{9, 9, 9, 2}, Name: "h", Status: micronet.Alive},
 	}
 	far := id(256).String()
 	for _, c := range []struct {
