@@ -22,6 +22,7 @@ type authority struct {
 	disk    disk
 	issuer  *identity.Authority
 	members func() [][]byte // credentials of live members, this node's first
+	alive   func(micronet.NodeID) bool
 
 	// turn is a lock that may be held while files are written: a mutex must not be.
 	turn  chan struct{}
@@ -59,13 +60,13 @@ func (l ledger) without(id micronet.NodeID) ledger {
 	return next
 }
 
-func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte) (*authority, error) {
+func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte, alive func(micronet.NodeID) bool) (*authority, error) {
 	issuer, err := p.root.Authority(env.Entropy)
 	if err != nil {
 		return nil, err
 	}
 	a := &authority{
-		env: env, disk: d, issuer: issuer, members: members, turn: make(chan struct{}, 1),
+		env: env, disk: d, issuer: issuer, members: members, alive: alive, turn: make(chan struct{}, 1),
 	}
 	if _, err := d.load(fileAuthority, &a.names); err != nil {
 		return nil, err
@@ -82,6 +83,13 @@ func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte
 	return a, a.saveNames(a.names.with(p.member().Name, p.id()))
 }
 
+// taken says which names a guest cannot have. A token that is bound to a name hands it over from
+// a node that is gone: whoever made the token said so.
+func (a *authority) taken(by micronet.NodeID, bound string) func(string) bool {
+	taken := a.names.taken(by)
+	return func(name string) bool { return taken(name) && (name != bound || a.alive(a.names.Names[name])) }
+}
+
 func (a *authority) lock()   { a.turn <- struct{}{} }
 func (a *authority) unlock() { <-a.turn }
 
@@ -95,7 +103,7 @@ func (a *authority) admit(r identity.JoinRequest) (identity.JoinAnswer, error) {
 	if err != nil {
 		return identity.JoinAnswer{}, err
 	}
-	name, err := identity.ChooseName(used.Name, used.Explicit, a.names.taken(r.Node))
+	name, err := identity.ChooseName(used.Name, used.Explicit, a.taken(r.Node, used.Record.Name))
 	if err != nil {
 		return identity.JoinAnswer{}, err
 	}

@@ -354,6 +354,9 @@ func (b backend) Resolve(ctx context.Context, name, typ string) (api.Resolution,
 	return b.resolve(ctx, b.absolute(name), t)
 }
 
+// pingTime bounds one round trip.
+const pingTime = time.Second
+
 // Ping measures a round trip.
 func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
 	n, err := b.l.view.Load().find(word)
@@ -365,7 +368,12 @@ func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
 		return pong, nil
 	}
 	begin := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
 	p, err := b.l.under.Ping(ctx, n.ID)
+	if ctx.Err() != nil {
+		return api.Pong{}, micronet.E("ping", micronet.Timeout, "%s did not answer within %s", n.Name, pingTime)
+	}
 	if err != nil {
 		return api.Pong{}, err
 	}
@@ -375,6 +383,9 @@ func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
 
 // Dial connects to a service.
 func (b backend) Dial(ctx context.Context, service string) (net.Conn, error) {
+	if strings.ContainsAny(service, ":/ ") {
+		return nil, micronet.E("dial", micronet.Invalid, "%q is no service: want a name alone, as in `micro-net services`", service)
+	}
 	c, err := b.l.dialer.Dial(ctx, b.destination(service), micronet.Caller{Node: b.l.self, Name: b.l.name})
 	if err != nil {
 		return nil, err

@@ -55,6 +55,7 @@ type life struct {
 	front    *front
 
 	// shared
+	parted    atomic.Bool // said goodbye
 	view      atomic.Pointer[view]
 	announced chan struct{} // capacity 1: what this node offers has changed
 	looked    chan struct{} // capacity 1: the view must be made anew
@@ -271,7 +272,7 @@ func (l *life) become(pass *passport) error {
 	})
 	l.gate.pass.Store(pass)
 	if pass.root != nil {
-		a, err := newAuthority(l.env, l.node.disk, pass, l.introductions)
+		a, err := newAuthority(l.env, l.node.disk, pass, l.introductions, l.mayBeAlive)
 		if err != nil {
 			return err
 		}

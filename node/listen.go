@@ -95,28 +95,8 @@ func (n *Node) Listen(ctx context.Context, service string) (net.Listener, error)
 	if !n.open.add(out) {
 		return nil, withClosed(n.env, micronet.E("node.listen", micronet.Closed, "the node has stopped"), out.Close())
 	}
-	if err := l.offered(ctx, out.id); err != nil {
-		return nil, withClosed(n.env, err, out.Close())
-	}
+	l.settled(out.id) // its own node can call it at once
 	return out, nil
-}
-
-// offered waits until this node's own view has an instance, so that it can be called here at once.
-// A life that ends meanwhile leaves that to the next one.
-func (l *life) offered(ctx context.Context, id string) error {
-	for {
-		changed, over := l.views.wait(), l.node.lives.wait()
-		if l.view.Load().has(l.self, id) {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-over:
-			return nil
-		case <-ctx.Done():
-			return micronet.E("node.listen", micronet.Timeout, "the service was not announced: %w", context.Cause(ctx))
-		}
-	}
 }
 
 // maxIDTries bounds the search for an instance id that the user has not taken.

@@ -98,7 +98,7 @@ func (n *Node) run(ctx context.Context) error {
 	checks := newGroup(context.WithoutCancel(ctx))
 	defer checks.stop()
 	checks.run(n.checker.Run)
-	for {
+	for ctx.Err() == nil {
 		err := n.live(ctx)
 		switch {
 		case errors.Is(err, errLeft), errors.Is(err, errEnded):
@@ -110,10 +110,8 @@ func (n *Node) run(ctx context.Context) error {
 		default:
 			return err
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
 // loadServices takes up the registrations that survive a restart, and those of the command line.

@@ -218,8 +218,8 @@ func TestListenFindsAnID(t *testing.T) {
 				t.Errorf("closing twice = %v", err)
 			}
 		}
-		if got := len(n.node.registry.all()); got != 2 {
-			t.Errorf("%d instances are left, want the user's two", got)
+		if got := len(n.node.registry.all()); got != 2 || len(n.node.open.open) != 0 {
+			t.Errorf("%d instances are left, want the user's two; %d listeners are kept", got, len(n.node.open.open))
 		}
 	})
 }

@@ -100,6 +100,7 @@ func (l *life) end(ctx context.Context, front, mesh *group) {
 
 // sayGoodbye tells everybody that this node is gone until it comes back.
 func (l *life) sayGoodbye(ctx context.Context) {
+	l.parted.Store(true)
 	l.report("node.goodbye", l.records.goodbye())
 	l.handOver(ctx)
 	l.report("node.leave", l.members.Leave(ctx))
@@ -289,6 +290,9 @@ func (l *life) report(op string, err error) {
 
 // publish announces what this node offers now.
 func (l *life) publish() {
+	if l.parted.Load() {
+		return // the goodbye was the last word of this epoch
+	}
 	instances, err := l.node.registry.instances()
 	if err == nil {
 		err = l.records.publish(l.address.document(instances))
@@ -327,6 +331,9 @@ func (l *life) isAlive(id micronet.NodeID) bool {
 	n := l.view.Load().byID[id]
 	return n != nil && n.Status.Serving()
 }
+
+// mayBeAlive is isAlive for questions that can come before the first view.
+func (l *life) mayBeAlive(id micronet.NodeID) bool { return l.view.Load() == nil || l.isAlive(id) }
 
 // alive lists the other nodes that are alive.
 func (l *life) alive() []micronet.NodeID {

@@ -10,17 +10,20 @@ import (
 const registered = time.Second
 
 // settled waits until the view shows this node's instances as the registry has them, checks
-// included that never ran before: who registers a service and asks for it right away, finds it.
+// included that never ran before: who registers a service and asks for it right away, finds it. The
+// end of the life ends the wait.
 func (l *life) settled(ids ...string) {
 	late := time.NewTimer(registered)
 	defer late.Stop()
 	for {
-		changed := l.views.wait()
+		changed, over := l.views.wait(), l.node.lives.wait()
 		if l.isSettled(ids) {
 			return
 		}
 		select {
 		case <-changed:
+		case <-over:
+			return
 		case <-late.C:
 			return
 		}

@@ -328,6 +328,25 @@ func TestJoinMovesALonelyDaemon(t *testing.T) {
 	})
 }
 
+// The token of a daemon's command line is for the cluster before: it is in nobody's way after a move.
+func TestJoinMovesADaemonThatJoinedOnce(t *testing.T) {
+	inBubble(t, 18, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		b.crash(all[0])
+		all[1].life().contacts.forget(all[0].node.ID()) // a month has passed
+		c := b.start("c", "", func(c *Config) { c.Cluster = "other" })
+		if err := all[1].backend().Join(context.Background(), b.invite(c)); err != nil {
+			t.Fatal(err)
+		}
+		b.await(20*time.Second, "it is with c", func() error {
+			if all[1].life() == nil {
+				return fmt.Errorf("between two lives: %v", all[1].err)
+			}
+			return b.alive(2, c, all[1])()
+		})
+	})
+}
+
 // An instance ends under traffic: callers go to the other one, and nothing arrives twice.
 func TestInstanceKilledUnderTraffic(t *testing.T) {
 	inBubble(t, 15, func(t *testing.T, b *bubble) {

@@ -203,6 +203,9 @@ func (p *placed) candidate(self micronet.NodeID) router.Candidate {
 	if p.node.ID == self {
 		c.Path, c.Transport = micronet.PathLocal, micronet.TransportNone
 	}
+	if p.instance.Protocol == micronet.UDP {
+		c.Down = "it speaks UDP, which this version does not carry"
+	}
 	// Tags are asked for in lower case: DNS knows no other.
 	c.Instance.Tags = slices.Clone(c.Instance.Tags)
 	for i, tag := range c.Instance.Tags {
@@ -224,11 +227,6 @@ func (v *view) of(d micronet.Destination) []*placed {
 		}
 	}
 	return out
-}
-
-// has reports whether a node offers an instance.
-func (v *view) has(node micronet.NodeID, id string) bool {
-	return slices.ContainsFunc(v.placed, func(p placed) bool { return p.node.ID == node && p.instance.ID == id })
 }
 
 // find resolves what people type: a name, a whole id, or a prefix of one that only one node has. A

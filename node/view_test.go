@@ -53,23 +53,8 @@ func TestNodeStatus(t *testing.T) {
 		{"started again, with the record of before", member(micronet.Alive, time.Second, 2), document(1, false), time.Second, micronet.Alive, true, "started again"},
 		{"a record newer than membership knows", member(micronet.Alive, time.Second, 1), document(2, false), time.Second, micronet.Alive, true, ""},
 	} {
-		s := sight{
-			now: now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
-			names: map[micronet.NodeID]string{id(1): "uno"},
-			path: func(micronet.NodeID) (tunnel.PathInfo, bool) {
-				if c.heard == never {
-					return tunnel.PathInfo{}, false
-				}
-				return tunnel.PathInfo{Heard: ago(c.heard), RTT: time.Millisecond}, true
-			},
-		}
-		if c.member != nil {
-			s.members = append(s.members, *c.member)
-		}
-		if c.entry != nil {
-			s.entries = append(s.entries, *c.entry)
-		}
-		v := makeView(s)
+		path := tunnel.PathInfo{Heard: ago(c.heard), RTT: time.Millisecond}
+		v := oneOther(now, c.member, c.entry, path, c.heard != never)
 		n := v.byID[id(1)]
 		if n == nil || n.Status != c.want {
 			t.Errorf("%s: %+v, want %v", c.name, n, c.want)
@@ -88,6 +73,27 @@ func TestNodeStatus(t *testing.T) {
 			}
 		}
 	}
+}
+
+// oneOther is the view of a node that knows one other, as far as it does.
+func oneOther(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel.PathInfo, known bool) *view {
+	s := sight{
+		now: now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
+		names: map[micronet.NodeID]string{id(1): "uno"},
+		path: func(micronet.NodeID) (tunnel.PathInfo, bool) {
+			if !known {
+				return tunnel.PathInfo{}, false
+			}
+			return path, true
+		},
+	}
+	if m != nil {
+		s.members = append(s.members, *m)
+	}
+	if e != nil {
+		s.entries = append(s.entries, *e)
+	}
+	return makeView(s)
 }
 
 func instancesOf(none bool, services ...string) (out []micronet.Instance) {

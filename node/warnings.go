@@ -27,7 +27,7 @@ func (l *life) warnings() []api.Warning {
 		add("certificate-expires", fmt.Sprintf("the certificate of this node ends in %s", left.Round(time.Hour)), "check that an authority is reachable")
 	}
 	if l.gate.authority.Load() != nil && len(l.alive()) > 0 {
-		add("one-authority", "only this node can invite others and renew certificates", "keep a backup of "+fileRootKey+" in the data folder")
+		add("one-authority", "only this node can invite others", "keep a backup of "+fileRootKey+" in the data folder")
 	}
 	if l.front.vips != nil {
 		for _, p := range l.front.vips.Problems() {
@@ -47,7 +47,7 @@ func (l *life) serviceWarnings() []api.Warning {
 		}
 		if e.health == micronet.Critical {
 			out = append(out, api.Warning{
-				Code: "critical", Text: fmt.Sprintf("instance %q gets no traffic: %s", e.service.ID, firstLine(e.output)), Fix: "see its checks in `micro-net services " + e.service.Name + "`",
+				Code: "critical", Text: fmt.Sprintf("instance %q gets no traffic: %s", e.service.ID, firstLine(e.output)), Fix: "start the program, or mend its checks",
 			})
 		}
 	}

@@ -212,5 +212,5 @@ func (h *hunt) giveUp(none error) error {
 		kind = micronet.Unreachable
 	}
 	return micronet.E("proxy.dial", kind, "%s: %d of its instances tried, the last: %w", h.dest, len(h.tried), cause).
-		WithFix("`micro-net explain %s` shows why each was taken or left out", h.dest)
+		WithFix("see `micro-net routes %s`", h.dest.Service)
 }

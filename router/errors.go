@@ -39,7 +39,7 @@ func (g *group) unreachable(to micronet.Destination) error {
 		reasons["already tried"] += len(g.ready)
 	}
 	return micronet.E(opPick, micronet.Unreachable, "%q has %s%s", to.String(), count(total), tally(total, reasons)).
-		WithFix("`micro-net explain %s` shows each", to.Service)
+		WithFix("see `micro-net routes %s`", to.Service)
 }
 
 func (e *entry) why() string {

@@ -1,17 +1,22 @@
 package tunnel
 
 import (
+	"cmp"
 	"container/heap"
 	"time"
 )
 
-// agenda orders peers by the time they want to be looked at. Peers that want nothing are not
-// in it, so that its size is that of the traffic, not of the mesh.
+// agenda orders peers by the time they want to be looked at, and those of one time by id, so that
+// no map's order decides who is served first. Peers that want nothing are not in it, so that its
+// size is that of the traffic, not of the mesh.
 type agenda []*peer
 
 // Len, Less, Swap, Push and Pop are container/heap's.
-func (a agenda) Len() int           { return len(a) }
-func (a agenda) Less(i, j int) bool { return a[i].due.Before(a[j].due) }
+func (a agenda) Len() int { return len(a) }
+
+func (a agenda) Less(i, j int) bool {
+	return cmp.Or(a[i].due.Compare(a[j].due), a[i].ID.Compare(a[j].ID)) < 0
+}
 
 func (a agenda) Swap(i, j int) {
 	a[i], a[j] = a[j], a[i]

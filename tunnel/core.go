@@ -89,7 +89,7 @@ func (c *core) setLocal(now time.Time, l Local, out *effects) {
 	c.local, c.tag, c.view.machine = l, tagOf(l.ID), l.Machine
 	for _, p := range c.peers {
 		if machine {
-			p.paths.declare(c.usable(&p.Peer))
+			c.declare(p)
 		}
 		if p.paths.best != nil && p.paths.wanted(now) {
 			p.paths.best.hurried = true
@@ -190,6 +190,11 @@ func (c *core) adopt(p *peer, in Peer) {
 	p.Credential = slices.Clone(in.Credential)
 	p.Endpoints = slices.Clone(in.Endpoints)
 	p.offered = nil
+	c.declare(p)
+}
+
+// declare takes over the addresses of the credential that counts.
+func (c *core) declare(p *peer) {
 	before := slices.Clone(p.paths.candidates)
 	p.paths.declare(c.usable(&p.Peer))
 	c.unbindGone(p, before)

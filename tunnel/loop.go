@@ -96,7 +96,7 @@ func (u *Underlay) transmit(o *outgoing) {
 	}
 	err := u.write(o.data, nil, o.source, o.addr, o.udp, o.peer)
 	if err != nil {
-		u.drops.count(dropWrite, o.peer.ID)
+		u.drops.count(dropWrite, o.peer.flow.id) // the peer itself is the core's
 		return
 	}
 	u.traffic.sealedOut.Add(1)

@@ -26,6 +26,7 @@ type peer struct {
 	pairings []*pairing // newest first
 	proven   *pairing   // the peer's last fresh frame was sealed with it; nil: none yet
 	offered  *Peer      // a credential that came with a frame that may be a replay
+	offerer  session    // of that frame: it counts once this session is the confirmed one
 
 	session session // ours towards it
 	counter uint64

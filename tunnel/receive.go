@@ -169,7 +169,7 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 	}
 	from := c.observe(a, p, fresh)
 	if offer != nil {
-		p.offered = offer
+		p.offered, p.offerer = offer, f.session
 	}
 	if m.kind == messageReply {
 		fresh = c.reply(a, p, f, m, fresh, out)
@@ -281,11 +281,14 @@ func (c *core) confirm(now time.Time, p *peer, f *frame, floor uint64, out *effe
 	p.held = nil
 	c.held -= len(held)
 	slices.SortStableFunc(held, func(a, b heldPacket) int { return cmp.Compare(a.counter, b.counter) })
+	last := uint64(0)
 	for _, h := range held {
-		if h.session != p.boot || h.counter < floor {
+		if h.session != p.boot || h.counter < floor || h.counter == last {
 			p.drop(out, dropHeldStale)
 			continue
 		}
+		last = h.counter
+		p.window.accept(last) // what other sessions tried in between made the window forget it
 		out.deliveries = append(out.deliveries, delivery{p.ID, h.channel, h.payload, now})
 	}
 }
@@ -295,7 +298,7 @@ func (c *core) refresh(now time.Time, p *peer, k *pairing, out *effects) {
 	p.flow.heard.Store(moment(c.start, now))
 	p.proven = k
 	o := p.offered
-	if o == nil || o.BoxKey != k.boxKey {
+	if o == nil || o.BoxKey != k.boxKey || p.offerer != p.boot {
 		return
 	}
 	p.offered = nil

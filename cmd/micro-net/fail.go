@@ -53,13 +53,14 @@ func (a *app) fail(verb string, err error) int {
 	return code
 }
 
-// describe makes the operation the verb where the error names none that means more.
+// describe makes the operation the verb where the error names none that means more to a user: those
+// with a dot are parts of the program.
 func describe(verb string, err error) string {
 	e, ok := errors.AsType[*micronet.Error](err)
 	if !ok || !strings.HasPrefix(err.Error(), e.Op) {
 		return verb + ": " + err.Error()
 	}
-	if e.Op == "api" {
+	if e.Op == "api" || strings.Contains(e.Op, ".") {
 		c := *e
 		c.Op = verb
 		return c.Error()

@@ -103,7 +103,7 @@ func TestUpFails(t *testing.T) {
 		r := newWorld(t).daemon(func(context.Context, micronet.Env, config.Loaded, string, func(api.Status)) error {
 			return micronet.E("node.join", kind, "no").WithFix("fix it")
 		}, false)
-		if r.code != want || !strings.HasSuffix(r.err, "micro-net: node.join: no; fix it\n") {
+		if r.code != want || !strings.HasSuffix(r.err, "micro-net: up: no; fix it\n") {
 			t.Errorf("%v: exit %d, %q, want %d", kind, r.code, r.err, want)
 		}
 	}

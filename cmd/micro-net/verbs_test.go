@@ -78,7 +78,7 @@ func TestExitCodes(t *testing.T) {
 			{"ping", "b", "-c", "1"},
 		} {
 			r := w.run(args...)
-			if wantErr := "micro-net: test.op: the cause; the remedy\n"; r.code != want || !strings.HasSuffix(r.err, wantErr) {
+			if wantErr := "micro-net: " + args[0] + ": the cause; the remedy\n"; r.code != want || !strings.HasSuffix(r.err, wantErr) {
 				t.Errorf("%v with %v: exit %d, %q, want %d, %q", args, kind, r.code, r.err, want, wantErr)
 			}
 		}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"net/netip"
 	"slices"
@@ -180,6 +181,9 @@ func (s *rootSet) credential(raw []byte) (Credential, error) {
 	if !verify(g.ID[:], message(domainCredential, s.cluster, body), raw[len(body):]) {
 		return Credential{}, unauthorized("credential", "the credential is not signed by the node that it names")
 	}
+	if !usableBox(p.box) {
+		return Credential{}, unauthorized("credential", "nothing can be sealed with the box key")
+	}
 	return Credential{
 		ID: g.ID, Name: g.Name, Roles: g.Roles, Box: p.box, Self: p.self, Begins: g.NotBefore, Expires: g.NotAfter,
 	}, nil
@@ -218,6 +222,22 @@ func parseCredential(raw []byte) (parsedCredential, error) {
 		return parsedCredential{}, malformedCredential()
 	}
 	return p, nil
+}
+
+// usableBox reports whether a secret can be agreed on with a box key. There is none with a point
+// of small order (RFC 7748 section 6.1), and whoever tried anew with each packet would be busy.
+func usableBox(key [32]byte) bool {
+	public, err := ecdh.X25519().NewPublicKey(key[:])
+	if err != nil {
+		return false
+	}
+	// One private key finds out as well as another.
+	private, err := ecdh.X25519().NewPrivateKey(make([]byte, len(key)))
+	if err != nil {
+		return false
+	}
+	_, err = private.ECDH(public)
+	return err == nil
 }
 
 func malformedCredential() error {

@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -199,6 +200,41 @@ func TestCredentialForged(t *testing.T) {
 	wantError(t, err, micronet.Invalid)
 	_, err = NewCredential(k, Membership{}, Self{})
 	wantError(t, err, micronet.Invalid)
+}
+
+// A member's box key that leads to no secret (of order 1, 4 and 8, and beyond the field) is no
+// burden to others.
+func TestCredentialWithUselessBoxKey(t *testing.T) {
+	w := newWorld(t, 1)
+	k, member := w.member(t, w.auth, "a")
+	head, err := credentialHead(member)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(box [32]byte) error {
+		body, err := credentialBody(head, box, fullSelf, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := append(body, signWith(k, message(domainCredential, member.Cluster, body))...)
+		_, err = w.trust.VerifyCredential(raw, epoch)
+		return err
+	}
+	if err := with(k.BoxPublic()); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	} {
+		raw, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, with([32]byte(raw)), micronet.Unauthorized, "box key")
+	}
 }
 
 // Each signature is offered in the place of every other one.

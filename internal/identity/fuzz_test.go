@@ -157,11 +157,8 @@ func FuzzJoinResponse(f *testing.F) {
 	token, _ := mint(f, w, TokenBook{}, invitation)
 	keys, m := w.member(f, w.auth, "a")
 	f.Add(answerFrom(f, w.auth, w.root.key, m))
-	refusal, err := encodeAnswer(JoinAnswer{}, refused("x", "no"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(append(make([]byte, ed25519.SignatureSize), refusal...))
+	f.Add(refusalFrom(f, w.auth, w.root.key, refused("x", "no")))
+	f.Add(refusalFrom(f, w.promoted(f), keys.Sign, refused("x", "no")))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		r, err := openAnswer(binding, token, keys, frame, epoch)
 		if err == nil && r.Membership.Validate(keys, epoch) != nil {

@@ -18,7 +18,8 @@ import (
 //	  │  + proof of the secret + proof of the key  ─────▶│ verify, Redeem, write to disk, Issue
 //	  │                                                  │
 //	  │◀─────  answer {membership, members' credentials, time} + the authority's signature
-//	  │        or {kind, sentence}                       │
+//	  │        or {kind, sentence, roots, issuers}       │
+//	  │        + the authority's signature               │
 //
 // Every signature covers keying material exported from the TLS connection (RFC 9266's idea), so
 // that nothing said here is of use to a third party, even one that holds a certificate and
@@ -102,7 +103,7 @@ func openAnswer(binding []byte, token Token, keys Keys, frame []byte, now time.T
 		return JoinResult{}, err
 	}
 	if body.Error != nil {
-		return JoinResult{}, body.Error.read()
+		return JoinResult{}, body.refusal(token, message(domainAnswer, token.Cluster, binding, frame[len(sig):]), sig)
 	}
 	m := body.Membership
 	if err := m.check(); err != nil {
@@ -127,21 +128,52 @@ func openAnswer(binding []byte, token Token, keys Keys, frame []byte, now time.T
 // validatePinned checks the membership under the pinned root alone: further roots that it brings
 // are believed only once the authority's signature over the answer has been verified.
 func (m Membership) validatePinned(token Token, id micronet.NodeID, now time.Time) (ed25519.PublicKey, error) {
-	for _, der := range m.Roots {
+	trust, err := token.pinned(m.Roots)
+	if err != nil {
+		return nil, err
+	}
+	return m.validate(trust, id, now)
+}
+
+// pinned returns a Trust in the pinned root alone, which must be among the given ones.
+func (t Token) pinned(roots [][]byte) (*Trust, error) {
+	for _, der := range roots {
 		c, err := parseCertificate("join", der)
 		if err != nil {
 			return nil, err
 		}
-		if hashRoot(publicKey(c)) != token.RootHash {
-			continue
+		if hashRoot(publicKey(c)) == t.RootHash {
+			return NewTrust(t.Cluster, der)
 		}
-		trust, err := NewTrust(token.Cluster, der)
-		if err != nil {
-			return nil, err
-		}
-		return m.validate(trust, id, now)
 	}
 	return nil, unauthorized("join", "the answer does not carry the root that the token names")
+}
+
+// refusal returns what an authority said. Every member can stand where the token points to, but
+// only the word of an authority may keep a guest out: without one, the guest looks further.
+func (b answerBody) refusal(token Token, signed, sig []byte) error {
+	key, err := b.authority(token)
+	if err == nil && verify(key, signed, sig) {
+		return b.Error.read()
+	}
+	return micronet.E("identity.join", micronet.Unreachable, "who answers refuses, but is no authority of cluster %q", token.ClusterName)
+}
+
+// authority returns the key of the authority that refuses. Dates do not matter here.
+func (b answerBody) authority(token Token) (ed25519.PublicKey, error) {
+	trust, err := token.pinned(b.Roots)
+	if err != nil {
+		return nil, err
+	}
+	s := trust.snapshot()
+	if len(b.Issuers) == 0 {
+		return publicKey(s.certs[0]), nil
+	}
+	g, _, err := s.grant(b.Issuers[0], b.Issuers[1:])
+	if err != nil || !g.Roles.Has(RoleAuthority) {
+		return nil, unauthorized("join", "the refusal is not one of an authority")
+	}
+	return g.ID[:], nil
 }
 
 // withClock says what the two clocks show when that may be why dates do not fit.

@@ -263,11 +263,56 @@ func fixedExporter(string, []byte, int) ([]byte, error) { return binding, nil }
 // answerFrom is what an answer of some key looks like.
 func answerFrom(t testing.TB, a *Authority, key ed25519.PrivateKey, m Membership) []byte {
 	t.Helper()
-	body, err := encodeAnswer(JoinAnswer{Membership: m, Wall: epoch}, nil)
+	body, err := a.encodeAnswer(JoinAnswer{Membership: m, Wall: epoch}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return append(ed25519.Sign(key, message(domainAnswer, a.cluster, binding, body)), body...)
+}
+
+// refusalFrom is what a refusal of some key looks like, with what a claims to be.
+func refusalFrom(t testing.TB, a *Authority, key ed25519.PrivateKey, why error) []byte {
+	t.Helper()
+	body, err := a.encodeAnswer(JoinAnswer{Wall: epoch}, why)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(ed25519.Sign(key, message(domainAnswer, a.cluster, binding, body)), body...)
+}
+
+// A member answers in place of the authority, and would keep a guest out: it is as if nobody had
+// answered.
+func TestJoinFalseRefusals(t *testing.T) {
+	w, other := newWorld(t, 1), newWorld(t, 2)
+	token, _ := mint(t, w, TokenBook{}, invitation)
+	guest, mere := w.keys(t), w.keys(t)
+	_, member := w.member(t, w.auth, "mere")
+	deputy := w.promoted(t)
+	no := refused("redeem", "the token has been used")
+	open := func(frame []byte) error {
+		_, err := openAnswer(binding, token, guest, frame, epoch)
+		return err
+	}
+	wantError(t, open(refusalFrom(t, w.auth, w.root.key, no)), micronet.Refused, "the authority says: the token has been used")
+	wantError(t, open(refusalFrom(t, deputy, deputy.key, no)), micronet.Refused, "the authority says: the token has been used")
+	with := func(roots, issuers [][]byte) *Authority {
+		return &Authority{cluster: w.root.Cluster, roots: roots, grants: issuers}
+	}
+	roots := [][]byte{w.root.Certificate}
+	for name, frame := range map[string][]byte{
+		"not signed by the root":      refusalFrom(t, w.auth, mere.Sign, no),
+		"not signed by the deputy":    refusalFrom(t, deputy, mere.Sign, no),
+		"a member's grant":            refusalFrom(t, with(roots, [][]byte{member.Grant}), mere.Sign, no),
+		"a deputy's, below a deputy":  refusalFrom(t, with(roots, append([][]byte{member.Grant}, deputy.grants...)), mere.Sign, no),
+		"too many grants":             refusalFrom(t, with(roots, append(deputy.grants, member.Grant, member.Grant)), mere.Sign, no),
+		"no root":                     refusalFrom(t, with(nil, nil), w.root.key, no),
+		"a junk root":                 refusalFrom(t, with([][]byte{{1}}, nil), w.root.key, no),
+		"another cluster's authority": refusalFrom(t, other.auth, other.root.key, no),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantError(t, open(frame), micronet.Unreachable, "is no authority")
+		})
+	}
 }
 
 // Someone who holds a member's certificate answers in place of the authority.
@@ -444,11 +489,8 @@ func TestJoinBrokenConnection(t *testing.T) {
 func TestJoinWordsArePrintable(t *testing.T) {
 	w := newWorld(t, 1)
 	token, _ := mint(t, w, TokenBook{}, invitation)
-	body, err := encodeAnswer(JoinAnswer{}, refused("x", "%s", "\x1b[2J\r\nall your\u009b"+strings.Repeat("é", 600)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = openAnswer(binding, token, w.keys(t), append(make([]byte, 64), body...), epoch)
+	frame := refusalFrom(t, w.auth, w.root.key, refused("x", "%s", "\x1b[2J\r\nall your\u009b"+strings.Repeat("é", 600)))
+	_, err := openAnswer(binding, token, w.keys(t), frame, epoch)
 	wantError(t, err, micronet.Refused, " [2J  all your ")
 	if s := err.Error(); len(s) > 600 || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x9b || r == '\ufffd' }) {
 		t.Fatalf("%d bytes: %q", len(s), s)

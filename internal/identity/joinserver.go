@@ -43,7 +43,7 @@ func ServeJoin(rw io.ReadWriter, exporter Exporter, a *Authority, admit Admit) e
 		return micronet.E("identity.join", micronet.Unreachable, "read the request: %w", err)
 	}
 	answer, err := a.answer(binding, frame, admit)
-	body, encodeErr := encodeAnswer(answer, err)
+	body, encodeErr := a.encodeAnswer(answer, err)
 	if encodeErr != nil {
 		return errors.Join(err, encodeErr)
 	}
@@ -89,10 +89,10 @@ func (a *Authority) openRequest(binding, frame []byte) (JoinRequest, error) {
 	}, nil
 }
 
-func encodeAnswer(answer JoinAnswer, refusal error) ([]byte, error) {
+func (a *Authority) encodeAnswer(answer JoinAnswer, refusal error) ([]byte, error) {
 	b := answerBody{Version: joinVersion, Wall: answer.Wall.UTC()}
 	if refusal != nil {
-		b.Error = toWire(refusal)
+		b.Error, b.Roots, b.Issuers = toWire(refusal), a.roots, a.grants
 	} else {
 		b.Membership, b.Credentials = &answer.Membership, answer.Credentials
 	}

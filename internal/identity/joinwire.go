@@ -37,6 +37,10 @@ type answerBody struct {
 	Membership  *Membership `json:"membership,omitempty"`
 	Credentials [][]byte    `json:"credentials,omitempty"`
 	Wall        time.Time   `json:"wall"`
+
+	// With Error alone: by what right the signer speaks. In an admission the membership says it.
+	Roots   [][]byte `json:"roots,omitempty"`   // DER
+	Issuers [][]byte `json:"issuers,omitempty"` // the grant of a promoted authority, empty when the root signs
 }
 
 func writeFrame(w io.Writer, b []byte) error {

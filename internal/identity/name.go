@@ -22,7 +22,7 @@ func ChooseName(want string, explicit bool, taken func(string) bool) (string, er
 	}
 	if explicit {
 		return "", refused("name", "the name %q is taken by another node", want).
-			WithFix("choose another --name, or `micro-net node forget %s` if that node is gone", want)
+			WithFix("choose another --name; if that node is gone, make a token for its name: `micro-net invite --name %s`", want)
 	}
 	for i := 2; i < maxNameTries; i++ {
 		if name := numbered(want, i); !taken(name) {

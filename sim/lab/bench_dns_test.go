@@ -49,7 +49,8 @@ func benchmarkDNS(t *testing.T) {
 		t.Skipf("needs %s: not installed", missing)
 	}
 	w := newBenchWorld(t, *benchSeconds)
-	defer stopAll(w.serve())
+	w.serve()
+	defer func() { stopAll(w.serving) }()
 	server, client := benchMesh(t, *benchBinary, w.a, w.b)
 	defer stopAll([]*Process{server.process, client.process})
 	client.vip("web", benchHTTP)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,15 +75,53 @@ func (w *benchWorld) load(r benchRunning) benchSample {
 
 func (w *benchWorld) period() string { return fmt.Sprint(w.seconds, "s") }
 
-// benchSlack is how much longer than asked a load may take.
-const benchSlack = 20 * time.Second
+const (
+	// benchSlack is how much longer than asked a load may take.
+	benchSlack = 20 * time.Second
+	// benchForeign is how many cores others may keep busy during a load before it is repeated,
+	// which happens benchTries-1 times at most.
+	benchForeign = 0.25
+	benchTries   = 4
+)
 
 // client runs a load's client on a and returns its output, and how much CPU time the peer used.
-func (w *benchWorld) client(r benchRunning, argv ...string) (string, time.Duration, error) {
+// A load that others disturbed is repeated, whatever it reached.
+func (w *benchWorld) client(r benchRunning, argv ...string) (out string, cpu time.Duration, err error) {
 	w.t.Helper()
-	before := benchCPU(w.t, r.programs)
-	out, err := w.a.Run(time.Duration(w.seconds)*time.Second+benchSlack, argv...)
-	return out, benchCPU(w.t, r.programs) - before, err
+	var others float64 // cores
+	for range benchTries {
+		w.awaitQuiet()
+		began, busy, own, before := time.Now(), benchBusyTime(w.t), w.own(r), benchCPU(w.t, r.programs)
+		out, err = w.a.Run(time.Duration(w.seconds)*time.Second+benchSlack, argv...)
+		cpu = benchCPU(w.t, r.programs) - before
+		others = max(0, (benchBusyTime(w.t)-busy-(w.own(r)-own)).Seconds()/time.Since(began).Seconds())
+		if others < benchForeign {
+			break
+		}
+		w.disturbed++
+	}
+	w.foreign = append(w.foreign, others)
+	return out, cpu, err
+}
+
+// own is the CPU time of all that takes part: the peer, the programs on b, and the clients, which
+// are children of this process.
+func (w *benchWorld) own(r benchRunning) time.Duration {
+	w.t.Helper()
+	return benchCPU(w.t, append(slices.Clone(w.serving), r.programs...)) + benchOwnCPU(w.t)
+}
+
+// benchQuietTime is how long a load waits for others to be quiet.
+const benchQuietTime = 30 * time.Second
+
+// awaitQuiet waits until hardly anything runs.
+func (w *benchWorld) awaitQuiet() {
+	w.t.Helper()
+	for deadline := time.Now().Add(benchQuietTime); time.Now().Before(deadline); {
+		if benchBusy(w.t, benchSettle) < benchForeign/2 {
+			return
+		}
+	}
 }
 
 // bulk measures throughput.

@@ -169,5 +169,5 @@ func benchVersions() string {
 	return strings.Join(all, "; ")
 }
 
-// benchSettle is how long a peer rests before its loads.
+// benchSettle is how long everything rests before a load.
 const benchSettle = 500 * time.Millisecond

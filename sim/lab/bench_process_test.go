@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -46,6 +47,19 @@ func benchRSS(t testing.TB, programs []*Process, what string) (each []float64) {
 		each = append(each, float64(benchInt(t, fields[0]))/1024)
 	}
 	return each
+}
+
+// benchOwnCPU is the CPU time of this process and of its children that have ended.
+func benchOwnCPU(t testing.TB) (total time.Duration) {
+	t.Helper()
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var used syscall.Rusage
+		if err := syscall.Getrusage(who, &used); err != nil {
+			t.Fatal(err)
+		}
+		total += time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	}
+	return total
 }
 
 func benchInt(t testing.TB, s string) int {

@@ -43,45 +43,40 @@ func TestBenchmark(t *testing.T) {
 // a better place.
 func benchmarkTraffic(t *testing.T) {
 	w := newBenchWorld(t, *benchSeconds)
-	serving := w.serve()
-	defer stopAll(serving)
+	w.serve()
+	defer func() { stopAll(w.serving) }()
 	peers := chosen(available(benchPeerList()), func(p benchPeer) string { return p.name })
 	var results benchResults
 	for _, p := range peers {
 		results.add(p.name, *benchRounds-1, nil)
 	}
-	var foreign []float64
 	for round := range *benchRounds {
 		for _, p := range inTurn(peers, round) {
-			sample, busy := w.takeTurn(p)
-			results.add(p.name, round, sample)
-			foreign = append(foreign, busy)
+			results.add(p.name, round, w.takeTurn(p))
 			fmt.Printf("round %d: %s done\n", round+1, p.name)
 		}
 	}
-	slices.Sort(foreign)
-	fmt.Printf("\n### Traffic\n\n%d rounds of %d s per load; median (min–max). TCP uses %s. Other programs kept %.2f (%.2f–%.2f) cores busy.\n\n",
-		*benchRounds, *benchSeconds, w.congestion, median(foreign), foreign[0], foreign[len(foreign)-1])
+	fmt.Printf("\n### Traffic\n\n%d rounds of %d s per load; median (min–max). TCP uses %s. Cores that others kept busy during a load: %s; %d loads were repeated because of them.\n\n",
+		*benchRounds, *benchSeconds, w.congestion, spread(w.foreign, 2), w.disturbed)
 	fmt.Println(results.table(benchTraffic))
 	fmt.Printf("Same-round ratios, median (min–max):\n\n%s\n", results.compare(benchMicroNet, benchTraffic))
 	fmt.Printf("Latency added to the direct way in the same round, median (min–max):\n\n%s\n", added(&results))
 }
 
 // takeTurn starts a peer, loads it and stops it.
-func (w *benchWorld) takeTurn(p benchPeer) (s benchSample, busy float64) {
+func (w *benchWorld) takeTurn(p benchPeer) benchSample {
 	w.t.Helper()
 	r := p.start(w)
 	r.name = p.name
 	defer stopAll(r.programs)
 	w.awaitEcho(r.at(benchPong))
-	busy = benchBusy(w.t, benchSettle)
-	s = w.load(r)
+	s := w.load(r)
 	for _, program := range r.programs {
 		if !program.Running() {
 			w.t.Errorf("%s ended under load:\n%s", p.name, program.Output())
 		}
 	}
-	return s, busy
+	return s
 }
 
 // inTurn is the order of a round.

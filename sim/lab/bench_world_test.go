@@ -29,6 +29,10 @@ type benchWorld struct {
 	seconds    int    // per load
 	congestion string // what TCP uses on both hosts
 	turn       int    // how many peers were started, for folders of their own
+
+	serving   []*Process // on b
+	foreign   []float64  // cores that others kept busy, per load
+	disturbed int        // loads that were repeated because of them
 }
 
 // benchTuning is set on both hosts: many short connections must not run out of ports.
@@ -96,20 +100,19 @@ http {
 `
 
 // serve starts the programs on b and waits until they answer.
-func (w *benchWorld) serve() []*Process {
+func (w *benchWorld) serve() {
 	w.t.Helper()
 	conf := filepath.Join(w.dir, "nginx.conf")
 	benchWrite(w.t, conf, fmt.Appendf(nil, benchNginx, w.b.Dir, benchHTTP))
 	if err := os.MkdirAll(w.b.Path("/var/lib/nginx"), 0o755); err != nil { // its folder for request bodies
 		w.t.Fatal(err)
 	}
-	started := []*Process{
+	w.serving = []*Process{
 		w.b.Start("iperf3", "-s", "-p", fmt.Sprint(benchBulk)),
 		w.b.Start("nginx", "-c", conf),
 		w.b.Start(benchSockets(w.t, "echo", fmt.Sprintf("0.0.0.0:%d", benchPong))...),
 	}
 	w.awaitEcho(w.b.Addr)
-	return started
 }
 
 // benchReady is how long a peer may take until it carries traffic.

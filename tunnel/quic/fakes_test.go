@@ -74,17 +74,24 @@ type memNet struct {
 	mu      sync.Mutex
 	conns   map[netip.AddrPort]*memConn // by identity and by real address
 	silent  map[*memConn]bool           // neither sends nor receives
+	deaf    map[*memConn]bool           // does not receive
 	last    time.Time                   // of the latest delivery: instants are unique, so order is kept
 }
 
 func newMemNet(latency time.Duration) *memNet {
-	return &memNet{latency: latency, conns: make(map[netip.AddrPort]*memConn), silent: make(map[*memConn]bool)}
+	return &memNet{latency: latency, conns: make(map[netip.AddrPort]*memConn), silent: make(map[*memConn]bool), deaf: make(map[*memConn]bool)}
 }
 
 func (m *memNet) silence(c *memConn, silent bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.silent[c] = silent
+}
+
+func (m *memNet) deafen(c *memConn, deaf bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.deaf[c] = deaf
 }
 
 // socket puts a node on the net. A stranger appears under its real address only.
@@ -104,7 +111,7 @@ func (m *memNet) send(from *memConn, b []byte, to netip.AddrPort) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dest := m.conns[to]
-	if dest == nil || m.silent[from] || m.silent[dest] {
+	if dest == nil || m.silent[from] || m.silent[dest] || m.deaf[dest] {
 		return
 	}
 	at := time.Now().Add(m.latency)

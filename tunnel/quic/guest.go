@@ -15,8 +15,7 @@ import (
 // admitted marks the context of a connection that holds one of the maxGuests slots.
 type admitted struct{}
 
-// isStranger reports whether an address stands for no peer. QUIC then asks for a round trip
-// before it keeps any state (Retry, RFC 9000 section 8.1.2): addresses of guests may be forged.
+// isStranger reports whether an address stands for no peer.
 func (t *Tunnel) isStranger(addr net.Addr) bool {
 	_, known := t.socket.IdentityOf(addr)
 	return !known
@@ -30,11 +29,11 @@ func (t *Tunnel) configFor(info *quicgo.ClientInfo) (*quicgo.Config, error) {
 	return t.conf, nil
 }
 
-// admitStranger bounds the connections of strangers before their handshake costs anything. The
-// slot is free again when the connection has ended.
-func (t *Tunnel) admitStranger(ctx context.Context, info *quicgo.ClientInfo) (context.Context, error) {
-	if !t.isStranger(info.RemoteAddr) {
-		return ctx, nil
+// admit bounds the connections that others begin before their handshake costs anything. The slot
+// of a stranger is free again when the connection has ended.
+func (t *Tunnel) admit(ctx context.Context, info *quicgo.ClientInfo) (context.Context, error) {
+	if peer, known := t.socket.IdentityOf(info.RemoteAddr); known {
+		return t.admitPeer(ctx, peer)
 	}
 	if t.guest == nil || !t.takeGuestSlot() {
 		return nil, notRunning("tunnel.guest")
@@ -71,8 +70,9 @@ func (t *Tunnel) serveGuest(conn *quicgo.Conn) {
 	defer stop()
 	if q, err := conn.AcceptStream(ctx); err == nil {
 		g := &guestConn{conn: conn, Stream: q, local: t.local, end: func() {}}
-		g.cutAt(ctx)
+		cut := context.AfterFunc(ctx, g.cut)
 		t.guest.Serve(ctx, g)
+		cut()
 		_ = g.Close() // the guest sees the end of the stream
 		<-ctx.Done()
 	}
@@ -141,11 +141,9 @@ type guestConn struct {
 
 var _ GuestConn = (*guestConn)(nil)
 
-// cutAt ends reads and writes when ctx ends.
-func (g *guestConn) cutAt(ctx context.Context) {
-	if at, ok := ctx.Deadline(); ok {
-		_ = g.SetDeadline(at) // cannot fail
-	}
+// cut ends reads and writes.
+func (g *guestConn) cut() {
+	_ = g.SetDeadline(time.Now()) // cannot fail
 }
 
 func (g *guestConn) Read(p []byte) (int, error) {

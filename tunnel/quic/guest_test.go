@@ -197,3 +197,27 @@ func TestNobodyServesGuests(t *testing.T) {
 		}
 	})
 }
+
+// A guest that says nothing must not hold up the end of a node.
+func TestSilentGuestDoesNotDelayTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(10 * time.Millisecond)
+		g := &greeter{identity: newIdentity(t, 2)}
+		b := startNode(t, m, g.identity, "10.0.0.2:8085", joinable(g))
+		j := joiner(t, m, 1, "10.0.0.9:40000")
+		c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("half a requ")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		b.stop()
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("the node needed %v to stop", took)
+		}
+	})
+}

@@ -23,6 +23,13 @@ const (
 	maxLinks = 4
 	// maxGuests bounds the guests served at once; a further one is refused.
 	maxGuests = 16
+	// maxHandshakes bounds the connections that peers have begun and not finished,
+	// maxHandshakesPerPeer those of one peer; further ones are refused. Above retryAbove and
+	// retryAbovePerPeer an address first has to prove itself.
+	maxHandshakes        = 1024
+	maxHandshakesPerPeer = 16
+	retryAbove           = 64
+	retryAbovePerPeer    = 4
 )
 
 // GuestTime is all the time a guest gets, from the end of the handshake.

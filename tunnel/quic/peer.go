@@ -30,7 +30,11 @@ func (d *dial) failure(to micronet.NodeID) error {
 	if d.err != nil {
 		return d.err
 	}
-	return explain("tunnel.dial", to, context.Cause(d.link.conn.Context()))
+	if cause := context.Cause(d.link.conn.Context()); cause != nil {
+		return explain("tunnel.dial", to, cause)
+	}
+	// This process was stopped for longer than a connection is kept idle.
+	return micronet.E("tunnel.dial", micronet.Closed, "the connection was idle for too long when it was to be used").WithPeer(to)
 }
 
 func (t *Tunnel) peerLocked(id micronet.NodeID) *peer {

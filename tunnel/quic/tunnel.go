@@ -34,6 +34,8 @@ type Tunnel struct {
 	ended   chan struct{} // closed when Run stops carrying
 	group   sync.WaitGroup
 
+	handshakes handshakes // that others began
+
 	// Guarded by mu, which is held for map work and never while something blocks.
 	mu      sync.Mutex
 	started bool
@@ -67,13 +69,15 @@ func New(c Config) (*Tunnel, error) {
 		ready:   make(chan struct{}),
 		ended:   make(chan struct{}),
 		peers:   make(map[micronet.NodeID]*peer),
+
+		handshakes: handshakes{of: make(map[micronet.NodeID]int)},
 	}
 	t.conf.GetConfigForClient = t.configFor
 	t.transport = &quicgo.Transport{
 		Conn:                pc,
 		StatelessResetKey:   (*quicgo.StatelessResetKey)(c.ResetKey),
-		VerifySourceAddress: t.isStranger,
-		ConnContext:         t.admitStranger,
+		VerifySourceAddress: t.mustAnswer,
+		ConnContext:         t.admit,
 	}
 	return t, nil
 }

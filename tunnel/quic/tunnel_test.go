@@ -467,6 +467,18 @@ func TestTooManyConnectionsFromOnePeer(t *testing.T) {
 	})
 }
 
+// A process that was stopped while a dial ended finds a connection that counts as idle already.
+func TestDialThatIsIdleAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
+		synctest.Wait() // nobody reads it now
+		a.idle = 0
+		_, err := a.Open(t.Context(), b.id, control)
+		if micronet.KindOf(err) != micronet.Closed || !strings.Contains(err.Error(), "idle") {
+			t.Errorf("Open = %v, want Closed", err)
+		}
+	})
+}
+
 func TestDisconnectEndsDial(t *testing.T) {
 	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
 		m.silence(b.conn, true)
