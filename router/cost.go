@@ -11,9 +11,10 @@ const (
 	bandShare = 0.25
 	bandFloor = float64(time.Millisecond)
 
-	// latencyDecay is the time in which an old latency loses 63 % of its weight. Longer: calmer;
+	// latencyDecay is the time in which an old latency loses 63 % of its weight. A single hiccup of
+	// the scheduler, some milliseconds, must not keep traffic off an instance for long. Longer: calmer;
 	// shorter: an instance that was slow once is tried again sooner.
-	latencyDecay = 10 * time.Second
+	latencyDecay = 2 * time.Second
 
 	// unknownLatency is assumed of an instance nobody has measured: with 0 it would take all
 	// load until its first answer.

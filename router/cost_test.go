@@ -43,7 +43,7 @@ func TestPeakEWMA(t *testing.T) {
 		{10, 20, 0, 20},
 		{20, 10, 0, 20},
 		{20, 10, -time.Hour, 20},
-		{20, 10, 10 * time.Second, 10 + 10/math.E},
+		{20, 10, latencyDecay, 10 + 10/math.E},
 		{20, 10, time.Hour, 10},
 	} {
 		if got := peakEWMA(c.average, c.sample, c.age); math.Abs(got-c.want) > 1e-9 {
@@ -82,7 +82,7 @@ func TestLatencyKeepsAverageAndAge(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration
 		want  float64
-	}{{0, 80 * ms}, {10 * time.Second, 80 * ms / math.E}, {time.Hour, latencyFloor}} {
+	}{{0, 80 * ms}, {latencyDecay, 80 * ms / math.E}, {time.Hour, latencyFloor}} {
 		if got := s.latency(now + int64(c.after)); math.Abs(got-c.want) > 0.01*ms {
 			t.Errorf("latency after %v = %v, want %v", c.after, got, c.want)
 		}

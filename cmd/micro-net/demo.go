@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -145,7 +147,12 @@ func (d *demo) startNode(ctx context.Context, name, token string) error {
 		"--proxy-addr", "127.0.0.1:0", "--vip-cidr", n.vips, "--capture", "off",
 	}
 	if token != "" {
-		argv = append(argv, "--join", token)
+		// A file, as a token on the command line can be read by every user of the host.
+		file := filepath.Join(d.dir, name+".token")
+		if err := micronet.WriteFile(d.env.FS, file, []byte(token), 0o600); err != nil {
+			return err
+		}
+		argv = append(argv, "--join", "@"+file)
 	}
 	p, err := d.start(argv)
 	if err != nil {
@@ -284,45 +291,62 @@ func (d *demo) request(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(body)), err
 }
 
-func (d *demo) requests(ctx context.Context, n int, between func(i int) error) (map[string]int, error) {
+// requests calls the service until enough says so, at most maxRequests times.
+func (d *demo) requests(ctx context.Context, enough func(who map[string]int, n int) (bool, error)) (map[string]int, error) {
 	who := map[string]int{}
-	for i := range n {
-		if err := between(i); err != nil {
+	for n := range maxRequests {
+		done, err := enough(who, n)
+		if err != nil {
 			return nil, err
+		}
+		if done {
+			for _, body := range slices.Sorted(maps.Keys(who)) {
+				d.say("%4d × %s", who[body], body)
+			}
+			return who, nil
 		}
 		body, err := d.request(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("request %d of %d: %w", i+1, n, err)
+			return nil, fmt.Errorf("request %d: %w", n+1, err)
 		}
 		who[body]++
 	}
-	for body, count := range who {
-		d.say("%3d × %s", count, body)
-	}
-	return who, nil
+	return nil, fmt.Errorf("%d requests did not meet every instance: %v", maxRequests, who)
 }
 
+const (
+	// maxRequests bounds one step. The router prefers the faster instance, so that on a busy
+	// machine the other one may wait for its turn.
+	maxRequests = 5000
+	fewRequests = 40
+)
+
 func (d *demo) spread(ctx context.Context) error {
-	who, err := d.requests(ctx, 40, func(int) error { return nil })
-	if err == nil && len(who) != len(d.servers) {
-		err = fmt.Errorf("%d instances answered, want %d", len(who), len(d.servers))
-	}
+	_, err := d.requests(ctx, func(who map[string]int, n int) (bool, error) {
+		return n >= fewRequests && len(who) == len(d.servers), nil
+	})
 	return err
 }
 
+// killInstance kills the instance at a once it has answered, and goes on for a while.
 func (d *demo) killInstance(ctx context.Context) error {
-	_, err := d.requests(ctx, 40, func(i int) error {
-		if i == 10 {
-			return d.servers["a"].process.kill(ctx)
+	killed := 0
+	_, err := d.requests(ctx, func(who map[string]int, n int) (bool, error) {
+		if killed == 0 && n >= fewRequests/4 && who[greeting("a")] > 0 {
+			killed = n
+			return false, d.servers["a"].process.kill(ctx)
 		}
-		return nil
+		return killed > 0 && n >= killed+fewRequests, nil
 	})
 	delete(d.servers, "a")
 	if err == nil {
-		d.say("40 requests, the kill after the 10th, no failure")
+		d.say("the kill came after request %d; no request failed", killed)
 	}
 	return err
 }
+
+// greeting is what an instance answers.
+func greeting(at string) string { return "hello from the instance at " + at }
 
 func (d *demo) killDaemon(ctx context.Context) error {
 	if err := d.startServer(ctx, "a"); err != nil {
@@ -488,7 +512,7 @@ func serveDemo(ctx context.Context, env micronet.Env, name string, out io.Writer
 	}
 	fmt.Fprintf(out, "listening on port %d\n", ln.Addr().(*net.TCPAddr).Port)
 	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "hello from the instance at %s\n", name)
+		fmt.Fprintln(w, greeting(name))
 	})}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()

@@ -33,7 +33,7 @@ func TestChooseName(t *testing.T) {
 			t.Errorf("ChooseName(%q, %v, taken %q) = %q, %v, want %q", c.want, c.explicit, c.taken, got, err, c.got)
 		}
 		if err != nil {
-			wantError(t, err, micronet.Refused, "taken by another node", "micro-net node forget web")
+			wantError(t, err, micronet.Refused, "taken by another node", "micro-net invite --name web")
 		}
 	}
 	_, err := ChooseName("Not A Label", false, func(string) bool { return false })

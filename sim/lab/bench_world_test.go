@@ -35,9 +35,10 @@ type benchWorld struct {
 	disturbed int        // loads that were repeated because of them
 }
 
-// benchTuning is set on both hosts: many short connections must not run out of ports.
+// benchTuning is set on both hosts: many short connections must not run out of ports, nor take
+// those that a peer wants to listen on.
 var benchTuning = []string{
-	"net.ipv4.ip_local_port_range=1024 65000", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_max_tw_buckets=4000", "net.core.somaxconn=4096",
+	"net.ipv4.ip_local_port_range=20000 65000", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_max_tw_buckets=4000", "net.core.somaxconn=4096",
 }
 
 func newBenchWorld(t testing.TB, seconds int) *benchWorld {

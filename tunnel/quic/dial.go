@@ -94,7 +94,7 @@ func (t *Tunnel) acceptLinks(ctx context.Context, listener *quicgo.Listener) err
 }
 
 func (t *Tunnel) acceptLink(conn *quicgo.Conn) {
-	finish(conn)
+	finishHandshake(conn)
 	if conn.ConnectionState().TLS.NegotiatedProtocol == ALPNJoin {
 		t.serveGuest(conn)
 		return

@@ -68,8 +68,8 @@ func (t *Tunnel) admitPeer(ctx context.Context, peer micronet.NodeID) (context.C
 	return context.WithValue(ctx, finished{}, end), nil
 }
 
-// finish says that the handshake of an accepted connection is done.
-func finish(conn *quicgo.Conn) {
+// finishHandshake says that the handshake of an accepted connection is done.
+func finishHandshake(conn *quicgo.Conn) {
 	if end, ok := conn.Context().Value(finished{}).(func()); ok {
 		end()
 	}
