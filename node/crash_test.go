@@ -217,3 +217,23 @@ func TestRegistrationsAndTheDisk(t *testing.T) {
 		}
 	})
 }
+
+// TestExpiredCertificates: after a fortnight in which nobody ran, the founder renews its own
+// certificate and a member comes back with a new token, under its old name.
+func TestExpiredCertificates(t *testing.T) {
+	inBubble(t, 77, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		n := b.start("b", b.invite(a))
+		for _, s := range []*simNode{n, a} {
+			s.stop()
+			<-s.done
+			s.host.SetSkew(20 * 24 * time.Hour)
+		}
+		a = b.start("a", "")
+		if left := a.backend().Status().Certificate.Expires.Sub(a.host.Env().Wall()); left < 13*24*time.Hour {
+			b.t.Errorf("the founder's certificate is valid for %v, want a new one", left)
+		}
+		b.start("b", b.invite(a))
+		b.await(5*time.Second, "b is back", b.seen("b", micronet.Alive, "a"))
+	})
+}

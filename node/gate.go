@@ -58,8 +58,6 @@ func (g *gate) Serve(ctx context.Context, guest quic.GuestConn) {
 	if a == nil {
 		return
 	}
-	stop := context.AfterFunc(ctx, func() { _ = guest.Close() })
-	defer stop()
 	if err := identity.ServeJoin(guest, guest.Exporter, a.issuer, a.admit); err != nil && g.quiet.allow("guest") {
 		g.env.Log.Info("a guest was not admitted", "addr", guest.RemoteAddr().String(), "err", err)
 	}

@@ -61,6 +61,7 @@ func (j *joiner) join(ctx context.Context, token identity.Token) (identity.JoinR
 	limited, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
 	targets, outcome := j.resolve(limited, token.Addresses)
+	j.env.Log.Info("joining", "cluster", token.ClusterName, "addr", token.Addresses)
 	attempts := make(chan attempt)
 	var wg sync.WaitGroup
 	defer wg.Wait()

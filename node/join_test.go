@@ -219,7 +219,7 @@ func TestFolderOfAnotherCluster(t *testing.T) {
 		other := b.start("b", "", func(c *Config) { c.Cluster = "other" })
 		b.halt(other)
 		b.launch("b", b.invite(a))
-		wantError(t, "another cluster", b.ended(other, time.Minute), micronet.Refused, `the cluster "other" already`, "leave", "--data-dir")
+		wantError(t, "another cluster", b.ended(other, time.Minute), micronet.Refused, `the cluster "other" (`, "leave", "--data-dir")
 		// One of its own cluster is not needed, and is not looked at twice.
 		c := b.start("c", b.invite(a))
 		b.halt(c)

@@ -126,7 +126,7 @@ func (l *life) run(ctx context.Context) error {
 	if err := l.startBase(base, cluster); err != nil {
 		return err
 	}
-	if pass == nil {
+	if token != nil {
 		if pass, l.contacts, err = l.join(ctx, *token); err != nil {
 			return err
 		}
@@ -158,9 +158,12 @@ func (l *life) token(pass *passport) (*identity.Token, error) {
 		return &token, nil
 	}
 	if pass.trust.Cluster() != token.Cluster {
-		return nil, micronet.E("join", micronet.Refused, "%s belongs to the cluster %q already, the token is for %q",
-			l.config.DataDir, pass.member().ClusterName, token.ClusterName).
-			WithFix("`micro-net leave` first, or use another --data-dir")
+		return nil, micronet.E("join", micronet.Refused, "%s belongs to the cluster %q (%s) already, the token is for %q (%s)",
+			l.config.DataDir, pass.member().ClusterName, pass.trust.Cluster(), token.ClusterName, token.Cluster).
+			WithFix("start it without --join and run `micro-net leave` or `micro-net join @token`, or use another --data-dir")
+	}
+	if pass.expired(l.env) {
+		return &token, nil
 	}
 	l.env.Log.Info("the token is not needed: this node is a member already", "cluster", token.ClusterName)
 	return nil, nil

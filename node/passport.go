@@ -105,7 +105,35 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 		env.Log.Error("the certificate is not valid at this host's time", "err", err, "time", env.Wall().Format(time.RFC3339),
 			"fix", "check the clock; an expired certificate needs a new token")
 	}
-	return p, p.loadRoot(d)
+	if err := p.loadRoot(d); err != nil {
+		return nil, err
+	}
+	return p, p.renewItself(env, d)
+}
+
+// renewItself issues a new membership where the root key is, once half of the old one's term has
+// passed: the founder must not need anybody.
+func (p *passport) renewItself(env micronet.Env, d disk) error {
+	now, old := env.Wall(), p.member()
+	if p.root == nil || now.Before(old.RenewAfter()) {
+		return nil
+	}
+	issuer, err := p.root.Authority(env.Entropy)
+	if err != nil {
+		return err
+	}
+	m, err := issuer.Issue(now, identity.Request{ID: p.id(), Name: old.Name})
+	if err != nil {
+		return err
+	}
+	p.membership.Store(&m)
+	env.Log.Info("renewed the certificate of this node", "expires", m.NotAfter.Format(time.RFC3339))
+	return p.save(d, fileMembership)
+}
+
+// expired reports whether only a new token can make this node a member again.
+func (p *passport) expired(env micronet.Env) bool {
+	return errors.Is(p.member().Validate(p.keys, env.Wall()), identity.ErrExpired)
 }
 
 // readPassport reads a membership; nil when there is none. Its dates are not checked.

@@ -73,8 +73,8 @@ func benchmarkDNS(t *testing.T) {
 			results.add(s.name, round, w.askServer(s, queries))
 		}
 	}
-	fmt.Printf("\n### DNS\n\nOne A record over UDP on loopback, dnsperf with 8 sockets and 100 queries at once; %d rounds of %d s, median (min–max).\n\n%s\n",
-		*benchRounds, *benchSeconds, results.table(benchDNSFigures))
+	fmt.Printf("\n### DNS\n\nOne A record over UDP on loopback, dnsperf with 8 sockets and 100 queries at once; %d rounds of %d s, median (min–max). Cores that others kept busy: %s.\n\n%s\n",
+		*benchRounds, *benchSeconds, spread(w.foreign, 2), results.table(benchDNSFigures))
 	fmt.Printf("Same-round ratios, median (min–max):\n\n%s\n", results.compare(benchMicroNet, benchDNSFigures))
 }
 
@@ -93,14 +93,15 @@ func (w *benchWorld) askServer(s benchDNSServer, queries string) benchSample {
 	if s.name != benchMicroNet {
 		defer stopAll([]*Process{process})
 	}
-	ask := func(options ...string) string {
-		return w.must(w.a.Run(time.Duration(w.seconds)*time.Second+benchSlack,
-			append([]string{"dnsperf", "-s", "127.0.0.1", "-p", fmt.Sprint(port), "-d", queries, "-T", "1", "-l", fmt.Sprint(w.seconds)}, options...)...))
+	r := benchRunning{name: s.name, programs: []*Process{process}}
+	ask := func(options ...string) (string, time.Duration) {
+		out, cpu, err := w.client(r, append([]string{
+			"dnsperf", "-s", "127.0.0.1", "-p", fmt.Sprint(port), "-d", queries, "-T", "1", "-l", fmt.Sprint(w.seconds),
+		}, options...)...)
+		return w.must(out, err), cpu
 	}
 	w.awaitDNS(port)
-	before := benchCPU(w.t, []*Process{process})
-	out := ask("-c", "8", "-q", "100")
-	cpu := benchCPU(w.t, []*Process{process}) - before
+	out, cpu := ask("-c", "8", "-q", "100")
 	completed, good := number(dnsCompleted, out), number(dnsGood, out)
 	if good == 0 || good != completed {
 		w.t.Errorf("%s answered %.0f of %.0f well:\n%s", s.name, good, completed, out)
@@ -108,9 +109,10 @@ func (w *benchWorld) askServer(s benchDNSServer, queries string) benchSample {
 	}
 	sample := benchSample{
 		"qps": number(dnsRate, out), "cpu": float64(cpu.Microseconds()) / completed, "lost": number(dnsLost, out),
-		"rss": benchRSS(w.t, []*Process{process}, "VmRSS")[0],
+		"rss": benchRSS(w.t, r.programs, "VmRSS")[0],
 	}
-	if each := dnsLatencies(ask("-c", "4", "-q", "20", "-Q", fmt.Sprint(benchDNSRate), "-v")); len(each) > 0 {
+	out, _ = ask("-c", "4", "-q", "20", "-Q", fmt.Sprint(benchDNSRate), "-v")
+	if each := dnsLatencies(out); len(each) > 0 {
 		sample["p50"], sample["p99"] = each[len(each)/2], each[len(each)*99/100]
 	}
 	return sample
