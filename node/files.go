@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -25,7 +26,7 @@ const (
 // read keeps what it said last: half an edit must not take a service away.
 func (l *life) followFiles(ctx context.Context) error {
 	dir := filepath.Join(l.config.Daemon.ConfigDir, servicesFolder)
-	f := &files{env: l.env, registry: l.node.registry, accept: l.acceptable, dir: dir, seen: map[string]string{}, told: map[string]string{}}
+	f := &files{env: l.env, registry: l.node.registry, accept: l.acceptable, dir: dir, seen: map[string]string{}, told: map[string]string{}, wrong: map[string][]error{}}
 	changed, err := l.env.FS.Watch(ctx, dir)
 	if err != nil {
 		l.env.Log.Debug("the folder of service files is not watched, it is read from time to time", "path", dir, "err", err)
@@ -34,6 +35,8 @@ func (l *life) followFiles(ctx context.Context) error {
 	defer t.Stop()
 	for {
 		f.read()
+		faults := f.faults()
+		l.fileFaults.Store(&faults)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -52,8 +55,23 @@ type files struct {
 	registry *registry
 	accept   func([]config.Service) error
 	dir      string
-	seen     map[string]string // content by path
-	told     map[string]string // by path, why some of its services could not be taken; "" for none
+	seen     map[string]string  // content by path
+	told     map[string]string  // by path, why some of its services could not be taken; "" for none
+	wrong    map[string][]error // by path, the mistakes in it
+}
+
+// faults lists what is wrong in the folder, for the node's warnings.
+func (f *files) faults() []string {
+	var out []string
+	for _, path := range slices.Sorted(maps.Keys(f.seen)) {
+		for _, err := range f.wrong[path] {
+			out = append(out, err.Error())
+		}
+		if f.told[path] != "" {
+			out = append(out, path+": "+firstLine(f.told[path]))
+		}
+	}
+	return out
 }
 
 func (f *files) read() {
@@ -74,6 +92,7 @@ func (f *files) read() {
 		if !present[path] {
 			delete(f.seen, path)
 			delete(f.told, path)
+			delete(f.wrong, path)
 			f.registry.removeSource(source{kind: "file", name: path})
 			f.env.Log.Info("a service file is gone", "path", path)
 		}
@@ -98,6 +117,7 @@ func (f *files) readOne(path string) {
 	}
 	f.seen[path] = string(raw)
 	services, errs := config.ParseServices(path, raw)
+	f.wrong[path] = errs
 	if fresh {
 		for _, err := range errs {
 			f.env.Log.Error("a service file has an error", "err", err)

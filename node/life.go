@@ -55,12 +55,13 @@ type life struct {
 	front    *front
 
 	// shared
-	parted    atomic.Bool // said goodbye
-	view      atomic.Pointer[view]
-	announced chan struct{} // capacity 1: what this node offers has changed
-	looked    chan struct{} // capacity 1: the view must be made anew
-	views     *broadcast    // fires when the view was made anew
-	address   *self
+	fileFaults atomic.Pointer[[]string] // what is wrong in services.d
+	parted     atomic.Bool              // said goodbye
+	view       atomic.Pointer[view]
+	announced  chan struct{} // capacity 1: what this node offers has changed
+	looked     chan struct{} // capacity 1: the view must be made anew
+	views      *broadcast    // fires when the view was made anew
+	address    *self
 }
 
 // live runs one life. It returns nil when ctx ended, errMoved or errLeft when the node chose to

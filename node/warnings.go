@@ -34,6 +34,11 @@ func (l *life) warnings() []api.Warning {
 			add("vip-port", p.Text(), p.Fix())
 		}
 	}
+	if faults := l.fileFaults.Load(); faults != nil {
+		for _, f := range *faults {
+			add("service-file", f, "mend the file; it is read again by itself")
+		}
+	}
 	return append(out, l.serviceWarnings()...)
 }
 
