@@ -5,6 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL    := $(GO) tool -modfile=tools.mod
 FUZZTIME ?= 10s
 ARGS    ?=
+TESTFLAGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build test race lint demo bench fuzz e2e clean
@@ -17,7 +18,7 @@ build: ## write a static binary to bin/micro-net
 
 test: ## vet and all tests but the slow ones, under ten minutes on two cores
 	$(GO) vet ./...
-	$(GO) test -timeout 9m -skip "^TestE2E" ./...
+	$(GO) test $(TESTFLAGS) -timeout 9m -skip "^TestE2E" ./...
 
 race: ## the same tests with the race detector
 	$(GO) test -race -timeout 20m -skip "^TestE2E" ./...
