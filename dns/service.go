@@ -29,7 +29,7 @@ func (l *lookup) service(ctx context.Context, s subject) Answer {
 	}
 	switch {
 	case l.q.Type == TypeSRV:
-		return l.srv(ctx, s.dest, l.target(s), l.pick(s.dest, s.transport))
+		return l.srv(ctx, s.dest, l.target(s), func() []Endpoint { return l.pick(s.dest, s.transport) })
 	case s.kind == kindSRV:
 		return l.noData(nil)
 	case l.q.Type == TypeA:
@@ -75,13 +75,20 @@ func (z *Zone) shuffle(es []Endpoint) {
 // srv has one record per endpoint. All lead to the VIP of what was asked for, so that a tag or
 // cluster in the question still counts when the connection is made; equal records may be merged
 // by whoever passes them on (RFC 2181 section 5) without changing where anything goes.
-func (l *lookup) srv(ctx context.Context, d micronet.Destination, target string, es []Endpoint) Answer {
-	if len(es) == 0 {
+//
+// The endpoints are picked again after VIP: only then the Source knows on which ports the VIP can
+// answer, and a record with another port would lead to a stranger.
+func (l *lookup) srv(ctx context.Context, d micronet.Destination, target string, pick func() []Endpoint) Answer {
+	if len(pick()) == 0 {
 		return l.noData(nil)
 	}
 	addr, err := l.zone.config.Source.VIP(ctx, d)
 	if err != nil {
 		return l.noData(failure(err))
+	}
+	es := pick()
+	if len(es) == 0 {
+		return l.noData(nil)
 	}
 	a := Answer{Answers: make([]Record, 0, len(es))}
 	if dialable(addr) {
@@ -168,7 +175,17 @@ func (l *lookup) instance(ctx context.Context, id string) Answer {
 	case l.q.Type == TypeA:
 		return l.vip(ctx, d)
 	case l.q.Type == TypeSRV && i.Health.Serving():
-		return l.srv(ctx, d, d.String()+"."+l.domain.name, []Endpoint{{Instance: &i}})
+		return l.srv(ctx, d, d.String()+"."+l.domain.name, func() []Endpoint { return l.only(d, &i) })
 	}
 	return l.noData(nil)
+}
+
+// only is one instance as an endpoint, if it may get traffic.
+func (l *lookup) only(d micronet.Destination, i *micronet.Instance) []Endpoint {
+	for _, e := range l.zone.config.Source.Endpoints(d) {
+		if e.Instance.ID == i.ID && e.Instance.ServicePort == i.ServicePort {
+			return []Endpoint{{Instance: i}}
+		}
+	}
+	return nil
 }

@@ -16,7 +16,8 @@ type Source interface {
 	Synced() bool
 	// Known reports whether any instance matches d, healthy or not.
 	Known(d micronet.Destination) bool
-	// Endpoints returns the instances matching d that may get traffic, in any order.
+	// Endpoints returns the instances matching d that may get traffic, in any order. After VIP
+	// those are missing whose service port does not lead to the mesh at that address.
 	Endpoints(d micronet.Destination) []Endpoint
 	// VIP returns the IPv4 address that stands for d on this host. It returns only after
 	// connections to the address have come to lead to the mesh; an error, whose text the

@@ -18,6 +18,7 @@ type mesh struct {
 	unsynced  bool
 	instances []located
 	asked     []micronet.Destination // for which VIP was called
+	taken     uint16                 // a port that VIP finds held by somebody else
 }
 
 type located struct {
@@ -52,7 +53,9 @@ func (m *mesh) Reverse(a netip.Addr) (string, bool) {
 func (m *mesh) Endpoints(d micronet.Destination) []Endpoint {
 	var out []Endpoint
 	for _, l := range m.match(d) {
-		out = append(out, Endpoint{Instance: &l.Instance, Tier: l.tier})
+		if len(m.asked) == 0 || m.taken == 0 || l.ServicePort != m.taken {
+			out = append(out, Endpoint{Instance: &l.Instance, Tier: l.tier})
+		}
 	}
 	return out
 }
@@ -364,6 +367,25 @@ func TestPortsAreBoundOnlyForAddresses(t *testing.T) {
 	ask(z, "v2.web.service.eu.micro.internal.", "A")
 	if want := (micronet.Destination{Service: "web", Tag: "v2", Cluster: "eu"}); !slices.Equal(m.asked, []micronet.Destination{want}) {
 		t.Errorf("VIP was called for %v, want %v", m.asked, want)
+	}
+}
+
+// A port that only the VIP's offer finds taken is in no answer, not even in the first.
+func TestSRVLeadsToNoStranger(t *testing.T) {
+	for _, c := range []struct{ name, want string }{
+		{"web.micro.internal.", "NOERROR | web.micro.internal. 5 SRV 0 100 80 web.micro.internal. | add web.micro.internal. 5 A 127.80.0.1"},
+		{"dns.micro.internal.", noDataText},
+		{"dns-1.instance.micro.internal.", noDataText},
+	} {
+		m := newMesh()
+		m.taken = 53
+		m.instances = slices.DeleteFunc(m.instances, func(l located) bool { return l.Service == "web" && l.ID != "web-3" })
+		other := m.instances[0]
+		other.ID, other.ServicePort = "web-5", 53
+		m.instances = append(m.instances, other)
+		if got := ask(newTestZone(t, m), c.name, "SRV"); got != c.want {
+			t.Errorf("%s SRV: %s\nwant %s", c.name, got, c.want)
+		}
 	}
 }
 

@@ -601,6 +601,10 @@ func TestBehind(t *testing.T) {
 	if out := mustReceive(t, a, now, newer); out.Behind != (gossip.Version{}) {
 		t.Errorf("after Raise the old document gives %+v", out)
 	}
+	out, err = a.Receive(now, forge(1, newer, setVersion(1, 1, false)))
+	if gossip.ReasonOf(err) != gossip.ReasonEquivocation || out.Behind != (gossip.Version{}) {
+		t.Errorf("after Raise our former version with other items = %+v, %v", out, err)
+	}
 	again := mustPublish(t, a, now, testDocument("alpha", "web-9"))
 	b := newTestCatalog(2)
 	for _, msg := range [][]byte{newer, again, other} {

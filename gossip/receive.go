@@ -115,7 +115,11 @@ func (c *Catalog) receiveOwn(m *message) (Outcome, error) {
 	}
 	if m.version == own.signed.version {
 		own.conflict = m.version
-		return Outcome{Behind: m.version}, refuse(m.owner, ReasonEquivocation,
+		var out Outcome
+		if m.version.Epoch >= c.epoch { // else we are on the way above it already
+			out.Behind = m.version
+		}
+		return out, refuse(m.owner, ReasonEquivocation,
 			"version %d.%d of our own document was signed twice: this identity lives twice, or lost its state", m.version.Epoch, m.version.Seq)
 	}
 	return Outcome{Behind: m.version}, nil

@@ -102,32 +102,36 @@ func (b *Bound) Quiesce() {
 	b.turn <- struct{}{}
 	b.mu.Lock()
 	b.ended = true
+	all := b.takeLocked(func(netip.Addr) bool { return true })
 	b.mu.Unlock()
-	b.close(b.take(func(netip.Addr) bool { return true }))
+	b.close(all)
 	<-b.turn
 }
 
-// sweep lets go of the ports of idle VIPs. They are forgotten before they are closed, so that
-// an Offer that comes between waits for its turn and binds them again.
+// sweep lets go of the ports of idle VIPs. Their leases and they themselves are forgotten in one
+// step and before they are closed, so that an Offer that comes between finds them missing, waits for
+// its turn and binds them again.
 func (b *Bound) sweep(now time.Time) {
 	b.turn <- struct{}{}
 	defer func() { <-b.turn }()
-	b.mu.Lock()
-	expired := b.leases.expire(now)
-	b.mu.Unlock()
-	if len(expired) == 0 {
-		return
-	}
-	b.close(b.take(func(vip netip.Addr) bool {
-		_, idle := slices.BinarySearchFunc(expired, vip, netip.Addr.Compare)
-		return idle
-	}))
+	b.close(b.takeIdle(now))
 }
 
-// take forgets the ports and problems of the chosen VIPs and returns the listeners, unclosed.
-func (b *Bound) take(chosen func(netip.Addr) bool) []net.Listener {
+func (b *Bound) takeIdle(now time.Time) []net.Listener {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	expired := b.leases.expire(now)
+	if len(expired) == 0 {
+		return nil
+	}
+	return b.takeLocked(func(vip netip.Addr) bool {
+		_, idle := slices.BinarySearchFunc(expired, vip, netip.Addr.Compare)
+		return idle
+	})
+}
+
+// takeLocked forgets the ports and problems of the chosen VIPs and returns the listeners, unclosed.
+func (b *Bound) takeLocked(chosen func(netip.Addr) bool) []net.Listener {
 	var out []net.Listener
 	for at, ln := range b.bound {
 		if chosen(at.Addr()) {
@@ -151,7 +155,7 @@ func (b *Bound) close(lns []net.Listener) {
 // Problems tells of the others.
 func (b *Bound) Offer(ctx context.Context, dest micronet.Destination, vip netip.Addr, ports []Port) error {
 	if len(ports) == 0 {
-		return micronet.E("proxy.offer", micronet.NotFound, "%s has no TCP port", dest)
+		return errNoTCP(dest)
 	}
 	if err := b.ready(ctx); err != nil {
 		return err

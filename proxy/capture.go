@@ -80,8 +80,14 @@ func (c *Capture) Listen(ctx context.Context) error {
 // listens. It is called after Listen.
 func (c *Capture) Quiesce() { c.once.Do(func() { c.close(c.ln) }) }
 
-// Offer has nothing to do: every port of every VIP leads here.
-func (c *Capture) Offer(context.Context, micronet.Destination, netip.Addr, []Port) error { return nil }
+// Offer has nothing to do: every TCP port of every VIP leads here. Datagrams are not redirected: they
+// would reach whoever has their port on all addresses, so a name without a TCP port is not offered.
+func (c *Capture) Offer(_ context.Context, dest micronet.Destination, _ netip.Addr, ports []Port) error {
+	if len(ports) == 0 {
+		return errNoTCP(dest)
+	}
+	return nil
+}
 
 // Problems is empty: no port is taken, so none can be missing.
 func (c *Capture) Problems() []Problem { return nil }

@@ -251,12 +251,15 @@ func (c *conn) report() {
 	}
 	c.ended = true
 	l, err := c.link, c.err
-	giveBack, latency := !l.done, c.latencyLocked(l)
+	giveBack, outcome := !l.done, Outcome{Latency: c.latencyLocked(l)}
+	if !l.accepted {
+		outcome.Err = errClosed() // a caller that did not wait is no proof that the instance serves
+	}
 	l.done = true
 	c.mu.Unlock()
 	now := time.Now()
 	if giveBack {
-		l.ticket.Done(now, Outcome{Latency: latency})
+		l.ticket.Done(now, outcome)
 	}
 	c.flow.end(now, c.sent.Load(), c.received.Load(), err)
 }

@@ -452,6 +452,9 @@ func TestCloseBeforeTheAnswer(t *testing.T) {
 					if o.Failed {
 						t.Error("the instance was blamed for its caller's leaving")
 					}
+					if o.Err == nil {
+						t.Error("the instance was praised, and never answered")
+					}
 				}
 				synctest.Wait()
 			})

@@ -93,7 +93,7 @@ func (c *conn) takeBack(l *link) bool {
 func (c *conn) replay(l *link) {
 	if !c.exchange(l) {
 		l.stream.Abort()
-		l.ticket.Done(time.Now(), Outcome{})
+		l.ticket.Done(time.Now(), Outcome{Err: errClosed()})
 		c.rule(nil, errClosed())
 		return
 	}

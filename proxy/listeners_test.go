@@ -323,6 +323,12 @@ func TestCapture(t *testing.T) {
 				t.Errorf("%s says %q, want %q", to, got, want)
 			}
 		}
+		if err := c.Offer(t.Context(), web, webVIP, ports(80)); err != nil {
+			t.Errorf("Offer = %v", err)
+		}
+		if err := c.Offer(t.Context(), web, webVIP, nil); micronet.KindOf(err) != micronet.NotFound {
+			t.Errorf("Offer without a TCP port = %v, want NotFound", err)
+		}
 		c.Quiesce()
 		if got := hears(n, netip.MustParseAddrPort("127.80.3.4:80")); got != syscall.ECONNREFUSED.Error() {
 			t.Errorf("after Quiesce the port says %q", got)

@@ -36,6 +36,11 @@ func (p Problem) Fix() string {
 	return fmt.Sprintf("run `micro-net forward %s`, use the proxy on :8081, or start the daemon with CAP_NET_ADMIN, which captures the VIPs without taking ports", p.Dest)
 }
 
+// errNoTCP says that a name cannot be answered, because VIPs carry TCP alone.
+func errNoTCP(dest micronet.Destination) error {
+	return micronet.E("proxy.offer", micronet.NotFound, "%s has no TCP port", dest)
+}
+
 // errNoPort says that a name cannot be answered, because none of its ports could be had.
 func errNoPort(problems []Problem) error {
 	texts := make([]string, len(problems))

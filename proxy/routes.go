@@ -26,8 +26,10 @@ type Outcome struct {
 	// Latency is the time from the first byte sent to the first byte received or, where there is
 	// no such pair, from asking to being accepted; 0 when neither is known.
 	Latency time.Duration
-	Err     error // why the attempt failed; nil also when the connection broke later
-	Failed  bool  // the instance could not take the connection: eject it
+	// Err is why the attempt failed; nil also when the connection broke later. With Failed unset it
+	// says nothing of the instance, neither that it serves nor that it does not.
+	Err    error
+	Failed bool // the instance could not take the connection: eject it
 }
 
 // Opener opens streams to instances of other nodes.
