@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -45,8 +46,8 @@ func (r *records) do(f func(c *gossip.Catalog, now time.Time) (gossip.Outcome, e
 	if out.Behind != (gossip.Version{}) {
 		// Somebody holds a newer document of ours: our disk is older than our word, or our
 		// identity lives twice. Going above it is the only way to be heard again.
-		if raise := r.catalog.Raise(out.Behind.Epoch + 1); raise != nil {
-			err = raise
+		if out.Behind.Epoch >= r.catalog.Epoch() {
+			err = errors.Join(err, r.catalog.Raise(out.Behind.Epoch+1))
 		}
 	}
 	r.mu.Unlock()

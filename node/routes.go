@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -28,7 +29,11 @@ func (r routes) Pick(now time.Time, dest micronet.Destination, tried []micronet.
 // failure is what speaks against the instance: an attempt that the instance is to blame for.
 func failure(o proxy.Outcome) error {
 	if !o.Failed {
-		return nil
+		if o.Err == nil {
+			return nil
+		}
+		// Neither for nor against the instance: the caller gave up, or was not allowed.
+		return context.Canceled
 	}
 	if o.Err != nil && router.Ejects(o.Err) {
 		return o.Err

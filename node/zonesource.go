@@ -24,8 +24,9 @@ func (s zoneSource) Known(d micronet.Destination) bool { return len(s.l.view.Loa
 // Endpoints lists the instances that may get traffic. This host comes before the others.
 func (s zoneSource) Endpoints(d micronet.Destination) []dns.Endpoint {
 	var out []dns.Endpoint
+	strangers := s.heldPorts(d)
 	for _, p := range s.l.view.Load().of(d) {
-		if p.down != "" || !p.instance.Health.Serving() {
+		if p.down != "" || !p.instance.Health.Serving() || p.instance.Protocol == micronet.UDP || strangers[p.instance.ServicePort] {
 			continue
 		}
 		tier := 0
@@ -33,6 +34,18 @@ func (s zoneSource) Endpoints(d micronet.Destination) []dns.Endpoint {
 			tier = 1
 		}
 		out = append(out, dns.Endpoint{Instance: &p.instance, Tier: tier})
+	}
+	return out
+}
+
+// heldPorts are the ports of a destination that another program holds at its VIP: they would lead
+// to a stranger.
+func (s zoneSource) heldPorts(d micronet.Destination) map[uint16]bool {
+	out := map[uint16]bool{}
+	for _, p := range s.l.front.vips.Problems() {
+		if p.Dest == d {
+			out[p.Addr.Port()] = true
+		}
 	}
 	return out
 }

@@ -163,7 +163,7 @@ func benchVersions() string {
 	} {
 		out, _ := exec.Command(c[0], c[1:]...).CombinedOutput() // wrk prints its version with exit code 1
 		if line, _, _ := strings.Cut(string(out), "\n"); line != "" {
-			all = append(all, strings.TrimSpace(line))
+			all = append(all, filepath.Base(c[0])+": "+strings.TrimSpace(line))
 		}
 	}
 	return strings.Join(all, "; ")

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 )
@@ -19,6 +20,9 @@ import (
 
 // benchStreams is more than any load has connections at once.
 const benchStreams = 1 << 16
+
+// benchKeepAlive keeps the connection while loads wait for a quiet machine.
+const benchKeepAlive = 10 * time.Second
 
 // benchQUICServer ends the streams: ADDR:PORT DIR.
 func benchQUICServer(args []string) error {
@@ -67,7 +71,7 @@ func benchQUICClient(args []string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := quic.DialAddr(context.Background(), args[0], conf, &quic.Config{})
+	conn, err := quic.DialAddr(context.Background(), args[0], conf, &quic.Config{KeepAlivePeriod: benchKeepAlive})
 	if err != nil {
 		return err
 	}
