@@ -42,6 +42,7 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	mesh.run(l.members.Run)
 	mesh.run(l.dialer.Run)
 	mesh.run(l.acceptStreams)
+	mesh.run(l.fetchWanted)
 	mesh.run(l.synchronise)
 	mesh.run(l.keepView)
 	mesh.run(l.keepAnnounced)

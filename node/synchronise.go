@@ -15,17 +15,18 @@ const (
 	syncEvery = 30 * time.Second
 	// syncTime bounds one synchronisation.
 	syncTime = 20 * time.Second
+	// fetchTime bounds one fetch.
+	fetchTime = 5 * time.Second
 	// fetchPatience gathers wishes: a delta that comes a moment later may fulfil them.
 	fetchPatience = 150 * time.Millisecond
 	// fetchHelpers is how many other members are asked when the owner does not answer.
 	fetchHelpers = 2
 )
 
-// synchronise fetches what is missing, and compares the whole catalog from time to time.
-func (l *life) synchronise(ctx context.Context) error {
-	rng := l.env.Rand("synchronise")
-	t := time.NewTimer(0)
-	defer t.Stop()
+// fetchWanted fetches documents that are known to exist. It is apart from the comparison, so that
+// a member that stalls one does not hold up the other.
+func (l *life) fetchWanted(ctx context.Context) error {
+	rng := l.env.Rand("fetch")
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,6 +36,19 @@ func (l *life) synchronise(ctx context.Context) error {
 				return nil
 			}
 			l.fetch(ctx, rng, l.records.wanted(w))
+		}
+	}
+}
+
+// synchronise compares the whole catalog with a random member's from time to time.
+func (l *life) synchronise(ctx context.Context) error {
+	rng := l.env.Rand("synchronise")
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
 		case <-t.C:
 			if peer, ok := choose(rng, l.alive()); ok {
 				l.report("catalog.sync", l.syncWith(ctx, peer))
@@ -74,6 +88,8 @@ func (l *life) fetch(ctx context.Context, rng *rand.Rand, owners []micronet.Node
 }
 
 func (l *life) fetchFrom(ctx context.Context, peer micronet.NodeID, ids []micronet.NodeID) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
 	return l.withCatalogStream(ctx, peer, func(s tunnel.Stream) error {
 		_, err := gossip.FetchClient(s, l.records, ids, gossip.SyncLimits{})
 		return err
