@@ -234,11 +234,12 @@ func (l *life) tellChanges(old, now *view) {
 		if old != nil && old.byID[n.ID] != nil {
 			before = old.byID[n.ID].Status
 		}
-		if before == n.Status || n.ID == l.self {
+		// A peer that is only remembered is not news: it was not alive to us before.
+		if before == n.Status || n.ID == l.self || (before == "" && n.Status == micronet.Dead) {
 			continue
 		}
 		l.env.Events.NodeChanged(micronet.NodeChange{Node: n.ID, Name: n.Name, From: before, To: n.Status})
-		if n.Status == micronet.Dead && before != "" {
+		if n.Status == micronet.Dead {
 			l.flows.CloseNode(n.ID)
 		}
 	}

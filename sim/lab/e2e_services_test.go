@@ -108,7 +108,10 @@ func TestE2EServicesOfCommands(t *testing.T) {
 			t.Errorf("run -- %v = %v, want exit %d", c.command, err, c.want)
 		}
 	}
-	host2.fails(3, "job", "services", "job")
+	eventually(t, 5*time.Second, "the other host has seen the last of them go", func() bool {
+		_, err := host2.run("services", "job")
+		return ExitCode(err) == 3
+	})
 	// When the daemon is gone and comes back, the command lives and is registered again.
 	p = run("sleep", "1000")
 	host1.awaitService("job", 1, "critical")
