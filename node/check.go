@@ -117,12 +117,7 @@ func checkHTTP(ctx context.Context, env micronet.Env, target string) verdict {
 	if err != nil {
 		return failed(err)
 	}
-	res, err := client.Do(req)
-	if err != nil {
-		return failed(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxCheckBody))
+	res, body, err := answer(client, req)
 	if err != nil {
 		return failed(err)
 	}
@@ -186,6 +181,18 @@ func (s *connSet) close() {
 	}
 }
 
+// answer sends a request and reads the beginning of its answer's body. What is behind the body,
+// trailers, can be read from the answer afterwards.
+func answer(client *http.Client, req *http.Request) (*http.Response, []byte, error) {
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxCheckBody))
+	return res, body, err
+}
+
 // checkGRPC asks the standard health service (grpc/health/v1) over HTTP/2 without TLS. target is
 // "host:port" or "host:port/service".
 func checkGRPC(ctx context.Context, env micronet.Env, target string) verdict {
@@ -201,12 +208,7 @@ func checkGRPC(ctx context.Context, env micronet.Env, target string) verdict {
 	}
 	req.Header.Set("Content-Type", "application/grpc")
 	req.Header.Set("TE", "trailers")
-	res, err := client.Do(req)
-	if err != nil {
-		return failed(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxCheckBody))
+	res, body, err := answer(client, req)
 	if err != nil {
 		return failed(err)
 	}

@@ -209,7 +209,7 @@ func (c *contacts) keep(ctx context.Context, alive func(micronet.NodeID) bool) e
 func (c *contacts) isAuthority(id micronet.NodeID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.known[id].Flags&flagAuthority != 0
+	return c.known[id].Flags&identity.FlagAuthority != 0
 }
 
 // silent tells of all that are remembered and were alive within the last days how long ago that was.

@@ -61,7 +61,7 @@ func TestContactsLearn(t *testing.T) {
 		t.Error("who was forgotten is remembered")
 	}
 	authority := credential(2, 1, 1)
-	authority.Flags = flagAuthority | identity.FlagRelay
+	authority.Flags = identity.FlagAuthority | identity.FlagRelay
 	c.learn(authority, []byte{1})
 	if !c.isAuthority(id(2)) || c.isAuthority(id(1)) {
 		t.Error("the authority is not told from others")

@@ -156,7 +156,7 @@ func listenAddr(ln net.Listener) netip.AddrPort {
 	if ln == nil {
 		return netip.AddrPort{}
 	}
-	return addrPortOf(ln.Addr())
+	return micronet.AddrPortOf(ln.Addr())
 }
 
 // quiesce lets nobody new in; who is in may go on.

@@ -87,7 +87,7 @@ func (n *Node) live(ctx context.Context) error {
 	}
 	if err == nil {
 		n.id.Store(&l.self)
-		l.mesh = addrPortOf(l.listeners.mesh.LocalAddr())
+		l.mesh = micronet.AddrPortOf(l.listeners.mesh.LocalAddr())
 		err = l.run(ctx)
 	}
 	if errors.Is(err, errReborn) {
@@ -323,15 +323,9 @@ func (l *life) spread(key string, msg []byte) { l.members.Broadcast(key, msg) }
 
 // locals lists this node's instances of a service.
 func (l *life) locals(service string) []micronet.Instance {
-	all, err := l.node.registry.instances()
+	out, err := l.node.registry.of(service)
 	if err != nil {
 		return nil
-	}
-	var out []micronet.Instance
-	for _, i := range all {
-		if i.Service == service {
-			out = append(out, i)
-		}
 	}
 	return out
 }

@@ -104,7 +104,7 @@ const maxIDTries = 100
 
 // offer registers the service of a listener.
 func (n *Node) offer(l *listener, service string) (err error) {
-	port := int(addrPortOf(l.Addr()).Port())
+	port := int(micronet.AddrPortOf(l.Addr()).Port())
 	for range maxIDTries {
 		l.src = n.newSource("listen")
 		l.id = service + "-" + l.src.name

@@ -247,12 +247,16 @@ func (r *registry) kept() []owned {
 }
 
 // all returns a copy of every entry, sorted by id.
-func (r *registry) all() []entry {
+func (r *registry) all() []entry { return r.chosen(func(*entry) bool { return true }) }
+
+func (r *registry) chosen(want func(*entry) bool) []entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make([]entry, 0, len(r.entries))
+	var out []entry
 	for _, e := range r.entries {
-		out = append(out, *e)
+		if want(e) {
+			out = append(out, *e)
+		}
 	}
 	slices.SortFunc(out, func(a, b entry) int { return cmp.Compare(a.service.ID, b.service.ID) })
 	return out
@@ -260,7 +264,15 @@ func (r *registry) all() []entry {
 
 // instances returns what is announced, sorted by id.
 func (r *registry) instances() ([]micronet.Instance, error) {
-	entries := r.all()
+	return announced(r.all())
+}
+
+// of returns the instances of one service, sorted by id. It is called for every stream of a peer.
+func (r *registry) of(service string) ([]micronet.Instance, error) {
+	return announced(r.chosen(func(e *entry) bool { return e.service.Name == service }))
+}
+
+func announced(entries []entry) ([]micronet.Instance, error) {
 	out := make([]micronet.Instance, 0, len(entries))
 	for i := range entries {
 		inst, err := entries[i].service.Instance(entries[i].health)

@@ -12,10 +12,6 @@ import (
 	"github.com/micro/micro-net/tunnel"
 )
 
-// flagAuthority is what a node says of itself when it can sign: others know then whom to ask. It
-// proves nothing, and the bit is a wire value beside identity.FlagGateway and identity.FlagRelay.
-const flagAuthority identity.Flags = 1 << 2
-
 // self is what this node says of itself: where it can be reached, and what it offers.
 type self struct {
 	env     micronet.Env
@@ -78,7 +74,7 @@ func (s *self) credential() ([]byte, error) {
 
 func (s *self) flags() identity.Flags {
 	if s.pass.root != nil {
-		return flagAuthority
+		return identity.FlagAuthority
 	}
 	return 0
 }

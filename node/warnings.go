@@ -101,7 +101,7 @@ func (l *life) isOurs(i micronet.Instance) bool {
 func (l *life) localListeners() []netip.AddrPort {
 	var out []netip.AddrPort
 	if l.listeners.api != nil {
-		out = append(out, addrPortOf(l.listeners.api.Addr()))
+		out = append(out, micronet.AddrPortOf(l.listeners.api.Addr()))
 	}
 	if l.front.dns != nil {
 		out = append(out, l.front.dns.Addr())

@@ -253,7 +253,7 @@ func (b *bubble) serve(n *simNode, service, says string) net.Listener {
 // register offers what listens under the port 7000 of a service.
 func (b *bubble) register(n *simNode, service string, ln net.Listener) {
 	b.t.Helper()
-	s := complete(b.t, config.Service{Name: service, Port: int(addrPortOf(ln.Addr()).Port()), ServicePort: 7000})
+	s := complete(b.t, config.Service{Name: service, Port: int(micronet.AddrPortOf(ln.Addr()).Port()), ServicePort: 7000})
 	if _, err := n.backend().Register(0, []config.Service{s}); err != nil {
 		b.t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func (c *Capture) Listen(ctx context.Context) error {
 	if err != nil {
 		return micronet.E("proxy.capture", micronet.KindOf(err), "listen on %s: %w", c.cfg.Addr, err)
 	}
-	undo, err := c.redirect.Redirect(ctx, c.cfg.Table, c.cfg.Prefix, addrPort(ln.Addr()))
+	undo, err := c.redirect.Redirect(ctx, c.cfg.Table, c.cfg.Prefix, micronet.AddrPortOf(ln.Addr()))
 	if err != nil {
 		c.close(ln)
 		return micronet.E("proxy.capture", micronet.KindOf(err), "redirect %s to %s: %w", c.cfg.Prefix, ln.Addr(), err).
@@ -137,20 +137,4 @@ func (c *Capture) close(ln net.Listener) {
 	if err := ln.Close(); err != nil {
 		c.cfg.Env.Events.BackgroundError("proxy.capture", err)
 	}
-}
-
-// addrPort reads the address of a connection or listener; invalid when it has none.
-func addrPort(a net.Addr) netip.AddrPort {
-	if t, ok := a.(*net.TCPAddr); ok {
-		ap := t.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	}
-	if a == nil {
-		return netip.AddrPort{}
-	}
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }

@@ -63,7 +63,7 @@ func NewDialer(cfg DialerConfig) *Dialer {
 	if cfg.Caller == nil {
 		self := cfg.Self
 		cfg.Caller = func(c net.Conn) micronet.Caller {
-			return micronet.Caller{Node: self, Addr: addrPort(c.RemoteAddr())}
+			return micronet.Caller{Node: self, Addr: micronet.AddrPortOf(c.RemoteAddr())}
 		}
 	}
 	return &Dialer{cfg: cfg, awaiting: make(map[*conn]struct{})}

@@ -271,7 +271,7 @@ func (n *capNet) OriginalDst(c net.Conn) (netip.AddrPort, error) {
 	if v, ok := n.meant.Load(c.RemoteAddr().String()); ok {
 		return v.(netip.AddrPort), nil
 	}
-	return addrPort(c.LocalAddr()), nil
+	return micronet.AddrPortOf(c.LocalAddr()), nil
 }
 
 func (n *capNet) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {

@@ -74,7 +74,7 @@ func serveName(t *testing.T, n micronet.Network, at netip.AddrPort, name string)
 			if err != nil {
 				return
 			}
-			io.WriteString(c, name+" for "+addrPort(c.RemoteAddr()).Addr().String())
+			io.WriteString(c, name+" for "+micronet.AddrPortOf(c.RemoteAddr()).Addr().String())
 			c.Close()
 		}
 	}()

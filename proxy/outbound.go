@@ -94,7 +94,7 @@ func (o *Outbound) listenError(err error) error {
 }
 
 // Addr returns where the proxy listens, after Listen.
-func (o *Outbound) Addr() netip.AddrPort { return addrPort(o.ln.Addr()) }
+func (o *Outbound) Addr() netip.AddrPort { return micronet.AddrPortOf(o.ln.Addr()) }
 
 // Quiesce stops accepting; connections go on. It may be called many times, after Listen.
 func (o *Outbound) Quiesce() {
@@ -129,7 +129,7 @@ func (o *Outbound) Run(ctx context.Context) error {
 
 // serve finds out what a client speaks and returns when it is gone.
 func (o *Outbound) serve(ctx context.Context, c net.Conn) {
-	if !o.cfg.Allow(addrPort(c.RemoteAddr()).Addr()) {
+	if !o.cfg.Allow(micronet.AddrPortOf(c.RemoteAddr()).Addr()) {
 		o.cfg.Env.Events.PacketDropped(micronet.PacketDrop{Where: "proxy", Why: "client-not-allowed"})
 		abort(c)
 		return
@@ -154,5 +154,5 @@ func (o *Outbound) serve(ctx context.Context, c net.Conn) {
 
 // caller is who is behind a client's connection.
 func (o *Outbound) caller(c net.Addr) micronet.Caller {
-	return micronet.Caller{Node: o.cfg.Self, Addr: addrPort(c)}
+	return micronet.Caller{Node: o.cfg.Self, Addr: micronet.AddrPortOf(c)}
 }

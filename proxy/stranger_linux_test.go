@@ -68,7 +68,7 @@ func freePort(t *testing.T) uint16 {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	return addrPort(ln.Addr()).Port()
+	return micronet.AddrPortOf(ln.Addr()).Port()
 }
 
 // asUser runs f without root's rights, on a thread that ends with it.
@@ -222,7 +222,7 @@ func TestBackendSeesCaller(t *testing.T) {
 	defer ln.Close()
 	from := netip.MustParseAddr("127.81.7.9")
 	env := micronet.Env{Net: hostNet{}, Host: micronet.Host{OS: "linux"}}
-	c, err := dialBackend(t.Context(), env, from, addrPort(ln.Addr()))
+	c, err := dialBackend(t.Context(), env, from, micronet.AddrPortOf(ln.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestBackendSeesCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if got := addrPort(s.RemoteAddr()).Addr(); got != from {
+	if got := micronet.AddrPortOf(s.RemoteAddr()).Addr(); got != from {
 		t.Errorf("the backend sees %v, want %v", got, from)
 	}
 }

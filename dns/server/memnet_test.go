@@ -162,7 +162,7 @@ func (p *memPacket) receive() (datagram, error) {
 }
 
 func (p *memPacket) WriteTo(b []byte, to net.Addr) (int, error) {
-	p.send(p.addr, addrPort(to), b)
+	p.send(p.addr, micronet.AddrPortOf(to), b)
 	return len(b), nil
 }
 

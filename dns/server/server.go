@@ -94,7 +94,7 @@ func (s *Server) openOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pc, err := s.env.Net.ListenPacket(ctx, netip.AddrPortFrom(s.config.Addr.Addr(), addrPort(ln.Addr()).Port()))
+	pc, err := s.env.Net.ListenPacket(ctx, netip.AddrPortFrom(s.config.Addr.Addr(), micronet.AddrPortOf(ln.Addr()).Port()))
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -107,18 +107,7 @@ func (s *Server) Addr() netip.AddrPort {
 	if s.packets == nil {
 		return s.config.Addr
 	}
-	return addrPort(s.packets.LocalAddr())
-}
-
-func addrPort(a net.Addr) netip.AddrPort {
-	var ap netip.AddrPort
-	switch a := a.(type) {
-	case *net.UDPAddr:
-		ap = a.AddrPort()
-	case *net.TCPAddr:
-		ap = a.AddrPort()
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	return micronet.AddrPortOf(s.packets.LocalAddr())
 }
 
 // Close gives the port back. After Run it does nothing.

@@ -242,7 +242,7 @@ func TestOpenTakesOnePortForBoth(t *testing.T) {
 	if err := s.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if s.Addr() == free || s.Addr().Port() == 0 || addrPort(s.listener.Addr()) != s.Addr() {
+	if s.Addr() == free || s.Addr().Port() == 0 || micronet.AddrPortOf(s.listener.Addr()) != s.Addr() {
 		t.Errorf("UDP on %v, TCP on %v", s.Addr(), s.listener.Addr())
 	}
 	if err := s.Open(t.Context()); micronet.KindOf(err) != micronet.Invalid {

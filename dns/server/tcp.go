@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	micronet "github.com/micro/micro-net"
 )
 
 // tcpIdle is how long a connection may take for one question, waiting included, and for taking
@@ -37,7 +39,7 @@ func (s *Server) acceptConns(ctx context.Context, group *sync.WaitGroup) error {
 
 // admit takes a slot for a connection that may ask.
 func (s *Server) admit(conn net.Conn) bool {
-	if !s.allowed(addrPort(conn.RemoteAddr()).Addr()) {
+	if !s.allowed(micronet.AddrPortOf(conn.RemoteAddr()).Addr()) {
 		s.drop("source")
 		return false
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	micronet "github.com/micro/micro-net"
 )
 
 // maxQuery is the largest question read over UDP. Longer ones are cut and fail to parse.
@@ -24,7 +26,7 @@ func (c netConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	if err != nil {
 		return n, netip.AddrPort{}, err
 	}
-	return n, addrPort(from), nil
+	return n, micronet.AddrPortOf(from), nil
 }
 
 func (c netConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {

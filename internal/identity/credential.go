@@ -24,6 +24,8 @@ type Flags uint8
 const (
 	FlagGateway Flags = 1 << 0 // carries traffic between linked clusters
 	FlagRelay   Flags = 1 << 1 // forwards other nodes' packets
+	// FlagAuthority says that the node can sign, so that others know whom to ask. It proves nothing.
+	FlagAuthority Flags = 1 << 2
 )
 
 // Self is what a node states about itself.

@@ -60,6 +60,14 @@ func explain(op string, peer micronet.NodeID, err error) error {
 	return explainSilence(op, peer, err)
 }
 
+// endedConn reports whether an error of opening a stream, other than that of the caller's context,
+// means the end of the connection. quic-go tells the streams of an end before the connection's
+// context, so that the context is no witness.
+func endedConn(err error) bool {
+	_, stream := errors.AsType[*quicgo.StreamError](err)
+	return err != nil && !stream
+}
+
 func explainStream(op string, peer micronet.NodeID, e *quicgo.StreamError) error {
 	switch {
 	case !e.Remote:

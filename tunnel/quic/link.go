@@ -62,14 +62,6 @@ func (l *link) origin() string {
 	return "accepted"
 }
 
-// fate says why the connection ended.
-func (l *link) fate() string {
-	if cause := context.Cause(l.conn.Context()); cause != nil {
-		return cause.Error()
-	}
-	return "closed"
-}
-
 // close tells the peer and waits until nothing of the connection runs any more, which takes no
 // round trip.
 func (l *link) close(code quicgo.ApplicationErrorCode, why string) {

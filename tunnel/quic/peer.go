@@ -124,10 +124,17 @@ func (t *Tunnel) add(l *link) (displaced *link, ok bool) {
 }
 
 // remove forgets a connection that has ended. It may be called again.
-func (t *Tunnel) remove(l *link) {
+func (t *Tunnel) remove(l *link) { t.removeFor(l, context.Cause(l.conn.Context())) }
+
+// removeFor forgets a connection that ended with an error.
+func (t *Tunnel) removeFor(l *link, err error) {
+	why := "closed"
+	if err != nil {
+		why = err.Error()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.removeLocked(l, l.fate())
+	t.removeLocked(l, why)
 }
 
 func (t *Tunnel) removeLocked(l *link, why string) {

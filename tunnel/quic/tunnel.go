@@ -166,10 +166,10 @@ func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening)
 			return out, nil
 		}
 		l.release()
-		if again || ctx.Err() != nil || l.conn.Context().Err() == nil {
+		if again || ctx.Err() != nil || !endedConn(err) {
 			return nil, explain("tunnel.open", to, err)
 		}
-		t.remove(l)
+		t.removeFor(l, err)
 	}
 }
 
