@@ -40,11 +40,6 @@ type Interface struct {
 	Prefixes []netip.Prefix
 }
 
-// OriginalDst is an optional power of a Network: the address a redirected connection was meant for.
-type OriginalDst interface {
-	OriginalDst(c net.Conn) (netip.AddrPort, error)
-}
-
 // Credentials are those of the process at the other end of a unix socket.
 type Credentials struct {
 	UID    int
@@ -67,10 +62,11 @@ type PortHolder interface {
 // Redirector is an optional power of a Network: sending connections of this host's programs to a
 // prefix elsewhere, whatever the port. It needs CAP_NET_ADMIN.
 type Redirector interface {
-	// Redirect makes TCP connections from this host to any port in from arrive at the listener
-	// to. table names the rules, so that a table left by a crash is replaced. The undo function
-	// removes everything.
-	Redirect(ctx context.Context, table string, from netip.Prefix, to netip.AddrPort) (undo func() error, err error)
+	// Redirect makes TCP connections from this host to any port in from arrive at a listener of
+	// this Network; the local address of what it accepts is the one that was dialled. When the
+	// listener is closed they are refused. table names the rules, so that a table left by a crash
+	// is replaced. The undo function removes everything.
+	Redirect(ctx context.Context, table string, from netip.Prefix, to net.Listener) (undo func() error, err error)
 }
 
 // ErrRedirected says that another process redirects the prefix already.

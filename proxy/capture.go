@@ -28,11 +28,10 @@ type CaptureConfig struct {
 }
 
 // Capture redirects all connections to VIPs to one listener, whatever the port. No VIP port is
-// ever bound, so no other program can be in the way. It needs a Network with the powers
-// micronet.Redirector and micronet.OriginalDst.
+// ever bound, so no other program can be in the way. It needs a Network with the power
+// micronet.Redirector.
 type Capture struct {
 	cfg      CaptureConfig
-	original micronet.OriginalDst
 	redirect micronet.Redirector
 	accept   *acceptor
 
@@ -48,14 +47,12 @@ var _ Listeners = (*Capture)(nil)
 func NewCapture(cfg CaptureConfig) (*Capture, error) {
 	cfg.Env = cfg.Env.EnsureDefaults()
 	redirect, can := cfg.Env.Net.(micronet.Redirector)
-	original, knows := cfg.Env.Net.(micronet.OriginalDst)
-	if !can || !knows {
+	if !can {
 		return nil, micronet.E("proxy.capture", micronet.Unreachable, "this platform cannot redirect connections").
 			WithFix("start without --capture on: VIP ports are then bound one by one")
 	}
 	return &Capture{
-		cfg: cfg, original: original, redirect: redirect,
-		accept: newAcceptor(cfg.Env.Events, maxVIPConns),
+		cfg: cfg, redirect: redirect, accept: newAcceptor(cfg.Env.Events, maxVIPConns),
 	}, nil
 }
 
@@ -66,7 +63,7 @@ func (c *Capture) Listen(ctx context.Context) error {
 	if err != nil {
 		return micronet.E("proxy.capture", micronet.KindOf(err), "listen on %s: %w", c.cfg.Addr, err)
 	}
-	undo, err := c.redirect.Redirect(ctx, c.cfg.Table, c.cfg.Prefix, micronet.AddrPortOf(ln.Addr()))
+	undo, err := c.redirect.Redirect(ctx, c.cfg.Table, c.cfg.Prefix, ln)
 	if err != nil {
 		c.close(ln)
 		return micronet.E("proxy.capture", micronet.KindOf(err), "redirect %s to %s: %w", c.cfg.Prefix, ln.Addr(), err).
@@ -101,7 +98,7 @@ func (c *Capture) Run(ctx context.Context) error {
 	<-ctx.Done()
 	c.Quiesce()
 	c.accept.wg.Wait()
-	// The redirect goes last: taking it away can cut the connections that it carried.
+	// The redirect goes last: without it new connections could reach a stranger.
 	if err := c.undo(); err != nil {
 		return micronet.E("proxy.capture", micronet.Internal, "undo the redirect of %s: %w", c.cfg.Prefix, err)
 	}
@@ -121,11 +118,11 @@ func (c *Capture) serve(ctx context.Context, conn net.Conn) {
 // destination tells what a redirected connection was meant for. One that came to the listener
 // directly is meant for no VIP, and is turned away.
 func (c *Capture) destination(conn net.Conn) (micronet.Destination, bool) {
-	to, err := c.original.OriginalDst(conn)
-	if err != nil || !c.cfg.Prefix.Contains(to.Addr().Unmap()) {
+	to := micronet.AddrPortOf(conn.LocalAddr())
+	if !c.cfg.Prefix.Contains(to.Addr()) {
 		return micronet.Destination{}, false
 	}
-	dest, ok := c.cfg.Lookup(to.Addr().Unmap())
+	dest, ok := c.cfg.Lookup(to.Addr())
 	if !ok || c.cfg.Ports == nil {
 		return dest, ok
 	}

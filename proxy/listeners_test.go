@@ -258,20 +258,12 @@ type capNet struct {
 	*memNet
 	prefix netip.Prefix
 	to     netip.AddrPort
-	meant  sync.Map // net.Addr string of the client to netip.AddrPort
 	undone atomic.Bool
 }
 
-func (n *capNet) Redirect(_ context.Context, _ string, from netip.Prefix, to netip.AddrPort) (func() error, error) {
-	n.prefix, n.to = from, to
+func (n *capNet) Redirect(_ context.Context, _ string, from netip.Prefix, to net.Listener) (func() error, error) {
+	n.prefix, n.to = from, micronet.AddrPortOf(to.Addr())
 	return func() error { n.undone.Store(true); return nil }, nil
-}
-
-func (n *capNet) OriginalDst(c net.Conn) (netip.AddrPort, error) {
-	if v, ok := n.meant.Load(c.RemoteAddr().String()); ok {
-		return v.(netip.AddrPort), nil
-	}
-	return micronet.AddrPortOf(c.LocalAddr()), nil
 }
 
 func (n *capNet) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
@@ -284,10 +276,7 @@ func (n *capNet) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (
 		return nil, syscall.ECONNREFUSED
 	}
 	n.next++
-	a, b := memPair(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.next), n.to)
-	n.meant.Store(b.RemoteAddr().String(), to)
-	n.meant.Store(a.LocalAddr().String(), to)
-	b.remote = a.local
+	a, b := memPair(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.next), to)
 	n.listeners[n.to].queue <- b
 	return a, nil
 }

@@ -2,10 +2,8 @@ package osenv
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"net"
-	"net/netip"
 	"os/user"
 	"slices"
 	"strconv"
@@ -16,8 +14,6 @@ import (
 
 	micronet "github.com/micro/micro-net"
 )
-
-var _ micronet.OriginalDst = Network{}
 
 // interfaceQueue holds netlink messages that were not looked at yet; the sender waits beyond it.
 const interfaceQueue = 16
@@ -89,23 +85,6 @@ func (s *subscription) follow(changed chan struct{}) {
 	}
 }
 
-// OriginalDst asks the kernel where a redirected connection was going (SO_ORIGINAL_DST).
-func (Network) OriginalDst(c net.Conn) (netip.AddrPort, error) {
-	var dst netip.AddrPort
-	err := control(c, func(fd int) error {
-		// The IPv6 request struct is the smallest of x/sys that is large enough for a
-		// sockaddr_in: family, port, address are its first 8 bytes.
-		mreq, err := unix.GetsockoptIPv6Mreq(fd, unix.IPPROTO_IP, unix.SO_ORIGINAL_DST)
-		if err != nil {
-			return err
-		}
-		raw := mreq.Multiaddr
-		dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte(raw[4:8])), binary.BigEndian.Uint16(raw[2:4]))
-		return nil
-	})
-	return dst, err
-}
-
 // PeerCredentials asks the kernel who is at the other end of a unix socket (SO_PEERCRED).
 func (Network) PeerCredentials(c net.Conn) (micronet.Credentials, error) {
 	var cred *unix.Ucred
@@ -138,7 +117,8 @@ func groups(uid, gid int) []string {
 	return names
 }
 
-func control(c net.Conn, f func(fd int) error) error {
+// control calls f with the descriptor of a connection or listener.
+func control(c any, f func(fd int) error) error {
 	sc, ok := c.(interface {
 		SyscallConn() (syscall.RawConn, error)
 	})

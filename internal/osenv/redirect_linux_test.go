@@ -83,7 +83,7 @@ func vips() netip.Prefix { return netip.MustParsePrefix("127.80.0.0/12") }
 
 func redirect(t *testing.T, ln net.Listener) func() error {
 	t.Helper()
-	undo, err := Network{}.Redirect(t.Context(), vipTable, vips(), addrPort(ln.Addr()))
+	undo, err := Network{}.Redirect(t.Context(), vipTable, vips(), ln)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,10 +120,7 @@ func connectTo(t *testing.T, ln net.Listener, vip string) netip.AddrPort {
 	if got := addrPort(dialled.RemoteAddr()); got != to {
 		t.Errorf("the caller of %s is connected to %s", to, got)
 	}
-	dst, err := Network{}.OriginalDst(accepted)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dst := addrPort(accepted.LocalAddr())
 	go func() { _, _ = io.Copy(accepted, accepted); _ = accepted.Close() }()
 	if _, err := dialled.Write([]byte("echo")); err != nil {
 		t.Fatal(err)
@@ -180,9 +177,8 @@ func TestNamespaceRedirectLeavesOthersAlone(t *testing.T) {
 	redirect(t, ln)
 	for _, addr := range []string{"127.0.0.1", "127.79.255.255", "127.96.0.0"} {
 		_, accepted := meet(t, other, netip.Addr{}, addr, port)
-		// What was not redirected was meant for where it arrived, or the kernel knows nothing of it.
 		want := netip.AddrPortFrom(netip.MustParseAddr(addr), port)
-		if got, err := (Network{}).OriginalDst(accepted); err == nil && got != want {
+		if got := addrPort(accepted.LocalAddr()); got != want {
 			t.Errorf("%s was meant for %s", want, got)
 		}
 	}
@@ -228,25 +224,52 @@ func TestNamespaceUndoRemovesTheTable(t *testing.T) {
 	refused(t, "127.80.0.1:80")
 }
 
-// While the redirect stands, connections outlive the listener; without it the kernel may forget
-// where they lead.
-func TestNamespaceConnectionsOutliveTheListener(t *testing.T) {
+// Whoever dials from an address of the prefix gets the answers, as with programs that are told who
+// calls by such an address.
+func TestNamespaceRedirectLetsAnswersThrough(t *testing.T) {
 	namespace(t)
 	ln, _ := listen(t, "127.0.0.1:0")
 	redirect(t, ln)
-	dialled, accepted := meet(t, ln, netip.Addr{}, "127.80.0.1", 80)
+	backend, port := listen(t, "127.0.0.1:0")
+	dialled, accepted := meet(t, backend, netip.MustParseAddr("127.83.1.2"), "127.0.0.1", port)
+	if got := addrPort(accepted.RemoteAddr()).Addr().String(); got != "127.83.1.2" {
+		t.Errorf("the backend is called by %s", got)
+	}
+	carries(t, dialled, accepted, "question")
+	carries(t, accepted, dialled, "answer")
+}
+
+// Connections outlive the listener and then the redirect. While it stands, nobody else gets what is
+// new, also who listens on all addresses.
+func TestNamespaceConnectionsOutliveTheListener(t *testing.T) {
+	namespace(t)
+	ln, _ := listen(t, "127.0.0.1:0")
+	_, port := listen(t, "0.0.0.0:0")
+	undo := redirect(t, ln)
+	vip := netip.AddrPortFrom(netip.MustParseAddr("127.80.0.1"), port)
+	dialled, accepted := meet(t, ln, netip.Addr{}, vip.Addr().String(), port)
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, "127.80.0.1:80")
-	if _, err := dialled.Write([]byte("still here")); err != nil {
+	refused(t, vip.String())
+	carries(t, dialled, accepted, "without the listener")
+	if err := undo(); err != nil {
 		t.Fatal(err)
 	}
-	buf := make([]byte, 10)
-	if err := accepted.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	carries(t, dialled, accepted, "without the redirect")
+	carries(t, accepted, dialled, "back")
+}
+
+func carries(t *testing.T, from, to net.Conn, text string) {
+	t.Helper()
+	if _, err := io.WriteString(from, text); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(accepted, buf); err != nil || string(buf) != "still here" {
+	if err := to.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, len(text))
+	if _, err := io.ReadFull(to, buf); err != nil || string(buf) != text {
 		t.Errorf("%q %v", buf, err)
 	}
 }
@@ -270,13 +293,14 @@ func TestNamespaceTableOfACrashIsReplaced(t *testing.T) {
 	})
 
 	dead, _ := listen(t, "127.0.0.1:0")
-	if _, err := (Network{}).Redirect(t.Context(), vipTable, vips(), addrPort(dead.Addr())); err != nil {
+	if _, err := (Network{}).Redirect(t.Context(), vipTable, vips(), dead); err != nil {
 		t.Fatal(err)
 	}
 	if err := dead.Close(); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, "127.80.0.1:80")
+	_, port := listen(t, "0.0.0.0:0")
+	refused(t, netip.AddrPortFrom(netip.MustParseAddr("127.80.0.1"), port).String())
 
 	ln, _ := listen(t, "127.0.0.1:0")
 	undo := redirect(t, ln)

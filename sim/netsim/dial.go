@@ -70,9 +70,6 @@ func (s *stack) openTCP(ctx context.Context, from netip.Addr, to netip.AddrPort)
 		return nil, err
 	}
 	c := s.newTCPStream(local, target, to)
-	if target != to {
-		c.meant = to
-	}
 	h := s.newHandshake(c, func(at *stack) (*listener, bool) { return at.tcp.lookup(target) })
 	h.synLocked()
 	return h, nil
@@ -179,7 +176,7 @@ type redirect struct {
 }
 
 // Redirect sends TCP connections of this host elsewhere; see micronet.Redirector.
-func (s *stack) Redirect(_ context.Context, table string, from netip.Prefix, to netip.AddrPort) (func() error, error) {
+func (s *stack) Redirect(_ context.Context, table string, from netip.Prefix, to net.Listener) (func() error, error) {
 	if s.host.Credentials().UID != 0 {
 		return nil, micronet.E("netsim.redirect", micronet.Refused, "%w", syscall.EPERM)
 	}
@@ -189,7 +186,7 @@ func (s *stack) Redirect(_ context.Context, table string, from netip.Prefix, to 
 		return nil, micronet.E("netsim.redirect", micronet.Closed, "the host has crashed")
 	}
 	s.removeRedirectLocked(table)
-	s.redirects = append(s.redirects, redirect{table, from.Masked(), normal(to)})
+	s.redirects = append(s.redirects, redirect{table, from.Masked(), micronet.AddrPortOf(to.Addr())})
 	return func() error {
 		s.w.mu.Lock()
 		defer s.w.mu.Unlock()
@@ -215,14 +212,4 @@ func (s *stack) redirectedLocked(to netip.AddrPort) netip.AddrPort {
 		}
 	}
 	return to
-}
-
-// OriginalDst returns the address that a redirected connection was meant for; see
-// micronet.OriginalDst. It fails with ENOENT for a connection that nothing redirected.
-func (s *stack) OriginalDst(c net.Conn) (netip.AddrPort, error) {
-	sc, ok := c.(*stream)
-	if !ok || !sc.meant.IsValid() {
-		return netip.AddrPort{}, opError("getsockopt", "tcp", nil, nil, syscall.ENOENT)
-	}
-	return sc.meant, nil
 }

@@ -12,7 +12,6 @@ import (
 var (
 	_ micronet.Network         = (*Host)(nil)
 	_ micronet.Exec            = (*Host)(nil)
-	_ micronet.OriginalDst     = (*Host)(nil)
 	_ micronet.PeerCredentials = (*Host)(nil)
 	_ micronet.Redirector      = (*Host)(nil)
 )
@@ -61,17 +60,12 @@ func (h *Host) WatchInterfaces(ctx context.Context) <-chan struct{} {
 	return h.currentStack().WatchInterfaces(ctx)
 }
 
-// OriginalDst returns where a redirected connection was going; see micronet.OriginalDst.
-func (h *Host) OriginalDst(c net.Conn) (netip.AddrPort, error) {
-	return h.currentStack().OriginalDst(c)
-}
-
 // PeerCredentials returns those of the other end of a unix socket; see micronet.PeerCredentials.
 func (h *Host) PeerCredentials(c net.Conn) (micronet.Credentials, error) {
 	return h.currentStack().PeerCredentials(c)
 }
 
 // Redirect sends TCP connections of this host elsewhere; see micronet.Redirector.
-func (h *Host) Redirect(ctx context.Context, table string, from netip.Prefix, to netip.AddrPort) (func() error, error) {
+func (h *Host) Redirect(ctx context.Context, table string, from netip.Prefix, to net.Listener) (func() error, error) {
 	return h.currentStack().Redirect(ctx, table, from, to)
 }

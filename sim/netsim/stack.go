@@ -40,7 +40,6 @@ type stack struct {
 
 var (
 	_ micronet.Network         = (*stack)(nil)
-	_ micronet.OriginalDst     = (*stack)(nil)
 	_ micronet.PeerCredentials = (*stack)(nil)
 	_ micronet.Redirector      = (*stack)(nil)
 )

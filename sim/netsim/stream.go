@@ -25,7 +25,6 @@ type stream struct {
 	src, dst netip.AddrPort // what the packets carry; zero for unix
 	local    net.Addr
 	remote   net.Addr
-	meant    netip.AddrPort       // where a redirected connection was going
 	cred     micronet.Credentials // of the peer, for unix
 
 	// Guarded by World.mu.
@@ -68,7 +67,8 @@ func (c *stream) acceptedLocked(l *listener) *stream {
 		return o
 	}
 	o := l.st.newTCPStream(c.dst, c.src, c.src)
-	o.waiting, o.meant = l, c.meant
+	o.waiting = l
+	o.local = c.remote // where a redirected connection was going
 	return o
 }
 

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	micronet "github.com/micro/micro-net"
 )
 
 func TestDialTakesARoundTrip(t *testing.T) {
@@ -369,28 +371,29 @@ func TestRedirect(t *testing.T) {
 		vips, here := netip.MustParsePrefix("127.80.0.0/12"), netip.MustParseAddrPort("127.0.0.1:15001")
 		vip := netip.MustParseAddrPort("127.80.0.7:5432")
 		l := listen(t, w.a, here)
-		undo, err := w.a.Redirect(t.Context(), "micro-net", vips, here)
+		undo, err := w.a.Redirect(t.Context(), "micro-net", vips, l)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c := dial(t, w.a, vip)
 		s := accept(t, l)
-		if got, err := w.a.OriginalDst(s); got != vip || err != nil {
-			t.Errorf("OriginalDst = %v, %v, want %v", got, err, vip)
+		if got := micronet.AddrPortOf(s.LocalAddr()); got != vip {
+			t.Errorf("what was accepted was meant for %v, want %v", got, vip)
 		}
 		if c.RemoteAddr().String() != vip.String() {
 			t.Errorf("the program sees %v, want %v", c.RemoteAddr(), vip)
 		}
 		dial(t, w.a, here)
-		_, err = w.a.OriginalDst(accept(t, l))
-		wantErr(t, "OriginalDst of a direct connection", err, syscall.ENOENT)
+		if got := micronet.AddrPortOf(accept(t, l).LocalAddr()); got != here {
+			t.Errorf("a direct connection was meant for %v, want %v", got, here)
+		}
 		if err := undo(); err != nil {
 			t.Fatal(err)
 		}
 		_, err = w.a.Dial(t.Context(), netip.Addr{}, vip)
 		wantErr(t, "Dial after undo", err, syscall.ECONNREFUSED)
 		w.a.SetCredentials(nobody())
-		_, err = w.a.Redirect(t.Context(), "micro-net", vips, here)
+		_, err = w.a.Redirect(t.Context(), "micro-net", vips, l)
 		wantErr(t, "Redirect without privilege", err, syscall.EPERM)
 	})
 }
