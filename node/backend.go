@@ -381,6 +381,9 @@ func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
 	return pong, nil
 }
 
+// Clocks compares clocks.
+func (b backend) Clocks(ctx context.Context) []api.Clock { return b.l.clocks(ctx) }
+
 // Dial connects to a service.
 func (b backend) Dial(ctx context.Context, service string) (net.Conn, error) {
 	if strings.ContainsAny(service, ":/ ") {

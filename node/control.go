@@ -24,8 +24,12 @@ type controlRequest struct {
 	Verb string `json:"verb"`
 }
 
-// verbRelease gives the certificate back: the sender left for good and its name is free.
-const verbRelease = "release"
+const (
+	// verbRelease gives the certificate back: the sender left for good and its name is free.
+	verbRelease = "release"
+	// verbClock asks for the time; the answer is a clockReading.
+	verbClock = "clock"
+)
 
 // serveControl answers a request of a peer.
 func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
@@ -38,12 +42,19 @@ func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
 		_ = in.Refuse(micronet.Invalid, "the request is no JSON object")
 		return
 	}
-	a := l.gate.authority.Load()
-	switch {
-	case req.Verb != verbRelease:
+	switch req.Verb {
+	case verbRelease:
+		l.serveRelease(in)
+	case verbClock:
+		l.reply(in, clockReading{UnixMs: l.env.Wall().UnixMilli()})
+	default:
 		_ = in.Refuse(micronet.Invalid, "this version does not know the request "+req.Verb)
-		return
-	case a == nil:
+	}
+}
+
+func (l *life) serveRelease(in tunnel.Inbound) {
+	a := l.gate.authority.Load()
+	if a == nil {
 		_ = in.Refuse(micronet.Refused, "this node is no authority")
 		return
 	}
@@ -52,13 +63,23 @@ func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
 		_ = in.Refuse(micronet.Internal, "the name could not be released")
 		return
 	}
-	if in.Accept() == nil {
-		l.report("node.control", in.Close())
-	}
+	l.reply(in, struct{}{})
 }
 
-// control sends a request and waits for its acceptance.
-func (l *life) control(ctx context.Context, to micronet.NodeID, req controlRequest) error {
+// reply accepts a request and answers it.
+func (l *life) reply(in tunnel.Inbound, answer any) {
+	if in.Accept() != nil {
+		return
+	}
+	if err := json.NewEncoder(in).Encode(answer); err != nil {
+		in.Abort()
+		return
+	}
+	l.report("node.control", in.Close())
+}
+
+// ask sends a request, waits for its acceptance and reads the answer, if one is wanted.
+func (l *life) ask(ctx context.Context, to micronet.NodeID, req controlRequest, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, controlTime)
 	defer cancel()
 	s, err := l.tun.Open(ctx, to, tunnel.Opening{Purpose: tunnel.PurposeControl})
@@ -72,7 +93,15 @@ func (l *life) control(ctx context.Context, to micronet.NodeID, req controlReque
 	if err := s.CloseWrite(); err != nil {
 		return err
 	}
-	return s.Answered(ctx)
+	if err := s.Answered(ctx); err != nil {
+		return err
+	}
+	if answer == nil {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, s.Abort)
+	defer stop()
+	return json.NewDecoder(io.LimitReader(s, maxControl)).Decode(answer)
 }
 
 // authorities lists the live nodes that can sign, as they say.
@@ -113,7 +142,7 @@ func (l *life) leave(ctx context.Context) error {
 func (l *life) giveBack(ctx context.Context) {
 	var told error
 	for _, id := range l.authorities() {
-		if told = l.control(ctx, id, controlRequest{Verb: verbRelease}); told == nil {
+		if told = l.ask(ctx, id, controlRequest{Verb: verbRelease}, nil); told == nil {
 			break
 		}
 	}

@@ -98,8 +98,8 @@ func TestControl(t *testing.T) {
 		all := b.mesh("a", "b", "c")
 		ctx := context.Background()
 		l := all[1].life()
-		wantError(t, "an unknown verb", l.control(ctx, all[0].node.ID(), controlRequest{Verb: "dance"}), micronet.Invalid, "dance")
-		wantError(t, "a node that is no authority", l.control(ctx, all[2].node.ID(), controlRequest{Verb: verbRelease}), micronet.Refused, "no authority")
+		wantError(t, "an unknown verb", l.ask(ctx, all[0].node.ID(), controlRequest{Verb: "dance"}, nil), micronet.Invalid, "dance")
+		wantError(t, "a node that is no authority", l.ask(ctx, all[2].node.ID(), controlRequest{Verb: verbRelease}, nil), micronet.Refused, "no authority")
 		s, err := l.tun.Open(ctx, all[0].node.ID(), tunnel.Opening{Purpose: tunnel.PurposeControl})
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +124,7 @@ func TestControl(t *testing.T) {
 		}
 		silent.Abort()
 		b.halt(all[2])
-		if err := l.control(ctx, all[2].node.ID(), controlRequest{Verb: verbRelease}); err == nil {
+		if err := l.ask(ctx, all[2].node.ID(), controlRequest{Verb: verbRelease}, nil); err == nil {
 			t.Error("one that is gone has answered")
 		}
 	})

@@ -89,7 +89,7 @@ func (d *doctor) examine(ctx context.Context) {
 	default:
 		d.addError(bad, "daemon", err, "see its log")
 	}
-	d.clock()
+	d.clock(ctx, err == nil)
 	d.buffers()
 }
 

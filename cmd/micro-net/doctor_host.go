@@ -8,8 +8,10 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/node/api"
 )
 
 func asOurs(err error) (*micronet.Error, bool) { return errors.AsType[*micronet.Error](err) }
@@ -53,14 +55,58 @@ func (d *doctor) free(network, flag string, addr netip.AddrPort, c io.Closer, er
 // firstYear is when this was written: an earlier clock is wrong, and certificates fail by it.
 const firstYear = 2026
 
-func (d *doctor) clock() {
+// maxClockOffset is how far clocks may be apart without a word: certificates are dated back by two
+// days, so that nothing fails yet.
+const maxClockOffset = 10 * time.Second
+
+// clock looks at the host's date and, through a daemon that answers, compares it with those of
+// other nodes.
+func (d *doctor) clock(ctx context.Context, daemon bool) {
 	now := d.app.env.Wall().UTC()
 	date := now.Format("2006-01-02 15:04:05 UTC")
 	if now.Year() < firstYear {
 		d.add(bad, "clock", "it says "+date, "set the clock, and start a time service (chrony, systemd-timesyncd)")
 		return
 	}
-	d.add(good, "clock", date+"; not compared with other nodes", "")
+	if !daemon {
+		d.add(good, "clock", date+"; not compared with other nodes, as no daemon runs", "")
+		return
+	}
+	clocks, err := d.client.Clocks(ctx)
+	if err != nil {
+		d.addError(warn, "clock", err, "update the daemon, and restart it")
+		return
+	}
+	d.compareClocks(date, clocks)
+}
+
+// compareClocks says who is wrong: this host when most others agree that it is.
+func (d *doctor) compareClocks(date string, clocks []api.Clock) {
+	var apart []string
+	for _, c := range clocks {
+		off := time.Duration(c.OffsetMs * float64(time.Millisecond))
+		if off.Abs() > maxClockOffset {
+			apart = append(apart, fmt.Sprintf("%s says %s", c.Node, away(off)))
+		}
+	}
+	const fix = "start a time service (chrony, systemd-timesyncd) "
+	switch {
+	case len(clocks) == 0:
+		d.add(good, "clock", date+"; no other node to compare it with", "")
+	case len(apart) == 0:
+		d.add(good, "clock", fmt.Sprintf("%s, as at %d other nodes", date, len(clocks)), "")
+	case 2*len(apart) > len(clocks):
+		d.add(bad, "clock", date+", but "+strings.Join(apart, ", "), fix+"on this host")
+	default:
+		d.add(warn, "clock", date+", but "+strings.Join(apart, ", "), fix+"there")
+	}
+}
+
+func away(d time.Duration) string {
+	if d < 0 {
+		return (-d).Round(time.Second).String() + " less"
+	}
+	return d.Round(time.Second).String() + " more"
 }
 
 // wantedBuffer is what quic-go asks of the kernel for its UDP socket, in bytes.

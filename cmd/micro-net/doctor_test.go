@@ -190,9 +190,30 @@ func TestClock(t *testing.T) {
 	a := newWorld(t).app(nil, nil)
 	a.env.Wall = func() time.Time { return time.Date(1970, 1, 1, 0, 0, 7, 0, time.UTC) }
 	d := &doctor{app: a}
-	d.clock()
+	d.clock(t.Context(), false)
 	if d.count(bad) != 1 {
 		t.Errorf("a clock in 1970 passes: %+v", d.findings)
+	}
+}
+
+func TestClocksOfOthers(t *testing.T) {
+	clock := func(node string, ms float64) api.Clock { return api.Clock{Node: node, OffsetMs: ms} }
+	for _, c := range []struct {
+		clocks []api.Clock
+		want   verdict
+		says   string
+	}{
+		{nil, good, "no other node"},
+		{[]api.Clock{clock("b", 9000), clock("c", -9000)}, good, "as at 2 other nodes"},
+		{[]api.Clock{clock("b", 20), clock("c", -3600_000)}, warn, "but c says 1h0m0s less"},
+		{[]api.Clock{clock("b", 65_000), clock("c", 66_000), clock("d", 0)}, bad, "but b says 1m5s more, c says 1m6s more"},
+		{[]api.Clock{clock("b", 65_000)}, bad, "b says 1m5s more"},
+	} {
+		w := newWorld(t)
+		w.backend.clocks = c.clocks
+		w.start()
+		by, _ := w.findings()
+		w.wantFinding(by, "clock", c.want, c.says, "")
 	}
 }
 

@@ -198,6 +198,7 @@ type fakeBackend struct {
 	fail       error // of every call that can fail
 	resolution api.Resolution
 	pong       api.Pong
+	clocks     []api.Clock
 	dial       func() (net.Conn, error)
 	calls      []string
 	held       chan string // ids of holds that begin, "-" when one ends
@@ -335,6 +336,8 @@ func (b *fakeBackend) Resolve(_ context.Context, name, typ string) (api.Resoluti
 func (b *fakeBackend) Ping(_ context.Context, node string) (api.Pong, error) {
 	return b.pong, b.note("ping %s", node)
 }
+
+func (b *fakeBackend) Clocks(context.Context) []api.Clock { return b.clocks }
 
 func (b *fakeBackend) Dial(context.Context, string) (net.Conn, error) {
 	if b.fail != nil {

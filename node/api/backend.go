@@ -35,6 +35,8 @@ type Backend interface {
 
 	Resolve(ctx context.Context, name, typ string) (Resolution, error)
 	Ping(ctx context.Context, node string) (Pong, error)
+	// Clocks compares this host's wall clock with those of a few other nodes.
+	Clocks(ctx context.Context) []Clock
 	// Dial connects to the best instance of a service.
 	Dial(ctx context.Context, service string) (net.Conn, error)
 

@@ -206,6 +206,11 @@ func (c *Client) Resolve(ctx context.Context, name, typ string) (Resolution, err
 	return get[Resolution](ctx, c, "/api/v1/resolve?"+q.Encode())
 }
 
+// Clocks compares the wall clock of the daemon's host with those of a few other nodes.
+func (c *Client) Clocks(ctx context.Context) ([]Clock, error) {
+	return get[[]Clock](ctx, c, "/api/v1/clocks")
+}
+
 // Ping measures one round trip to a node.
 func (c *Client) Ping(ctx context.Context, node string) (Pong, error) {
 	return get[Pong](ctx, c, "/api/v1/ping?node="+url.QueryEscape(node))

@@ -194,6 +194,14 @@ type Pong struct {
 	RTTMs  float64           `json:"rtt_ms"`
 }
 
+// Clock is how far another node's wall clock is ahead of this host's, give or take WithinMs.
+type Clock struct {
+	Node     string  `json:"node"`
+	ID       string  `json:"id"`
+	OffsetMs float64 `json:"offset_ms"`
+	WithinMs float64 `json:"within_ms"`
+}
+
 // Setting is one value of the local configuration and where it came from.
 type Setting struct {
 	Key    string `json:"key"`

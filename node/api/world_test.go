@@ -265,6 +265,8 @@ func (b *fakeBackend) Ping(_ context.Context, node string) (Pong, error) {
 	return Pong{Node: node}, b.fail
 }
 
+func (b *fakeBackend) Clocks(context.Context) []Clock { return []Clock{{Node: "b", OffsetMs: 1500}} }
+
 func (b *fakeBackend) Dial(context.Context, string) (net.Conn, error) {
 	if b.fail != nil {
 		return nil, b.fail
