@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -45,6 +46,19 @@ func (c *Catalog) Digest(now time.Time) []byte {
 		b = binary.BigEndian.AppendUint32(b, c.age(now, o))
 	}
 	return b
+}
+
+// Fingerprint is a hash over owner, version and content of all documents held: catalogs that hold
+// the same have the same, whatever they know of ages.
+func (c *Catalog) Fingerprint() (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, id := range c.ids {
+		if o := c.origins[id]; o.held {
+			h.Write(o.signed.raw[:])
+		}
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // digestReader walks a digest and checks it on the way.

@@ -110,5 +110,9 @@ func WithEnv(env micronet.Env) Option { return func(c *Config) { c.Env = env } }
 // WithVersion says which version of software others see.
 func WithVersion(v string) Option { return func(c *Config) { c.Version = v } }
 
+// WithDaemon gives the node what the daemon has besides: local listeners, DNS, proxies, an API and
+// service files.
+func WithDaemon(d Daemon) Option { return func(c *Config) { c.Daemon = &d } }
+
 // anyPort is the mesh address of a node inside a program.
 func anyPort() netip.AddrPort { return netip.AddrPortFrom(netip.IPv6Unspecified(), 0) }

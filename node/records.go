@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"sync"
@@ -120,6 +121,13 @@ func (r *records) Digest() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.catalog.Digest(time.Now())
+}
+
+// fingerprint is the same where the same documents are held.
+func (r *records) fingerprint() [sha256.Size]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.catalog.Fingerprint()
 }
 
 // Compare tells which documents to ask for and which to offer.

@@ -1,0 +1,36 @@
+package node
+
+import (
+	"crypto/sha256"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+)
+
+// Snapshot is what a node believes at one moment. Everything in it is read-only.
+type Snapshot struct {
+	Self  micronet.NodeID
+	Ready bool
+	Nodes []micronet.Node // all known, this one too, sorted by name and id
+	// Catalog is equal at nodes that hold the same documents: a hash over owner, version and
+	// content of each.
+	Catalog   [sha256.Size]byte
+	Documents []gossip.Entry // sorted by owner
+}
+
+// Snapshot tells what the node believes now; false when it is not running, or not yet a member of
+// a cluster. It is meant for tests and simulations: people ask the API.
+func (n *Node) Snapshot() (Snapshot, bool) {
+	l := n.current.Load()
+	if l == nil {
+		return Snapshot{}, false
+	}
+	v := l.view.Load()
+	s := Snapshot{Self: l.self, Nodes: v.nodes, Documents: l.records.entries(), Catalog: l.records.fingerprint()}
+	select {
+	case <-l.ready:
+		s.Ready = true
+	default:
+	}
+	return s, true
+}
