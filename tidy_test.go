@@ -24,6 +24,7 @@ var imports = map[string][]string{
 	".":                 {},
 	"gossip":            {"."},
 	"gossip/gossiptest": {".", "gossip"},
+	"gossip/heartbeat":  {"."},
 	"gossip/wire":       {".", "gossip", "github.com/hashicorp/go-msgpack/v2"},
 	"gossip/swim":       {".", "gossip", "github.com/hashicorp/memberlist"},
 	"tunnel":            {".", "golang.org/x/crypto", "golang.org/x/net", "golang.org/x/sys"},
@@ -40,7 +41,7 @@ var imports = map[string][]string{
 	},
 	"node/api": {".", "internal/config"},
 	"node": {
-		".", "gossip", "gossip/swim", "gossip/wire", "tunnel", "tunnel/quic", "router", "dns", "dns/server", "proxy",
+		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "tunnel", "tunnel/quic", "router", "dns", "dns/server", "proxy",
 		"internal/identity", "internal/config", "internal/osenv", "node/api", "github.com/prometheus/client_golang", "github.com/prometheus/common",
 	},
 	"cmd/micro-net": {

@@ -18,6 +18,9 @@ func (v Version) Less(w Version) bool {
 	return v.Epoch < w.Epoch || (v.Epoch == w.Epoch && v.Seq < w.Seq)
 }
 
+// MaxHeartbeat bounds the anchor in a document. What is in it is the heartbeats' business.
+const MaxHeartbeat = 64
+
 // Document is everything a node announces about itself. Each node owns exactly one; it alone
 // can sign it.
 type Document struct {
@@ -28,6 +31,7 @@ type Document struct {
 	Cluster   string
 	Software  string // version of the daemon
 	Gateway   bool
+	Heartbeat []byte // anchor of the owner's chain of heartbeats, at most MaxHeartbeat bytes; nil: none
 	Endpoints []netip.AddrPort
 	Instances []micronet.Instance // sorted by ID
 }

@@ -46,6 +46,7 @@ type life struct {
 	mesh     netip.AddrPort
 	members  gossip.Membership
 	records  *records
+	pulse    *pulse
 	contacts *contacts
 	router   Router
 	flows    *proxy.Flows
@@ -193,6 +194,7 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 			}
 		}
 	})
+	l.under.Handle(tunnel.ChannelHeartbeat, l.takeBeats)
 	reset := sha256.Sum256(append([]byte("micro-net/quic-reset/1\x00"), l.keys.Sign.Seed()...))
 	l.tun, err = l.config.newTunnel(quic.Config{Env: l.env, Self: l.self, Socket: l.under, TLS: l.gate, Guest: l.gate, ResetKey: &reset})
 	if err != nil {
@@ -260,6 +262,9 @@ func (l *life) become(pass *passport) error {
 		if l.contacts, err = loadContacts(l.env, l.node.disk, pass); err != nil {
 			return err
 		}
+	}
+	if l.pulse, err = newPulse(l.env, l.self, l.epoch); err != nil {
+		return err
 	}
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{

@@ -21,6 +21,7 @@ type self struct {
 	mesh    netip.AddrPort
 	machine [16]byte
 	seen    func() []netip.AddrPort // our addresses as peers see them
+	anchor  func() []byte           // of our heartbeats
 
 	mu        sync.Mutex
 	seq       uint64 // of credentials
@@ -29,7 +30,7 @@ type self struct {
 
 func newSelf(l *life) *self {
 	s := &self{
-		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, seen: l.under.Observed,
+		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, seen: l.under.Observed, anchor: l.pulse.published,
 		machine: machineTag(l.pass.trust.Cluster(), l.env.Host.Machine),
 	}
 	s.endpoints = s.look()
@@ -90,6 +91,7 @@ func (s *self) document(instances []micronet.Instance) gossip.Document {
 	m := s.pass.member()
 	return gossip.Document{
 		Name: m.Name, Cluster: m.ClusterName, Software: s.config.Version, Endpoints: s.where(), Instances: instances,
+		Heartbeat: s.anchor(),
 	}
 }
 

@@ -47,6 +47,7 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	mesh.run(l.keepView)
 	mesh.run(l.keepAnnounced)
 	mesh.run(l.redial)
+	mesh.run(l.beat)
 	mesh.run(func(ctx context.Context) error { return l.contacts.keep(ctx, l.isAlive) })
 	front := newGroup(context.WithoutCancel(ctx))
 	l.startFront(front)
@@ -201,9 +202,11 @@ func (l *life) makeView() {
 	now := time.Now()
 	old := l.view.Load()
 	synced := l.records.isSynced() || len(l.contacts.remembered()) == 0
+	entries := l.records.entries()
+	l.pulse.track(now, entries)
 	v := makeView(sight{
-		now: now, self: l.address.node(now), members: l.members.Members(), entries: l.records.entries(),
-		names: l.contacts.names(), silent: l.contacts.silent(), path: l.under.Path, synced: synced,
+		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, names: l.contacts.names(),
+		silent: l.contacts.silent(), path: l.under.Path, heard: l.pulse.heard, synced: synced,
 	})
 	if !v.sameCandidates(old) {
 		l.router.Update(now, v.candidates(l.self))

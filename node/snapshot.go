@@ -16,6 +16,20 @@ type Snapshot struct {
 	// content of each.
 	Catalog   [sha256.Size]byte
 	Documents []gossip.Entry // sorted by owner
+
+	view *view
+}
+
+// Offered lists the instances of a service that callers here may be led to: they are healthy, and
+// nothing speaks against their nodes.
+func (s *Snapshot) Offered(service string) []micronet.InstanceKey {
+	var out []micronet.InstanceKey
+	for _, p := range s.view.instances[service] {
+		if p.down == "" && p.instance.Health.Serving() {
+			out = append(out, micronet.InstanceKey{Node: p.node.ID, ID: p.instance.ID})
+		}
+	}
+	return out
 }
 
 // Snapshot tells what the node believes now; false when it is not running, or not yet a member of
@@ -26,7 +40,7 @@ func (n *Node) Snapshot() (Snapshot, bool) {
 		return Snapshot{}, false
 	}
 	v := l.view.Load()
-	s := Snapshot{Self: l.self, Nodes: v.nodes, Documents: l.records.entries(), Catalog: l.records.fingerprint()}
+	s := Snapshot{view: v, Self: l.self, Nodes: v.nodes, Documents: l.records.entries(), Catalog: l.records.fingerprint()}
 	select {
 	case <-l.ready:
 		s.Ready = true

@@ -38,16 +38,18 @@ func TestNodeStatus(t *testing.T) {
 		{"alive, and silent towards us", member(micronet.Alive, time.Hour, 1), document(1, false), time.Hour, micronet.Alive, true, ""},
 		{"a member without a record", member(micronet.Alive, time.Second, 1), nil, time.Second, micronet.Alive, false, ""},
 		{"a suspect that was just heard", member(micronet.Suspect, 2*time.Second, 1), document(1, false), time.Second, micronet.Alive, true, ""},
-		{"a suspect heard before the suspicion", member(micronet.Suspect, time.Second, 1), document(1, false), 2 * time.Second, micronet.Suspect, true, ""},
-		{"a silent suspect", member(micronet.Suspect, 6*time.Second, 1), document(1, false), 6 * time.Second, micronet.Suspect, true, "silent for 6s"},
+		{"a suspect heard before the suspicion", member(micronet.Suspect, time.Second, 1), document(1, false), 5 * time.Second, micronet.Alive, true, ""},
+		{"a silent suspect", member(micronet.Suspect, 6*time.Second, 1), document(1, false), 6 * time.Second, micronet.Suspect, true, "silent"},
 		{"a suspect never heard", member(micronet.Suspect, time.Second, 1), document(1, false), never, micronet.Suspect, true, "silent"},
+		{"dead to membership, and not silent for long", member(micronet.Dead, time.Second, 1), document(1, false), 9 * time.Second, micronet.Suspect, true, "silent"},
 		{"dead", member(micronet.Dead, time.Second, 1), document(1, false), 10 * time.Second, micronet.Dead, false, ""},
 		{"said to be dead, and heard since", member(micronet.Dead, 2*time.Second, 1), document(1, false), time.Second, micronet.Alive, true, ""},
-		{"a record of no member", nil, document(1, false), time.Second, micronet.Dead, false, ""},
+		{"no member any more, and heard", nil, document(1, false), time.Second, micronet.Alive, true, ""},
+		{"a record of no member", nil, document(1, false), time.Minute, micronet.Dead, false, ""},
 		{"left by its own word", member(micronet.Left, time.Second, 1), document(1, true), time.Second, micronet.Left, false, ""},
 		{"left by its own word, still a member to others", member(micronet.Alive, time.Second, 1), document(1, true), time.Second, micronet.Left, false, ""},
 		{"left, and no member any more", nil, document(1, true), never, micronet.Left, false, ""},
-		{"left in others' words, a moment ago", member(micronet.Left, time.Second, 1), document(1, false), 10 * time.Second, micronet.Suspect, true, "silent"},
+		{"left in others' words, a moment ago", member(micronet.Left, time.Second, 1), document(1, false), 7 * time.Second, micronet.Suspect, true, "silent"},
 		{"left in others' words alone", member(micronet.Left, time.Minute, 1), document(1, false), time.Hour, micronet.Dead, false, ""},
 		{"started again after it left", member(micronet.Alive, time.Second, 2), document(1, true), time.Second, micronet.Alive, true, ""},
 		{"started again, with the record of before", member(micronet.Alive, time.Second, 2), document(1, false), time.Second, micronet.Alive, true, "started again"},
@@ -77,8 +79,13 @@ func TestNodeStatus(t *testing.T) {
 
 // oneOther is the view of a node that knows one other, as far as it does.
 func oneOther(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel.PathInfo, known bool) *view {
+	return makeView(oneOtherSight(now, m, e, path, known))
+}
+
+func oneOtherSight(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel.PathInfo, known bool) sight {
 	s := sight{
-		now: now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
+		heard: func(micronet.NodeID) time.Time { return time.Time{} },
+		now:   now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
 		names: map[micronet.NodeID]string{id(1): "uno"},
 		path: func(micronet.NodeID) (tunnel.PathInfo, bool) {
 			if !known {
@@ -93,7 +100,40 @@ func oneOther(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel.Path
 	if e != nil {
 		s.entries = append(s.entries, *e)
 	}
-	return makeView(s)
+	return s
+}
+
+// TestHeardThroughOthers: a node that only others hear is alive, and nobody is led to it from here.
+func TestHeardThroughOthers(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	doc := &gossip.Entry{Confirmed: now, Document: gossip.Document{
+		Owner: id(1), Version: gossip.Version{Epoch: 1, Seq: 1}, Name: "one", Cluster: "main", Instances: instancesOf(false, "web"),
+	}}
+	for _, c := range []struct {
+		member      micronet.NodeStatus
+		direct, any time.Duration // ago
+		want        micronet.NodeStatus
+		down        string
+	}{
+		{micronet.Alive, time.Hour, 2 * time.Second, micronet.Alive, ""},
+		{micronet.Dead, time.Second, 2 * time.Second, micronet.Alive, ""},
+		{micronet.Dead, time.Hour, 2 * time.Second, micronet.Alive, "no path"},
+		{micronet.Suspect, time.Hour, 5 * time.Second, micronet.Alive, "no path"},
+		{micronet.Dead, time.Hour, 7 * time.Second, micronet.Suspect, "silent"},
+		{micronet.Dead, time.Hour, 11 * time.Second, micronet.Dead, ""},
+	} {
+		s := oneOtherSight(now, &gossip.Member{ID: id(1), Epoch: 1, Status: c.member}, doc, tunnel.PathInfo{Heard: now.Add(-c.direct)}, true)
+		s.heard = func(micronet.NodeID) time.Time { return now.Add(-c.any) }
+		v := makeView(s)
+		if got := v.byID[id(1)].Status; got != c.want {
+			t.Errorf("%+v: it is %s", c, got)
+		}
+		for _, p := range v.of(micronet.Destination{Service: "web"}) {
+			if (p.down == "") != (c.down == "") || !strings.Contains(p.down, c.down) {
+				t.Errorf("%+v: its instance is down because %q", c, p.down)
+			}
+		}
+	}
 }
 
 func instancesOf(none bool, services ...string) (out []micronet.Instance) {
@@ -109,6 +149,13 @@ func instancesOf(none bool, services ...string) (out []micronet.Instance) {
 func TestViewOfTheMesh(t *testing.T) {
 	s := mesh(3, 2, 4)
 	s.silent = map[micronet.NodeID]time.Duration{id(7): time.Hour, id(1): time.Minute}
+	heard := s.path
+	s.path = func(of micronet.NodeID) (tunnel.PathInfo, bool) {
+		if of == id(7) {
+			return tunnel.PathInfo{}, true
+		}
+		return heard(of)
+	}
 	s.names = map[micronet.NodeID]string{id(7): "gone"}
 	s.entries[1].Confirmed = s.now.Add(-5 * time.Second)
 	s.entries[0].Confirmed = s.now.Add(-time.Minute)
@@ -160,7 +207,8 @@ func TestSameCandidates(t *testing.T) {
 	rtt := 10 * time.Millisecond
 	base := func() sight {
 		s := mesh(3, 2, 4)
-		s.path = func(micronet.NodeID) (tunnel.PathInfo, bool) { return tunnel.PathInfo{Heard: s.now, RTT: rtt}, true }
+		heard := s.now
+		s.path = func(micronet.NodeID) (tunnel.PathInfo, bool) { return tunnel.PathInfo{Heard: heard, RTT: rtt}, true }
 		return s
 	}
 	former := makeView(base())
@@ -177,8 +225,9 @@ func TestSameCandidates(t *testing.T) {
 		{"a little of the round trip", func(s *sight) { rtt = 11 * time.Millisecond }, true},
 		{"much of the round trip", func(s *sight) { rtt = 15 * time.Millisecond }, false},
 		{"a record", func(s *sight) { s.entries[1].Document.Version.Seq++ }, false},
-		{"a status", func(s *sight) { s.members[0].Status = micronet.Suspect; s.members[0].Since = s.now }, false},
-		{"a node", func(s *sight) { s.members[0].Status = micronet.Dead; s.members[0].Since = s.now }, false},
+		{"membership's mind about one that is heard", func(s *sight) { s.members[0].Status = micronet.Suspect }, true},
+		{"a status", func(s *sight) { s.members[0].Status, s.now = micronet.Suspect, s.now.Add(freshFor) }, false},
+		{"a node", func(s *sight) { s.members[0].Status, s.now = micronet.Dead, s.now.Add(deadAfter) }, false},
 	} {
 		rtt = 10 * time.Millisecond
 		s := base()

@@ -37,8 +37,11 @@ const MaxCredential = 512
 // Channel tells apart the users of sealed packets. Numbers are wire values.
 type Channel uint8
 
-// ChannelMembership carries memberlist's packets.
-const ChannelMembership Channel = 1
+// The channels. Numbers are wire values and are never reused.
+const (
+	ChannelMembership Channel = 1 // memberlist's packets
+	ChannelHeartbeat  Channel = 2 // signs of life
+)
 
 // MaxPacket is the largest payload of one sealed packet: with the frame's own bytes it stays
 // within QUIC's 1200-byte minimum, which every path is asked to carry.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -111,6 +112,7 @@ func (c *Codec) readNode(d *gossip.Document, value []byte) error {
 		return err
 	}
 	d.Name, d.Cluster, d.Software, d.Gateway = r.Name, r.Cluster, r.Software, r.Gateway
+	d.Heartbeat = bytes.Clone(r.Heartbeat)
 	for _, s := range r.Endpoints {
 		e, err := parseEndpoint(s)
 		if err != nil {
@@ -150,6 +152,7 @@ func (c *Codec) readInstance(d *gossip.Document, id string, value []byte) error 
 func nodeOut(d *gossip.Document) nodeRecord {
 	r := nodeRecord{
 		Version: recordVersion, Name: d.Name, Cluster: d.Cluster, Software: d.Software, Gateway: d.Gateway,
+		Heartbeat: d.Heartbeat,
 	}
 	for _, e := range d.Endpoints {
 		r.Endpoints = append(r.Endpoints, netip.AddrPortFrom(e.Addr().Unmap(), e.Port()).String())

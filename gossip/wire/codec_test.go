@@ -25,7 +25,7 @@ func sampleInstance(id string) micronet.Instance {
 func sampleDocument() gossip.Document {
 	return gossip.Document{
 		Owner: micronet.NodeID{1}, Version: gossip.Version{Epoch: 3, Seq: 4}, Name: "alpha", Cluster: "main",
-		Software: "1.2.3", Gateway: true,
+		Software: "1.2.3", Gateway: true, Heartbeat: []byte{1, 2, 3},
 		Endpoints: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8085"), netip.MustParseAddrPort("[2001:db8::1]:8085")},
 		Instances: []micronet.Instance{sampleInstance("web-1"), sampleInstance("web-2")},
 	}
@@ -77,7 +77,7 @@ func TestEncodeWireVector(t *testing.T) {
 	}
 	want := []struct{ key, hex string }{
 		{"instance/web-1", "8aa161a93132372e302e302e31a168a770617373696e67a16d82a161a2310aa162a132a170cd1f90a172a468747470a173a3776562a2737050a17492a27631a27632a17601a17764"},
-		{"node", "86a163a46d61696ea16592ae3139322e302e322e313a38303835b25b323030313a6462383a3a315d3a38303835a167c3a16ea5616c706861a173a5312e322e33a17601"},
+		{"node", "87a162c403010203a163a46d61696ea16592ae3139322e302e322e313a38303835b25b323030313a6462383a3a315d3a38303835a167c3a16ea5616c706861a173a5312e322e33a17601"},
 	}
 	if len(items) != len(want) {
 		t.Fatalf("Encode gave %d items, want %d", len(items), len(want))

@@ -9,10 +9,12 @@ import (
 	"unicode/utf8"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
 )
 
 // nodeRecord is the value of the item "node".
 type nodeRecord struct {
+	Heartbeat []byte   `codec:"b,omitempty"`
 	Cluster   string   `codec:"c"`
 	Endpoints []string `codec:"e,omitempty"` // address:port, best first
 	Gateway   bool     `codec:"g,omitempty"`
@@ -67,6 +69,9 @@ func (r *nodeRecord) check() error {
 	}
 	if len(r.Endpoints) > maxEndpoints {
 		return fmt.Errorf("%d endpoints, at most %d are allowed", len(r.Endpoints), maxEndpoints)
+	}
+	if len(r.Heartbeat) > gossip.MaxHeartbeat {
+		return fmt.Errorf("a heartbeat's anchor of %d bytes, at most %d are allowed", len(r.Heartbeat), gossip.MaxHeartbeat)
 	}
 	for _, e := range r.Endpoints {
 		if _, err := parseEndpoint(e); err != nil {

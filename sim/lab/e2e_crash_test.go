@@ -143,7 +143,7 @@ func TestE2ECrashOfHost(t *testing.T) {
 		return len(caller.dig(t, "@127.0.0.1", "-p", "8600", "web.micro.internal", "SRV").answers) == 2
 	})
 	srv := time.Since(crash)
-	eventually(t, 10*time.Second-srv, "all others see it dead", func() bool {
+	eventually(t, 15*time.Second-srv, "all others see it dead", func() bool {
 		return !slices.ContainsFunc(all[:3], func(d *daemon) bool { return d.nodes()[victim.Name] != "dead" })
 	})
 	dead := time.Since(crash)

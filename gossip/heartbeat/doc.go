@@ -1,0 +1,52 @@
+// Package heartbeat carries fresh signs of life of every node to every other node, through
+// third nodes if need be. Only the node itself can make them, and checking one costs a hash.
+//
+// # The chain
+//
+// A node draws a secret v[n] and hashes it down to v[0]:
+//
+//	v[k-1] = H(owner, generation, k, v[k])
+//
+// v[0] is the anchor. It stands in the node's signed document, and that signature is the only one.
+// Beat k reveals v[k], when k intervals have passed since the chain began. Who holds a verified
+// v[k'] checks v[k] with k-k' hashes (Lamport, Password authentication with insecure
+// communication, CACM 24(11), 1981).
+//
+// H is SHA-256 cut to 128 bits. To speak for the owner before it has revealed v[k], one must find
+// an x that hashes to v[k-1] at position k: a preimage, 2^128 trials. Collisions (2^64) do not
+// help, for the owner alone chooses the secret. The owner's id, the generation and the position
+// are part of what is hashed, so that one trial serves against one position of one chain only, and
+// a value of one chain is worthless in all others.
+//
+// What is revealed can be repeated by everybody. A beat therefore proves that its owner was alive
+// when it was made, not when it is told.
+//
+// # When it was made
+//
+// A teller says how old a beat is, and a teller may lie. The receiver keeps an estimate of when
+// each chain began, by its own clock (see estimate). Beat k cannot have been made later than k
+// intervals after that, so an insider that withheld beats and tells them now, with an age of 0,
+// gains no more than Slack: they look as old as they are. Nor can it make a living node look dead:
+// what was known is never taken back, and ages that are too high move the estimate as little as
+// those that are too low.
+//
+// The owner itself is believed at once about its beats' ages: its clock may have stood still, in a
+// suspended host, and its beats are late ever since. Those who do not hear it directly would go on
+// calling it old; Chain.Due tells it to begin a new generation, which begins a new estimate
+// everywhere.
+//
+// An owner that gives its secret away can be made to look alive by whom it gave it to. That is its
+// right: it could answer through them as well.
+//
+// # What goes where
+//
+// Table is a node's knowledge of all. Every Period a node sends Fanout packets (Table.Packet) to
+// nodes that Table.Targets chose. A packet holds 30 bytes per owner; it carries doubted owners
+// first, then what is new, then the rest in turn. What was measured with the defaults, n nodes,
+// 5 % loss, is in the package's simulation test.
+//
+// The package owns no documents, no clock and no sockets: the caller authenticates who sent a
+// packet, takes anchors from verified documents and passes the time.
+//
+// Goroutines: none. Nothing here is safe for concurrent use.
+package heartbeat
