@@ -48,9 +48,11 @@ var imports = map[string][]string{
 		".", "node", "node/api", "internal/config", "internal/osenv",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/goccy/go-yaml", "golang.org/x/term",
 	},
-	"sim/netsim": {"."},
-	"sim/lab":    {"."},
-	"sim":        {".", "node", "node/api", "sim/netsim", "internal/config"},
+	"sim/netsim":   {"."},
+	"sim/lab":      {"."},
+	"sim/report":   {"."},
+	"sim/scenario": {".", "github.com/goccy/go-yaml"},
+	"sim":          {".", "gossip", "node", "node/api", "sim/netsim", "sim/report", "sim/scenario", "golang.org/x/net"},
 }
 
 // banned maps an import, or the beginning of a package's function, to what to use instead.

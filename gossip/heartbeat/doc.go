@@ -24,11 +24,12 @@
 // # When it was made
 //
 // A teller says how old a beat is, and a teller may lie. The receiver keeps an estimate of when
-// each chain began, by its own clock (see estimate). Beat k cannot have been made later than k
-// intervals after that, so an insider that withheld beats and tells them now, with an age of 0,
-// gains no more than Slack: they look as old as they are. Nor can it make a living node look dead:
-// what was known is never taken back, and ages that are too high move the estimate as little as
-// those that are too low.
+// each chain began, by its own clock: at the least value of "arrival of beat k minus k intervals",
+// which no teller can raise while another tells the truth (see estimate). Beat k cannot have been
+// made later than k intervals after that. So an insider that withheld beats and tells them now, with
+// an age of 0, gains no more than Slack: they look as old as they are. Nor can it make a living node
+// look dead: of several tellers of the newest beat the youngest age counts, as far as the estimate
+// allows, and what was known is never taken back.
 //
 // The owner itself is believed at once about its beats' ages: its clock may have stood still, in a
 // suspended host, and its beats are late ever since. Those who do not hear it directly would go on

@@ -52,15 +52,15 @@ const (
 	// as news.
 	retransmitMult = 2
 
-	// drift is how fast two clocks may part: the estimate follows that much per elapsed time.
-	drift = 1e-3
+	// drift is how fast two clocks may part: an estimate rises that much per elapsed time. riseMax
+	// bounds the time that counts after a silence, so that beats withheld for hours gain 0.3 s. In
+	// the 2¼ hours of a chain clocks part by more; that is within Slack, or comes with the next
+	// chain.
+	drift   = 1e-3
+	riseMax = 5 * time.Minute
 
-	// probation is how many samples an estimate takes before it moves by drift alone.
-	probation = 7
-
-	// stepMax bounds the drift that one sample may claim after a silence: 0.3 s. In the 2¼ hours of
-	// a chain clocks part by more; the rest is within Slack, or comes with the next chain.
-	stepMax = 5 * time.Minute
+	// correction is by how much a further teller of a beat must move it to be news.
+	correction = time.Second
 
 	// leapSlack is how many beats a number may be ahead of the time that passed, before it is a
 	// leap, see owner.leap.

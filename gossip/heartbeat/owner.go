@@ -50,6 +50,9 @@ func (p *proof) leap(now time.Time, k uint32) bool {
 	return float64(k-p.beat) > passed+leapSlack
 }
 
+// elapsed is the time from the beginning of the chain to the newest beat.
+func (p *proof) elapsed() time.Duration { return time.Duration(p.beat) * p.anchor.Interval }
+
 // verify reports whether v is the value of beat k, above the newest verified.
 func (p *proof) verify(k uint32, v value) bool { return p.tweak.walk(k, p.beat, v) == p.value }
 

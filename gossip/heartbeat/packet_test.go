@@ -26,7 +26,7 @@ func told(t testing.TB, packet []byte, n int) (out []int) {
 	return out
 }
 
-// informed returns the table of node 0 with a chain of its own, and with beat 1 of the nodes 1 to n:
+// informed returns the table of node 0 with a chain of its own, and with beat 5 of the nodes 1 to n:
 // the higher the number, the newer.
 func informed(t testing.TB, n int) (*Table, []*Chain) {
 	t.Helper()
@@ -37,7 +37,7 @@ func informed(t testing.TB, n int) (*Table, []*Chain) {
 	table := tracking(t, chains[1:]...)
 	table.Own(epoch, chains[0])
 	for i := 1; i <= n; i++ {
-		receive(t, table, epoch.Add(10*sec), testID(1000), beat(chains[i], 1, time.Duration(n-i)*200*ms))
+		receive(t, table, epoch.Add(10*sec), testID(1000), beat(chains[i], 5, time.Duration(n-i)*200*ms))
 	}
 	return table, chains
 }
@@ -60,7 +60,7 @@ func TestPacketOrder(t *testing.T) {
 	wantTold(t, table, now, nil, 4, 0, 2, 1, 8)        // and again
 	wantTold(t, table, now, doubted, 5, 0, 4, 2, 7, 6) // the doubted go before
 	wantTold(t, table, now, doubted, 5, 0, 4, 2, 5, 3) // always
-	receive(t, table, now, testID(1000), beat(chains[3], 2, 900*ms))
+	receive(t, table, now, testID(1000), beat(chains[3], 6, 900*ms))
 	wantTold(t, table, now, doubted, 4, 0, 4, 2, 3)      // news is told as if never before
 	wantTold(t, table, now.Add(fresh), doubted, 2, 0, 3) // of old beats nobody is saved by
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Receive takes a packet that is known to come from the given node. It returns the owners of
-// which it brought a newer beat; the slice is valid until the next call. Entries that do not prove
+// which it brought news: a newer beat, or that the newest is much younger than it was said. The slice is valid until the next call. Entries that do not prove
 // what they say change nothing, are counted, and are no error. Errors: Invalid for a packet that
 // cannot be read.
 func (t *Table) Receive(now time.Time, from micronet.NodeID, payload []byte) (news []micronet.NodeID, err error) {
@@ -61,8 +61,8 @@ func (t *Table) try(in *arrival, e *entry, o *owner) {
 		t.stats.Otherwise++
 	case e.beat <= p.beat:
 		t.stats.Stale++
-		if e.beat == p.beat && e.value == p.value && e.beat > 0 && in.from == o.id {
-			o.believe(in.now, e)
+		if e.beat == p.beat && e.value == p.value && e.beat > 0 {
+			t.repeat(in, e, o)
 		}
 	case e.beat > p.anchor.Length:
 		t.stats.Impossible++
@@ -97,26 +97,46 @@ func (t *Table) accept(in *arrival, e *entry, o *owner) {
 	p := &o.chain
 	p.beat, p.value, p.checked = e.beat, e.value, in.now
 	o.told = 0
-	if in.from == o.id {
-		o.believe(in.now, e)
-	} else {
-		o.hear(in.now, e)
+	o.estimate.arrived(in.now, p.elapsed())
+	if at, ok := in.claimed(e); ok {
+		t.date(in, o, at, o.estimate.made(at, p.elapsed()))
 	}
+	t.announce(o)
+}
+
+// repeat takes the newest beat from a further teller. Whoever told it first may have called it too
+// old: then it is news once more.
+func (t *Table) repeat(in *arrival, e *entry, o *owner) {
+	at, ok := in.claimed(e)
+	if !ok {
+		return
+	}
+	before := o.made
+	t.date(in, o, at, o.estimate.repeated(at, o.chain.elapsed()))
+	if o.made.Sub(before) > correction {
+		o.told = 0
+		t.announce(o)
+	}
+}
+
+// date takes over when the newest beat was made: as the owner itself claims, or as the estimate
+// allows. What was known is never taken back.
+func (t *Table) date(in *arrival, o *owner, claimed, allowed time.Time) {
+	if in.from == o.id {
+		o.estimate.trust(in.now, claimed, o.chain.elapsed())
+		allowed = claimed
+	}
+	o.made = later(o.made, allowed)
+}
+
+func (t *Table) announce(o *owner) {
 	if o.news != t.packets {
 		o.news = t.packets
 		t.news = append(t.news, o.id)
 	}
 }
 
-// hear takes the age of a verified beat from a teller. What was known is never taken back.
-func (o *owner) hear(now time.Time, e *entry) {
-	if e.age == ageMax {
-		return // "at least" is no estimate
-	}
-	o.made = later(o.made, o.estimate.made(now, e.beat, o.chain.anchor.Interval, time.Duration(e.age)*ageUnit))
-}
-
-// believe takes it from the owner itself.
-func (o *owner) believe(now time.Time, e *entry) {
-	o.made = later(o.made, o.estimate.trust(now, e.beat, o.chain.anchor.Interval, time.Duration(e.age)*ageUnit))
+// claimed returns when a beat was made, as the teller says. "At least so old" is no time.
+func (in *arrival) claimed(e *entry) (at time.Time, ok bool) {
+	return in.now.Add(-time.Duration(e.age) * ageUnit), e.age < ageMax
 }

@@ -100,6 +100,27 @@ func TestAgesTooHigh(t *testing.T) {
 	}
 }
 
+// A liar tells every beat first. The next teller corrects it, and that is news.
+func TestLiarIsFirst(t *testing.T) {
+	c := testChain(t, epoch, testID(1), 1)
+	table := tracking(t, c)
+	for k := uint32(1); k <= 1000; k++ {
+		due := epoch.Add(time.Duration(k-1) * 2 * sec)
+		before, _ := table.Heard(testID(1))
+		receive(t, table, due.Add(100*ms), testID(3), beat(c, k, time.Hour))
+		if at, ok := table.Heard(testID(1)); ok && k > 1 && !at.Equal(before) {
+			t.Fatalf("beat %d: the liar moved it from %v to %v", k, before.Sub(epoch), at.Sub(epoch))
+		}
+		news := receive(t, table, due.Add(500*ms), testID(2), beat(c, k, 500*ms))
+		if at, _ := table.Heard(testID(1)); !at.Equal(due) || len(news) != 1 {
+			t.Fatalf("beat %d was made at %v and looks made at %v, news %v", k, due.Sub(epoch), at.Sub(epoch), news)
+		}
+		if news := receive(t, table, due.Add(600*ms), testID(4), beat(c, k, 600*ms)); len(news) != 0 {
+			t.Fatalf("beat %d is news for ever: %v", k, news)
+		}
+	}
+}
+
 // "At least" 6,553.5 s is a beat without a time.
 func TestAgeSaturated(t *testing.T) {
 	c := testChain(t, epoch, testID(1), 1)
@@ -113,10 +134,8 @@ func TestAgeSaturated(t *testing.T) {
 	if got := table.Packet(epoch.Add(3*time.Hour), nil, MaxPacket); got != nil {
 		t.Errorf("tells %x", got)
 	}
-	receive(t, table, epoch.Add(3*time.Hour), testID(2), beat(c, 3, 0))
-	if at, ok := table.Heard(testID(1)); ok {
-		t.Errorf("the same beat again made it heard at %v", at)
-	}
+	receive(t, table, epoch.Add(3*time.Hour), testID(2), beat(c, 3, 0)) // a lie; the anchor says more
+	wantHeard(t, table, testID(1), epoch.Add(6*sec+300*ms))
 }
 
 // A host was suspended for a minute, and so was its clock. Who hears it directly believes it at

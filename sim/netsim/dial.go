@@ -90,14 +90,16 @@ func (s *stack) newHandshake(c *stream, find func(*stack) (*listener, bool)) *ha
 // synLocked asks for the connection, and again until it is over.
 func (h *handshake) synLocked() {
 	c := h.client
-	if h.over || c.st.down {
+	if h.over || c.st.down || c.st.host.afterStallLocked(h.synLocked) {
 		return
 	}
 	if h.tries > synTries {
 		h.finishLocked(syscall.ETIMEDOUT)
 		return
 	}
-	c.st.w.launchLocked(c.packetLocked(0, nil, h.askedLocked))
+	p := c.packetLocked(0, nil, h.askedLocked)
+	p.repeated = true
+	c.st.w.launchLocked(p)
 	c.st.w.afterLocked(synRetry<<h.tries, h.synLocked)
 	h.tries++
 }

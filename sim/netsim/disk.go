@@ -16,13 +16,16 @@ import (
 
 // Disk is the disk of a host. A crash loses everything that was not made durable: contents
 // without File.Sync; names (created, renamed, removed) without SyncDir of their folder. Folders
-// made by MkdirAll are durable at once. Permissions are kept and not enforced.
+// made by MkdirAll are durable at once. Host.SetTorn makes a crash leave some of that. Permissions
+// are kept and not enforced.
 type Disk struct {
 	mu      sync.Mutex
 	root    *inode
 	view    *view
 	fault   func(op, path string) error
 	watched map[string]*watchers
+	tear    tear
+	crashes uint64
 }
 
 func newDisk() *Disk {
@@ -33,7 +36,8 @@ func newDisk() *Disk {
 
 // SetFault makes operations fail: f is asked before each one and its error, unless nil, is the
 // result. op is one of read, create, write, sync, rename, remove, syncdir, mkdir, readdir, stat,
-// lock and watch. f must not call the disk; nil takes the fault away.
+// lock and watch. f must not call the disk; nil takes the fault away. DiskFull, DiskEIO and
+// DiskReadOnly are such functions.
 func (d *Disk) SetFault(f func(op, path string) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -61,7 +65,7 @@ func (d *Disk) crash() {
 	defer d.mu.Unlock()
 	d.view.dead = true
 	d.watched = nil
-	d.root.crash()
+	d.root.crash("", d.nextTearLocked())
 }
 
 // changedLocked tells those who watch the folder of path, or path itself.
@@ -262,7 +266,11 @@ func (v *view) SyncDir(path string) error {
 
 // MkdirAll makes a folder and those above it, durable at once.
 func (v *view) MkdirAll(path string, perm fs.FileMode) error {
-	return v.do("mkdir", path, func(path string) error {
+	op := "mkdir"
+	if v.isFolder(path) {
+		op = "stat" // nothing is made: a full disk does not mind
+	}
+	return v.do(op, path, func(path string) error {
 		n, at := v.d.root, clean("")
 		for _, name := range names(path) {
 			at = filepath.Join(at, name)
@@ -279,6 +287,13 @@ func (v *view) MkdirAll(path string, perm fs.FileMode) error {
 		}
 		return nil
 	})
+}
+
+func (v *view) isFolder(path string) bool {
+	v.d.mu.Lock()
+	defer v.d.mu.Unlock()
+	n := v.d.root.walk(clean(path))
+	return n != nil && n.isDir()
 }
 
 // ReadDir lists a folder by name.

@@ -62,7 +62,7 @@ func (w *World) linkLocked(from, to *Host) Link {
 // effectiveLocked is the link with cuts and the partition.
 func (w *World) effectiveLocked(from, to *Host) Link {
 	l := w.linkLocked(from, to)
-	if w.sides[from] != w.sides[to] || w.cuts[direction{from, to}] {
+	if w.sides[from] != w.sides[to] || w.cuts[direction{from, to}] || (w.filter != nil && from != to && !w.filter(from, to)) {
 		l.Blocked = true
 	}
 	return l

@@ -46,7 +46,7 @@ type outflow struct {
 	gate   gate
 	unread int           // bytes that the peer has not said it read
 	last   time.Duration // when the last segment arrives
-	queue  []segment     // waiting behind a lost one; the payload is bounded by windowMax
+	queue  []segment     // waiting behind a lost one, or for the end of a stall; the payload is bounded by windowMax
 	tries  int           // of the lost one; 0: nothing was lost
 	ended  bool          // the end was sent
 }
@@ -66,7 +66,9 @@ func retryDelay(n int, latency time.Duration) time.Duration {
 func (c *stream) sendLocked(g segment) {
 	switch {
 	case c.err != nil || c.aborted || c.st.down:
-	case c.out.tries > 0:
+	case len(c.out.queue) > 0:
+		c.out.queue = append(c.out.queue, g)
+	case c.st.host.afterStallLocked(c.retryLocked):
 		c.out.queue = append(c.out.queue, g)
 	default:
 		c.tryLocked(g)
@@ -107,7 +109,7 @@ func (c *stream) stallLocked(g segment) {
 
 // retryLocked sends the queue until something is lost again.
 func (c *stream) retryLocked() {
-	if c.err != nil || c.aborted || c.st.down {
+	if c.err != nil || c.aborted || c.st.down || c.st.host.afterStallLocked(c.retryLocked) {
 		return
 	}
 	queue := c.out.queue

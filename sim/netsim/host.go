@@ -26,14 +26,16 @@ type Host struct {
 	disk  *Disk
 
 	// Guarded by World.mu.
-	addrs []netip.Prefix
-	stack *stack
-	life  uint64 // counts the restarts
+	addrs  []netip.Prefix
+	stack  *stack
+	life   uint64 // counts the restarts
+	stall  *stall // nil: the programs run
+	worker worker
 
 	mu       sync.Mutex // guards what follows; may be taken while World.mu is held
 	cred     micronet.Credentials
 	environ  map[string]string
-	skew     time.Duration
+	clock    clock
 	envs     uint64 // counts the calls of Env
 	commands map[string]CommandFunc
 	shell    *shell
@@ -85,6 +87,7 @@ func (h *Host) Crash() {
 	crashed := !h.stack.down
 	if crashed {
 		h.stack.cutLocked()
+		h.dropStallLocked()
 	}
 	h.w.mu.Unlock()
 	if crashed {
@@ -145,19 +148,6 @@ func (h *Host) getenv(key string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.environ[key]
-}
-
-// SetSkew makes the host's wall clock differ from that of the world.
-func (h *Host) SetSkew(d time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.skew = d
-}
-
-func (h *Host) wall() time.Time {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return time.Now().Add(h.skew)
 }
 
 // Command makes a program that Exec finds by this name.

@@ -44,17 +44,22 @@ func (n *inode) walk(path string) *inode {
 	return n
 }
 
-// crash makes what is durable what programs see.
-func (n *inode) crash() {
+// crash makes what is durable, and what the tear leaves, what programs see. path is that of the
+// inode.
+func (n *inode) crash(path string, t tear) {
 	n.locked = false
-	n.data = slices.Clone(n.synced)
 	if !n.isDir() {
+		n.data = t.data(path, n.data, n.synced)
+		n.synced = slices.Clone(n.data)
 		return
+	}
+	if t.keepsNames() {
+		n.sync()
 	}
 	clear(n.entries)
 	for name, e := range n.durable {
 		n.entries[name] = e
-		e.crash()
+		e.crash(path+"/"+name, t)
 	}
 }
 

@@ -14,6 +14,7 @@ type packet struct {
 	data     []byte // the payload, for the trace; nil for handshakes
 	after    time.Duration
 	arrive   func(to *Host) Why // at the receiver, under World.mu; says why it was thrown away
+	repeated bool               // the sender sends it again unless it is answered
 	to       *Host
 	number   uint64
 }
@@ -52,6 +53,9 @@ func (w *World) routeLocked(h *Host, dst netip.Addr) *Host {
 // launchLocked sends a packet on its way. It returns when it will arrive, and false when the
 // network loses it; streams try again then.
 func (w *World) launchLocked(p *packet) (time.Duration, bool) {
+	if p.from.host.keepLocked(p) {
+		return w.Now(), true
+	}
 	w.stats.Sent++
 	w.stats.SentBytes += uint64(p.size)
 	p.to = p.from.host
@@ -72,13 +76,17 @@ func (w *World) launchLocked(p *packet) (time.Duration, bool) {
 	if p.to.stack.down {
 		return 0, w.loseLocked(p, WhyDown)
 	}
+	if p.from.host.worker.fullLocked(w.Now()) {
+		return 0, w.loseLocked(p, WhyOverflow)
+	}
 	return w.scheduleLocked(p, way, f), true
 }
 
 // scheduleLocked puts a packet that will arrive into the heap, twice if fate says so.
 func (w *World) scheduleLocked(p *packet, way *path, f fate) time.Duration {
 	now := w.Now()
-	at := max(now+f.delay, p.after+1)
+	work := p.from.host.worker.workLocked(now)
+	at := max(now+work+f.delay, p.after+1)
 	if f.late {
 		w.stats.Reordered++
 	} else if p.proto == UDP {
@@ -90,12 +98,34 @@ func (w *World) scheduleLocked(p *packet, way *path, f fate) time.Duration {
 	}
 	if f.duplicate && p.proto == UDP {
 		w.stats.Duplicated++
-		w.atLocked(now+f.second, func() { w.arriveLocked(p) })
+		w.atLocked(now+work+f.second, func() { w.arriveLocked(p) })
 	}
 	return at
 }
 
+// arriveLocked runs when the network has carried a packet to its host, which may be slow.
 func (w *World) arriveLocked(p *packet) {
+	k := &p.to.worker
+	if k.fullLocked(w.Now()) && (p.proto == UDP || p.repeated) {
+		w.loseLocked(p, WhyOverflow)
+		return
+	}
+	if work := k.workLocked(w.Now()); work > 0 {
+		w.afterLocked(work, func() { w.handleLocked(p) })
+		return
+	}
+	w.handleLocked(p)
+}
+
+// handleLocked gives a packet to its host, which may stand still.
+func (w *World) handleLocked(p *packet) {
+	if !p.to.holdLocked(p) {
+		w.landLocked(p)
+	}
+}
+
+// landLocked gives a packet to the programs of its host.
+func (w *World) landLocked(p *packet) {
 	if why := p.arrive(p.to); why != "" {
 		w.loseLocked(p, why)
 		return

@@ -53,6 +53,7 @@ type World struct {
 	links   map[direction]Link
 	cuts    map[direction]bool
 	sides   map[*Host]int // side of the partition, 0 for those not named; nil: no partition
+	filter  func(from, to *Host) bool // nil: everything passes
 	phases  map[time.Duration]bool
 	stats   Stats
 }

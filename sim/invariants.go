@@ -1,0 +1,145 @@
+package sim
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/sim/scenario"
+)
+
+const (
+	// hearTime is how long two nodes must have been able to hear each other before the one may not be
+	// dead to the other, and before the other's records must be known to it.
+	hearTime = 15 * time.Second
+	// bootTime is how long a daemon may take until it counts.
+	bootTime = 15 * time.Second
+	// stallMemory is how long after a stall a node may still be taken for dead.
+	stallMemory = 30 * time.Second
+	// ghostTime is how long an instance may be offered that nobody can reach.
+	ghostTime = 30 * time.Second
+	// goroutinesPerNode and heapPerNode bound what a node of the full stack may use, those of
+	// simulated programs and callers included.
+	goroutinesPerNode = 400
+	heapPerNode       = 8 << 20
+	// heapEvery is how often the heap is measured: it stops the world.
+	heapEvery = 10 * time.Second
+)
+
+// checkInvariants looks for what must never be.
+func (m *mesh) checkInvariants(seen []sight) {
+	for _, x := range m.machines {
+		if err := x.fault(); err != nil {
+			m.fail(x.name, "running", err.Error())
+			x.enter(dead)
+			m.oracle.changed()
+		}
+	}
+	checks := map[scenario.Invariant]func(*sight){
+		scenario.NoFalseDead: m.checkFalseDead, scenario.NoGhosts: m.checkGhosts, scenario.NoLost: m.checkLost,
+	}
+	for _, inv := range m.always {
+		if check := checks[inv]; check != nil {
+			for i := range seen {
+				if s := &seen[i]; s.machine.alive() {
+					check(s)
+				}
+			}
+		}
+		if inv == scenario.Bounded {
+			m.checkBounds()
+		}
+	}
+}
+
+// checkFalseDead: a node that runs and was not held up is dead to nobody who could hear of it.
+func (m *mesh) checkFalseDead(s *sight) {
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		x := m.machineOf(n.ID)
+		if n.Status != micronet.Dead || x == nil || x.id != n.ID || !m.mayNotBeDead(x) || !m.mayNotBeDead(s.machine) {
+			continue
+		}
+		if m.oracle.connected(s.machine, x) >= hearTime {
+			m.fail(s.machine.name, string(scenario.NoFalseDead), x.name+" runs and can be heard, and is shown dead")
+		}
+	}
+}
+
+// mayNotBeDead reports whether a machine has run long enough, and was not held up.
+func (m *mesh) mayNotBeDead(x *machine) bool {
+	return x.alive() && time.Since(x.since) >= bootTime+hearTime && time.Since(x.stalled) >= stallMemory
+}
+
+// checkGhosts: nobody offers what was withdrawn, or what nobody can reach.
+func (m *mesh) checkGhosts(s *sight) {
+	for _, svc := range m.services {
+		for _, key := range s.Offered(svc.spec.Name) {
+			if why := m.ghost(s.machine, svc, key); why != "" {
+				m.fail(s.machine.name, string(scenario.NoGhosts), svc.spec.Name+" is offered "+why)
+			}
+		}
+	}
+}
+
+func (m *mesh) ghost(at *machine, svc *service, key micronet.InstanceKey) string {
+	x := m.machineOf(key.Node)
+	if x == nil {
+		return ""
+	}
+	gone, withdrawn := svc.gone[x]
+	switch {
+	case (x.state == dead || x.state == left || x.id != key.Node) && time.Since(x.since) > ghostTime:
+		return fmt.Sprintf("at %s, which has not run for %s", x.name, time.Since(x.since).Round(time.Second))
+	case svc.on[x] == nil && withdrawn && m.now()-gone > ghostTime && m.oracle.connected(at, x) > ghostTime:
+		return fmt.Sprintf("at %s, where it was withdrawn %s ago", x.name, (m.now() - gone).Round(time.Second))
+	}
+	return ""
+}
+
+// checkLost: what was registered is known wherever its owner can be heard.
+func (m *mesh) checkLost(s *sight) {
+	for _, svc := range m.services {
+		for _, x := range svc.places() {
+			i := svc.on[x]
+			if i.program == nil || !i.known || m.now()-i.registered < hearTime || !m.mayNotBeDead(x) || !m.mayNotBeDead(s.machine) {
+				continue
+			}
+			if (x == s.machine || m.oracle.connected(s.machine, x) >= hearTime) && !s.holds(x.id, svc.spec.Name) {
+				m.fail(s.machine.name, string(scenario.NoLost), svc.spec.Name+" at "+x.name+" is not known")
+			}
+		}
+	}
+}
+
+// holds reports whether the record of a service of a node is held.
+func (s *sight) holds(owner micronet.NodeID, service string) bool {
+	for i := range s.Documents {
+		if d := &s.Documents[i].Document; d.Owner == owner {
+			return slices.ContainsFunc(d.Instances, func(i micronet.Instance) bool { return i.Service == service })
+		}
+	}
+	return false
+}
+
+// checkBounds: what all nodes together use stays within what they may.
+func (m *mesh) checkBounds() {
+	n := len(m.machines)
+	if g := runtime.NumGoroutine(); g > n*goroutinesPerNode {
+		m.fail("", string(scenario.Bounded), fmt.Sprintf("%d goroutines, at most %d are allowed for %d nodes", g, n*goroutinesPerNode, n))
+	}
+	if m.now()-m.heapAt < heapEvery {
+		return
+	}
+	m.heapAt = m.now()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	if mem.HeapInuse > uint64(n)*heapPerNode+heapBase {
+		m.fail("", string(scenario.Bounded), fmt.Sprintf("%d MiB of heap for %d nodes", mem.HeapInuse>>20, n))
+	}
+}
+
+// heapBase is what the simulator itself may use, and what garbage adds.
+const heapBase = 256 << 20

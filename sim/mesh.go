@@ -1,0 +1,209 @@
+package sim
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/node"
+	"github.com/micro/micro-net/sim/netsim"
+	"github.com/micro/micro-net/sim/report"
+	"github.com/micro/micro-net/sim/scenario"
+)
+
+const (
+	// bootGap is the time between the starts of two nodes at the beginning.
+	bootGap = 20 * time.Millisecond
+	// invitees and inviteTTL are those of the one token that all nodes join with.
+	invitees  = 1000
+	inviteTTL = 24 * time.Hour
+)
+
+// mesh is the simulation: what exists and what was done to it. One goroutine owns it.
+type mesh struct {
+	scenario *scenario.Scenario
+	world    *netsim.World
+	began    time.Time
+	agenda   agenda
+	rng      *rand.Rand
+	recorder *recorder
+	faults   *faults
+	oracle   *oracle
+	observer *observer
+	traffic  *traffic
+	failures []failure
+	verdicts []verdict
+	always   []scenario.Invariant // that are checked all the time
+	spans    []report.Span
+
+	machines []*machine
+	refs     []scenario.NodeRef // of machines
+	byHost   map[*netsim.Host]*machine
+	services []*service
+	token    string
+	joined   int // nodes added by Join
+	moved    int // addresses given to hosts that moved
+
+	departures []*departure
+	heapAt     time.Duration // when the heap was measured last
+
+	ending sync.WaitGroup // daemons, programs and callers that are about to end
+
+	mu    sync.Mutex
+	names map[micronet.NodeID]*machine
+}
+
+func newMesh(s *scenario.Scenario, seed uint64) *mesh {
+	m := &mesh{
+		scenario: s, world: netsim.New(seed, netsim.Options{}), began: time.Now(),
+		rng:    rand.New(rand.NewPCG(seed, 0x5ce4a210)),
+		byHost: map[*netsim.Host]*machine{}, names: map[micronet.NodeID]*machine{},
+	}
+	m.recorder = newRecorder(m.nameOf)
+	m.world.SetDefaultLink(netsim.Link{})
+	for _, ref := range s.Nodes() {
+		m.add(ref)
+	}
+	m.oracle = newOracle(m)
+	m.faults = newFaults(m)
+	m.faults.block()
+	m.observer = newObserver(m)
+	m.traffic = newTraffic(m)
+	m.world.Trace = m.observer.traffic.packet
+	return m
+}
+
+// now is the time since the beginning.
+func (m *mesh) now() time.Duration { return time.Since(m.began) }
+
+// add makes a machine that has not been started.
+func (m *mesh) add(ref scenario.NodeRef) *machine {
+	i := len(m.machines)
+	h := m.world.Host(ref.Name, m.freshAddr(i))
+	x := &machine{index: i, name: ref.Name, group: ref.Group, host: h, since: time.Now()}
+	m.machines, m.refs = append(m.machines, x), append(m.refs, ref)
+	m.byHost[h] = x
+	return x
+}
+
+// freshAddr is the nth address of the one large network that hosts are in.
+func (m *mesh) freshAddr(n int) netip.Prefix {
+	n += 1 + n/254*2 // neither .0 nor .255
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 8)
+}
+
+// nameOf names a node for people.
+func (m *mesh) nameOf(id micronet.NodeID) string {
+	if x := m.machineOf(id); x != nil {
+		return x.name
+	}
+	return id.Short()
+}
+
+// machineOf returns the machine that a node was first seen on.
+func (m *mesh) machineOf(id micronet.NodeID) *machine {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.names[id]
+}
+
+func (m *mesh) learn(id micronet.NodeID, x *machine) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.names[id] == nil {
+		m.names[id] = x
+	}
+}
+
+// selected resolves a selector, drawing from the run's own chance.
+func (m *mesh) selected(s scenario.Selector) []*machine {
+	var out []*machine
+	for _, i := range s.Resolve(m.refs, m.rng.IntN) {
+		out = append(out, m.machines[i])
+	}
+	return out
+}
+
+// begin founds the cluster and plans everything else.
+func (m *mesh) begin() error {
+	founder := m.machines[0]
+	if err := m.boot(founder); err != nil {
+		return err
+	}
+	token, err := m.invitation(founder)
+	if err != nil {
+		return err
+	}
+	m.token = token
+	m.faults.apply()
+	for i, x := range m.machines[1:] {
+		m.agenda.put(m.now()+time.Duration(i)*bootGap, func() { m.start(x) })
+	}
+	m.placeServices()
+	for i := range m.scenario.Timeline {
+		step := &m.scenario.Timeline[i]
+		m.agenda.put(step.At, func() { m.perform(step) })
+	}
+	m.planExpectations()
+	m.traffic.plan()
+	m.observer.plan()
+	return nil
+}
+
+// invitation waits for the founder and asks it for a token.
+func (m *mesh) invitation(founder *machine) (string, error) {
+	ctx, cancel := timeout(time.Minute)
+	defer cancel()
+	token, err := founder.life.node.Invite(ctx, invitees, inviteTTL)
+	if err != nil {
+		return "", fmt.Errorf("the first node founds no cluster: %w", err)
+	}
+	return token, nil
+}
+
+// run does what is planned until the end of the scenario.
+func (m *mesh) run() {
+	for {
+		at, some := m.agenda.next()
+		if !some || at > m.scenario.Duration {
+			break
+		}
+		time.Sleep(at - m.now())
+		m.agenda.pop()()
+	}
+	time.Sleep(m.scenario.Duration - m.now())
+}
+
+// boot starts a machine's daemon.
+func (m *mesh) boot(x *machine) error {
+	env := x.host.Env()
+	env.Log = slog.New(slog.DiscardHandler)
+	env.Events = m.recorder.events(x.name)
+	token := ""
+	if x.index > 0 {
+		token = m.token
+	}
+	more := []node.Option{node.WithDaemon(daemon())}
+	if err := x.boot(&m.ending, env, token, more...); err != nil {
+		return err
+	}
+	m.recorder.add(x.name, "start", "", "")
+	m.oracle.changed()
+	return nil
+}
+
+// end stops everything and waits for it.
+func (m *mesh) end() {
+	m.traffic.stop()
+	for _, x := range m.machines {
+		m.stopPrograms(x)
+		if x.life != nil {
+			x.life.cancel()
+		}
+	}
+	m.ending.Wait()
+}

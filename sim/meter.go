@@ -1,0 +1,77 @@
+package sim
+
+import (
+	"sync"
+
+	"github.com/micro/micro-net/sim/netsim"
+)
+
+// quicBit is set in the first byte of every QUIC packet (RFC 9000 section 17), and never in ours.
+const quicBit = 0x40
+
+// meter counts what hosts send to each other. The world tells it from a goroutine of its own.
+type meter struct {
+	mu     sync.Mutex
+	hosts  map[string]*usage
+	steps  uint64
+	gossip uint64 // bytes of all
+	told   uint64 // of gossip, by fresh
+}
+
+// usage is what one host sent and received.
+type usage struct{ gossip, sent, received, dropped uint64 }
+
+// packet counts one step of a packet.
+func (m *meter) packet(e netsim.Event) {
+	if e.Src.Addr().IsLoopback() {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.steps++
+	switch e.Step {
+	case netsim.Sent:
+		u := m.of(e.From)
+		u.sent++
+		if e.Proto == netsim.UDP && len(e.Data) > 0 && e.Data[0]&quicBit == 0 {
+			u.gossip += uint64(e.Size)
+			m.gossip += uint64(e.Size)
+		}
+	case netsim.Delivered:
+		m.of(e.To).received++
+	case netsim.Dropped:
+		m.of(e.From).dropped++
+	}
+}
+
+func (m *meter) of(host string) *usage {
+	u := m.hosts[host]
+	if u == nil {
+		u = &usage{}
+		m.hosts[host] = u
+	}
+	return u
+}
+
+// fresh returns the bytes of gossip since it was asked last.
+func (m *meter) fresh() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.gossip - m.told
+	m.told = m.gossip
+	return n
+}
+
+// count returns how many steps packets have taken.
+func (m *meter) count() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.steps
+}
+
+// usage returns what a host has sent and received so far.
+func (m *meter) usage(host string) usage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return *m.of(host)
+}

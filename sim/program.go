@@ -1,0 +1,125 @@
+package sim
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/sim/netsim"
+	"github.com/micro/micro-net/sim/scenario"
+)
+
+// program is a simulated server on one host. It answers two kinds of callers, told apart by their
+// first line: "get" gets one line with the program's name, and "stream" gets back what it sends.
+//
+//	get\n           ─▶  <name>\n, end
+//	stream\n bytes… ─▶  the same bytes, until the caller ends
+type program struct {
+	name string // of the machine
+	port uint16
+	ln   net.Listener
+	wg   sync.WaitGroup
+
+	mu   sync.Mutex
+	open map[net.Conn]struct{}
+	shut bool
+}
+
+// maxLine bounds what a caller may say first.
+const maxLine = 64
+
+func startProgram(ctx context.Context, h *netsim.Host, name string) (*program, error) {
+	ln, err := h.Listen(ctx, netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		return nil, err
+	}
+	p := &program{name: name, port: micronet.AddrPortOf(ln.Addr()).Port(), ln: ln, open: map[net.Conn]struct{}{}}
+	p.wg.Go(p.accept)
+	return p, nil
+}
+
+func (p *program) accept() {
+	for {
+		c, err := p.ln.Accept()
+		if err != nil {
+			return
+		}
+		if p.add(c) {
+			p.wg.Go(func() { defer p.remove(c); p.serve(c) })
+		}
+	}
+}
+
+func (p *program) add(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shut {
+		_ = c.Close()
+		return false
+	}
+	p.open[c] = struct{}{}
+	return true
+}
+
+func (p *program) remove(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, c)
+	_ = c.Close()
+}
+
+func (p *program) serve(c net.Conn) {
+	r := bufio.NewReaderSize(c, maxLine)
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return
+	}
+	switch strings.TrimSpace(line) {
+	case "get":
+		_, _ = io.WriteString(c, p.name+"\n")
+	case "stream":
+		_, _ = io.Copy(c, r)
+	}
+}
+
+// stop ends the program and its connections.
+func (p *program) stop() {
+	_ = p.ln.Close()
+	p.mu.Lock()
+	p.shut = true
+	for c := range p.open {
+		_ = c.Close()
+	}
+	p.mu.Unlock()
+	p.wg.Wait()
+}
+
+// register offers a program under a name by a service file, as a person would; deregister takes the
+// file away.
+func register(fsys micronet.FS, spec scenario.Service, port uint16) error {
+	if err := fsys.MkdirAll(servicesDir, 0o755); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("name: %s\nport: %d\nservice_port: %d\nprotocol: %s\n", spec.Name, port, spec.Port, spec.Protocol)
+	text += checks(spec.Check, port)
+	return micronet.WriteFile(fsys, serviceFile(spec.Name), []byte(text), 0o644)
+}
+
+func deregister(fsys micronet.FS, service string) error {
+	err := fsys.Remove(serviceFile(service))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func serviceFile(service string) string { return filepath.Join(servicesDir, service+".yaml") }

@@ -1,0 +1,141 @@
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/micro/micro-net/sim/report"
+	"github.com/micro/micro-net/sim/scenario"
+)
+
+// graceTime is what libraries may take to end their goroutines.
+const graceTime = 30 * time.Second
+
+// Options say how a scenario is run.
+type Options struct {
+	Seed    uint64
+	Command string // that repeats the run, for the report
+	// Progress, when set, is told the virtual time and the steps of packets about once a virtual
+	// second. It must not block.
+	Progress func(virtual time.Duration, steps uint64)
+}
+
+// Run runs a scenario once. What did not hold is in the result; the error says that the run itself
+// could not be done: virtual time stood still, or goroutines were left over.
+func Run(s *scenario.Scenario, o Options) (*report.Run, error) {
+	began := time.Now()
+	var r *report.Run
+	err := Bubble(func() { r = simulate(s, o) })
+	if r == nil {
+		return nil, err
+	}
+	r.Wall = time.Since(began)
+	return r, err
+}
+
+// simulate runs inside the bubble.
+func simulate(s *scenario.Scenario, o Options) *report.Run {
+	m := newMesh(s, o.Seed)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := m.world.Run(ctx); err != nil {
+			m.recorder.add("", "error", "", err.Error())
+		}
+	}()
+	if o.Progress != nil {
+		m.progress(o.Progress)
+	}
+	if err := m.begin(); err != nil {
+		m.fail("", "start", err.Error())
+	} else {
+		m.run()
+		m.judgeAll()
+	}
+	r := m.result(o)
+	m.end()
+	time.Sleep(graceTime)
+	cancel()
+	<-done
+	return r
+}
+
+// progress tells once a virtual second how far the run is.
+func (m *mesh) progress(tell func(time.Duration, uint64)) {
+	var again func()
+	again = func() {
+		tell(m.now(), m.observer.traffic.count())
+		m.agenda.put(m.now()+time.Second, again)
+	}
+	m.agenda.put(m.now(), again)
+}
+
+// result is the run as it is reported.
+func (m *mesh) result(o Options) *report.Run {
+	r := &report.Run{
+		Scenario: m.scenario.Name, About: m.scenario.About, Seed: o.Seed, Fidelity: string(m.scenario.Fidelity), Command: o.Command,
+		Nodes: len(m.scenario.Nodes()), Virtual: m.now(), Events: m.observer.traffic.count(), Passed: len(m.failures) == 0,
+		Expectations: m.expectations(), Faults: m.spans, Samples: m.observer.samples, Traffic: m.traffic.report(),
+		Topology: m.topology(), PerNode: m.perNode(), Log: m.recorder.last(), States: m.states(),
+	}
+	for _, f := range m.failures {
+		r.Failures = append(r.Failures, report.Failure{At: f.at, Node: f.node, Invariant: f.invariant, Text: f.text})
+	}
+	return r
+}
+
+func (m *mesh) topology() report.Topology {
+	var t report.Topology
+	for _, x := range m.machines {
+		t.Nodes = append(t.Nodes, report.TopologyNode{Name: x.name, Group: x.group})
+	}
+	for i, x := range m.machines {
+		for _, y := range m.machines[i+1:] {
+			state := report.EdgeDirect
+			if !m.faults.hear(x, y) {
+				state = report.EdgeDown
+			}
+			t.Edges = append(t.Edges, report.Edge{A: x.name, B: y.name, State: state})
+		}
+	}
+	return t
+}
+
+func (m *mesh) perNode() []report.NodeStat {
+	var out []report.NodeStat
+	for _, x := range m.machines {
+		u := m.observer.traffic.usage(x.name)
+		n := report.NodeStat{
+			Name: x.name, GossipBytes: float64(u.gossip) / max(m.now().Seconds(), 1), Sent: u.sent, Received: u.received, Dropped: u.dropped,
+		}
+		if s, ok := x.snapshot(); ok {
+			n.Members, n.Records = len(s.Nodes), len(s.Documents)
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// states are what the nodes believe at the end.
+func (m *mesh) states() []report.NodeState {
+	var out []report.NodeState
+	for _, x := range m.machines {
+		s, ok := x.snapshot()
+		if !ok {
+			continue
+		}
+		believed := map[string]string{}
+		for i := range s.Nodes {
+			believed[m.nameOf(s.Nodes[i].ID)+" "+s.Nodes[i].ID.Short()] = string(s.Nodes[i].Status)
+		}
+		text, err := json.MarshalIndent(map[string]any{"catalog": fmt.Sprintf("%x", s.Catalog[:8]), "nodes": believed}, "", "  ")
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		out = append(out, report.NodeState{Name: x.name, Text: string(text)})
+	}
+	return out
+}

@@ -1,0 +1,130 @@
+package scenario
+
+import "time"
+
+// Expectation is something that must hold.
+type Expectation struct {
+	Line      int
+	Text      string    // as the file says it, on one line
+	Condition Condition // never nil; a value, not a pointer
+}
+
+// Condition is one of the types of this file.
+type Condition interface {
+	// Key is the key in the file, "success_rate".
+	Key() string
+
+	condition()
+}
+
+type (
+	// Converged: membership and catalog are equal at all nodes that run and are connected.
+	Converged struct {
+		// AfterHeal, when above 0: this long after each time the network became whole, that is after
+		// a Heal and after the end of a partition that had a For.
+		AfterHeal time.Duration
+		// At and Within: between At and At+Within at the latest, and from then on until the next
+		// fault. At is Scenario.Duration where neither AfterHeal nor At is given.
+		At, Within time.Duration
+	}
+
+	// Always: the invariants hold all the time.
+	Always struct{ Invariants []Invariant }
+
+	// SuccessRate: of the calls of all traffic to a service, at least this share succeeds.
+	SuccessRate struct {
+		Service string
+		AtLeast float64    // 0 to 1
+		Outside []Interval // calls that began in one of these do not count
+	}
+
+	// Latency: of the calls that succeeded, the quantile takes at most so long.
+	Latency struct {
+		Service  string
+		Quantile float64 // 0.99 for p99
+		AtMost   time.Duration
+		Outside  []Interval
+	}
+
+	// Resolves: nodes that ask for a service get so many instances.
+	Resolves struct {
+		Service   string
+		From      Selector
+		Instances int
+		At        time.Duration // Scenario.Duration when the file does not say
+	}
+
+	// Status: the nodes SeenBy show Nodes in this state.
+	Status struct {
+		Nodes, SeenBy Selector
+		Is            MemberState
+		At            time.Duration // Scenario.Duration when the file does not say
+	}
+
+	// GoneWithin: nobody is offered the instances of ServiceOn any more, this long after each step
+	// with the verb After that concerned these nodes.
+	GoneWithin struct {
+		ServiceOn Selector
+		After     string // a verb, "kill"
+		AtMost    time.Duration
+	}
+)
+
+// Interval is a time from From to To, To above From.
+type Interval struct{ From, To time.Duration }
+
+// Contains reports whether at lies in the interval; its end does not.
+func (i Interval) Contains(at time.Duration) bool { return i.From <= at && at < i.To }
+
+// Invariant is a property that no moment may break.
+type Invariant string
+
+// The invariants.
+const (
+	NoLoops        Invariant = "no_loops"        // nothing visits a relay or cluster twice
+	NoGhosts       Invariant = "no_ghosts"       // no answer offers what its owner withdrew, or a silent node has
+	NoUnauthorized Invariant = "no_unauthorized" // no byte for a caller that is not certified and allowed
+	NoLost         Invariant = "no_lost"         // what is registered is known wherever its owner is connected to
+	NoFalseDead    Invariant = "no_false_dead"   // no running, connected node is shown dead
+	Bounded        Invariant = "bounded"         // queues, memory and goroutines are within their limits
+)
+
+// MemberState is how a node is shown.
+type MemberState string
+
+// The states of a member.
+const (
+	Alive   MemberState = "alive"
+	Suspect MemberState = "suspect"
+	Dead    MemberState = "dead"
+	Left    MemberState = "left"
+)
+
+func (Converged) condition()   {}
+func (Always) condition()      {}
+func (SuccessRate) condition() {}
+func (Latency) condition()     {}
+func (Resolves) condition()    {}
+func (Status) condition()      {}
+func (GoneWithin) condition()  {}
+
+// Key returns "converged".
+func (Converged) Key() string { return "converged" }
+
+// Key returns "always".
+func (Always) Key() string { return "always" }
+
+// Key returns "success_rate".
+func (SuccessRate) Key() string { return "success_rate" }
+
+// Key returns "latency".
+func (Latency) Key() string { return "latency" }
+
+// Key returns "resolves".
+func (Resolves) Key() string { return "resolves" }
+
+// Key returns "status".
+func (Status) Key() string { return "status" }
+
+// Key returns "gone_within".
+func (GoneWithin) Key() string { return "gone_within" }

@@ -1,0 +1,44 @@
+package sim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+)
+
+const (
+	// wordSize is the size of one number of a stream.
+	wordSize = 8
+	// wordsAtOnce is how many are under way: the next ones go when these have come back.
+	wordsAtOnce = 512
+)
+
+// talkStream sends numbers and reads them back: a gap, a repeat or a reset is an error. size is in
+// bytes, each way.
+func talkStream(conn net.Conn, size int64) error {
+	if _, err := io.WriteString(conn, "stream\n"); err != nil {
+		return err
+	}
+	buf := make([]byte, wordSize*wordsAtOnce)
+	words := uint64(max(size, wordSize) / wordSize)
+	for sent := uint64(0); sent < words; {
+		n := min(words-sent, wordsAtOnce)
+		for i := range n {
+			binary.BigEndian.PutUint64(buf[i*wordSize:], sent+i)
+		}
+		if _, err := conn.Write(buf[:n*wordSize]); err != nil {
+			return fmt.Errorf("after %d bytes: %w", sent*wordSize, err)
+		}
+		if _, err := io.ReadFull(conn, buf[:n*wordSize]); err != nil {
+			return fmt.Errorf("after %d bytes: %w", sent*wordSize, err)
+		}
+		for i := range n {
+			if got := binary.BigEndian.Uint64(buf[i*wordSize:]); got != sent+i {
+				return fmt.Errorf("number %d came in the place of %d", got, sent+i)
+			}
+		}
+		sent += n
+	}
+	return nil
+}
