@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"maps"
 	"slices"
 	"time"
@@ -42,7 +43,9 @@ type Catalog struct {
 	origins map[micronet.NodeID]*origin
 	ids     []micronet.NodeID // keys of origins, sorted
 	recent  history
-	stats   Stats // the counters; the rest is computed
+	stats   Stats             // the counters; the rest is computed
+	sum     [sha256.Size]byte // of all that is held, when summed
+	summed  bool
 	refused map[Reason]uint64
 }
 
@@ -203,6 +206,7 @@ func (c *Catalog) Forget(id micronet.NodeID) {
 		return
 	}
 	c.stats.Bytes -= int64(len(o.body))
+	c.summed = false
 	delete(c.origins, id)
 	if i, ok := slices.BinarySearchFunc(c.ids, id, compareIDs); ok {
 		c.ids = slices.Delete(c.ids, i, i+1)
@@ -250,6 +254,7 @@ func (c *Catalog) hold(o *origin, s signedHeader, body []byte, d Document, now, 
 		o.signed.version.Epoch != s.version.Epoch
 	c.stats.Bytes += int64(len(body) - len(o.body))
 	c.stats.Accepted++
+	c.summed = false
 	o.held, o.signed, o.body, o.document = true, s, body, d
 	o.received, o.confirmed = now, confirmed
 	return changed

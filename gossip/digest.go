@@ -51,6 +51,9 @@ func (c *Catalog) Digest(now time.Time) []byte {
 // Fingerprint is a hash over owner, version and content of all documents held: catalogs that hold
 // the same have the same, whatever they know of ages.
 func (c *Catalog) Fingerprint() (sum [sha256.Size]byte) {
+	if c.summed {
+		return c.sum
+	}
 	h := sha256.New()
 	for _, id := range c.ids {
 		if o := c.origins[id]; o.held {
@@ -58,6 +61,7 @@ func (c *Catalog) Fingerprint() (sum [sha256.Size]byte) {
 		}
 	}
 	h.Sum(sum[:0])
+	c.sum, c.summed = sum, true
 	return sum
 }
 

@@ -156,6 +156,13 @@ func (c *contacts) names() map[micronet.NodeID]string {
 	return out
 }
 
+// issued is when the certificate of a node begins, zero when its credential was not seen.
+func (c *contacts) issued(id micronet.NodeID) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[id].Begins
+}
+
 // save writes the address book if it changed. It is not called twice at once. What could not be
 // written is tried again at the next call.
 func (c *contacts) save() {

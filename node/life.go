@@ -59,9 +59,10 @@ type life struct {
 	fileFaults atomic.Pointer[[]string] // what is wrong in services.d
 	parted     atomic.Bool              // said goodbye
 	view       atomic.Pointer[view]
-	announced  chan struct{} // capacity 1: what this node offers has changed
-	looked     chan struct{} // capacity 1: the view must be made anew
-	views      *broadcast    // fires when the view was made anew
+	announced  chan struct{}        // capacity 1: what this node offers has changed
+	diverged   chan micronet.NodeID // capacity 1: who holds another catalog
+	looked     chan struct{}        // capacity 1: the view must be made anew
+	views      *broadcast           // fires when the view was made anew
 	address    *self
 }
 
@@ -76,7 +77,7 @@ func (n *Node) live(ctx context.Context) error {
 	}
 	l := &life{
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
-		announced: make(chan struct{}, 1), looked: make(chan struct{}, 1), views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
+		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), looked: make(chan struct{}, 1), views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
 	}
 	l.front = newFront(l)
 	if l.listeners, err = openListeners(ctx, n.env, &n.config, l.front.dns, l.front.outbound); err != nil {

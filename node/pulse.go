@@ -1,9 +1,11 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,7 +115,11 @@ func (p *pulse) heard(id micronet.NodeID) time.Time {
 	return at
 }
 
-// receive takes a packet of a peer. It reports whether a doubted node has shown a sign of life.
+// fingerprintSize is how much of its catalog's fingerprint a node tells with every packet.
+const fingerprintSize = 8
+
+// receive takes a packet of a peer, without the fingerprint in front. It reports whether a doubted
+// node has shown a sign of life.
 func (p *pulse) receive(now time.Time, from micronet.NodeID, payload []byte, doubted func(micronet.NodeID) bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -179,17 +185,33 @@ func (l *life) beat(ctx context.Context) error {
 			l.announce()
 		}
 		v := l.view.Load()
+		sum := l.records.fingerprint()
 		for _, b := range l.pulse.beats(now, &round{peers: v.others(l.self), doubted: v.isDoubted, direct: l.under.Heard, rng: rng}) {
-			if err := l.under.Send(b.to, tunnel.ChannelHeartbeat, b.payload); err != nil {
+			if err := l.under.Send(b.to, tunnel.ChannelHeartbeat, slices.Concat(sum[:fingerprintSize], b.payload)); err != nil {
 				l.env.Events.PacketDropped(micronet.PacketDrop{Where: "heartbeat", Why: "send", Peer: b.to})
 			}
 		}
 	}
 }
 
-// takeBeats takes a peer's signs of life.
+// takeBeats takes a peer's signs of life, and what it says of its catalog: the first bytes of the
+// fingerprint, then a packet of heartbeats.
 func (l *life) takeBeats(from micronet.NodeID, payload []byte, at time.Time) {
-	if l.started() && l.pulse.receive(at, from, payload, l.view.Load().isDoubted) {
+	if !l.started() {
+		return
+	}
+	if len(payload) < fingerprintSize {
+		l.env.Events.PacketDropped(micronet.PacketDrop{Where: "heartbeat", Why: "malformed", Peer: from})
+		return
+	}
+	if l.pulse.receive(at, from, payload[fingerprintSize:], l.view.Load().isDoubted) {
 		l.look()
+	}
+	ours := l.records.fingerprint()
+	if l.records.diverges(at, from, bytes.Equal(ours[:fingerprintSize], payload[:fingerprintSize])) {
+		select {
+		case l.diverged <- from:
+		default: // another comparison is waiting
+		}
 	}
 }

@@ -22,9 +22,10 @@ type records struct {
 	env   micronet.Env
 	wants chan gossip.Want
 
-	mu      sync.Mutex
-	catalog *gossip.Catalog
-	synced  bool // synchronised once with somebody
+	mu         sync.Mutex
+	catalog    *gossip.Catalog
+	divergence *gossip.Divergence
+	synced     bool // synchronised once with somebody
 }
 
 // effects are what the catalog asks for. None of them blocks.
@@ -37,7 +38,7 @@ type effects struct {
 var _ gossip.Store = (*records)(nil)
 
 func newRecords(env micronet.Env, cfg gossip.CatalogConfig, e effects) *records {
-	return &records{env: env, effects: e, wants: make(chan gossip.Want, wantQueue), catalog: gossip.NewCatalog(cfg)}
+	return &records{env: env, effects: e, wants: make(chan gossip.Want, wantQueue), catalog: gossip.NewCatalog(cfg), divergence: gossip.NewDivergence()}
 }
 
 // do runs one call of the catalog and performs its outcome outside the lock.
@@ -130,6 +131,20 @@ func (r *records) fingerprint() [sha256.Size]byte {
 	return r.catalog.Fingerprint()
 }
 
+// diverges takes whether a peer holds the same, and reports whether to compare with it now.
+func (r *records) diverges(now time.Time, id micronet.NodeID, same bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.divergence.Heard(now, id, same)
+}
+
+// compared tells how a comparison ended.
+func (r *records) compared(id micronet.NodeID, moved bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.divergence.Compared(time.Now(), id, moved)
+}
+
 // Compare tells which documents to ask for and which to offer.
 func (r *records) Compare(digest []byte) (want, offer []micronet.NodeID, err error) {
 	r.mu.Lock()
@@ -194,6 +209,7 @@ func (r *records) entries() []gossip.Entry {
 func (r *records) expire(alive func(micronet.NodeID) bool) []micronet.NodeID {
 	r.mu.Lock()
 	gone := r.catalog.Expire(time.Now(), alive)
+	r.divergence.Expire(time.Now())
 	r.mu.Unlock()
 	if len(gone) > 0 {
 		r.changed()

@@ -206,13 +206,15 @@ func (l *life) makeView() {
 	l.pulse.track(now, entries)
 	v := makeView(sight{
 		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, names: l.contacts.names(),
-		silent: l.contacts.silent(), path: l.under.Path, heard: l.pulse.heard, synced: synced,
+		silent: l.contacts.silent(), path: l.under.Path, heard: l.pulse.heard, issued: l.issued,
+		synced: synced,
 	})
 	if !v.sameCandidates(old) {
 		l.router.Update(now, v.candidates(l.self))
 	}
 	l.view.Store(v)
 	l.tellChanges(old, v)
+	l.tellNamesakes(old, v)
 	if synced {
 		l.becomeReady()
 	}

@@ -40,7 +40,8 @@ func (l *life) fetchWanted(ctx context.Context) error {
 	}
 }
 
-// synchronise compares the whole catalog with a random member's from time to time.
+// synchronise compares the whole catalog with a random member's from time to time, and with those
+// that say they hold another one.
 func (l *life) synchronise(ctx context.Context) error {
 	rng := l.env.Rand("synchronise")
 	t := time.NewTimer(0)
@@ -49,6 +50,8 @@ func (l *life) synchronise(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case peer := <-l.diverged:
+			l.report("catalog.sync", l.syncWith(ctx, peer))
 		case <-t.C:
 			if peer, ok := choose(rng, l.alive()); ok {
 				l.report("catalog.sync", l.syncWith(ctx, peer))
@@ -97,10 +100,12 @@ func (l *life) fetchFrom(ctx context.Context, peer micronet.NodeID, ids []micron
 }
 
 func (l *life) syncWith(ctx context.Context, peer micronet.NodeID) error {
-	err := l.withCatalogStream(ctx, peer, func(s tunnel.Stream) error {
-		_, err := gossip.SyncClient(s, l.records, gossip.SyncLimits{})
+	var stats gossip.SyncStats
+	err := l.withCatalogStream(ctx, peer, func(s tunnel.Stream) (err error) {
+		stats, err = gossip.SyncClient(s, l.records, gossip.SyncLimits{})
 		return err
 	})
+	l.records.compared(peer, err == nil && stats.Sent+stats.Received > stats.Refused)
 	if err == nil {
 		l.records.setSynced()
 	}

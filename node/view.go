@@ -24,12 +24,13 @@ const (
 // the proxy read without a lock.
 type view struct {
 	made      time.Time
-	nodes     []micronet.Node // all known, this one too, sorted by name and id
+	nodes     []micronet.Node // all known, this one too, sorted by name, cluster and id
 	byID      map[micronet.NodeID]*micronet.Node
 	placed    []placed                 // of every node whose instances count, by node and instance id
 	instances map[string][]*placed     // the same by service, in that order
 	basis     []basis                  // what placed follows from
 	doubted   map[micronet.NodeID]bool // whom membership does not take for alive
+	namesakes []namesakes              // names that more than one node has
 	synced    bool
 }
 
@@ -71,6 +72,7 @@ type sight struct {
 	silent  map[micronet.NodeID]time.Duration // remembered, and how long ago they were alive
 	path    func(micronet.NodeID) (tunnel.PathInfo, bool)
 	heard   func(micronet.NodeID) time.Time // the newest sign of life, also through others
+	issued  func(micronet.NodeID) time.Time // when a certificate begins, zero: not known
 	synced  bool
 }
 
@@ -108,8 +110,9 @@ func makeView(s sight) *view {
 		v.nodes = append(v.nodes, *n)
 	}
 	slices.SortFunc(v.nodes, func(a, b micronet.Node) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), a.ID.Compare(b.ID))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Cluster, b.Cluster), a.ID.Compare(b.ID))
 	})
+	v.namesakes = findNamesakes(v.nodes, s.issued)
 	for i := range s.entries {
 		v.place(&s, &s.entries[i])
 	}

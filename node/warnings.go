@@ -26,6 +26,12 @@ func (l *life) warnings() []api.Warning {
 	case left < expiresSoon:
 		add("certificate-expires", fmt.Sprintf("the certificate of this node ends in %s", left.Round(time.Hour)), "check that an authority is reachable")
 	}
+	v := l.view.Load()
+	for i := range v.namesakes {
+		if s := &v.namesakes[i]; s.alive() {
+			out = append(out, s.warning(l.self))
+		}
+	}
 	if l.gate.authority.Load() != nil && len(l.alive()) > 0 {
 		add("one-authority", "only this node can invite others", "keep a backup of "+fileRootKey+" in the data folder")
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 
 	micronet "github.com/micro/micro-net"
@@ -68,23 +69,36 @@ func (l *life) ports(d micronet.Destination) []proxy.Port {
 	return proxy.Ports(list)
 }
 
-// Node returns where a node says it can be reached.
-func (s zoneSource) Node(name, cluster string) ([]netip.Addr, bool) {
-	v := s.l.view.Load()
+// Node returns where a node says it can be reached. Of several that have the name it is the one
+// with the newest certificate, or all when that cannot be told.
+func (s zoneSource) Node(name, cluster string) (out []netip.Addr, known bool) {
+	for _, n := range s.l.view.Load().called(name, cluster) {
+		known = true
+		for _, e := range n.Endpoints {
+			if (!e.Addr().IsLoopback() || s.sameHost(n)) && !slices.Contains(out, e.Addr()) {
+				out = append(out, e.Addr())
+			}
+		}
+	}
+	return out, known
+}
+
+// called lists the nodes that a name leads to: one, unless its holder cannot be told.
+func (v *view) called(name, cluster string) (out []*micronet.Node) {
+	twice := v.namesakesOf(name, cluster)
+	if twice != nil && twice.newest() != nil {
+		return append(out, twice.newest())
+	}
 	for i := range v.nodes {
 		n := &v.nodes[i]
 		if n.Name != name || !n.Status.Serving() || (cluster != "" && cluster != n.Cluster) {
 			continue
 		}
-		var out []netip.Addr
-		for _, e := range n.Endpoints {
-			if !e.Addr().IsLoopback() || s.sameHost(n) {
-				out = append(out, e.Addr())
-			}
+		if out = append(out, n); twice == nil {
+			return out
 		}
-		return out, true
 	}
-	return nil, false
+	return out
 }
 
 // sameHost reports whether loopback addresses of a node mean this host: it is this node, or the

@@ -81,6 +81,9 @@ func BenchmarkBeat(b *testing.B) {
 }
 
 func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	table, chains := informed(t, 300)
 	now := epoch.Add(10 * time.Second)
 	if got := testing.AllocsPerRun(100, func() { table.Packet(now, nil, PacketSize) }); got > 1 {
