@@ -286,19 +286,27 @@ func inviteAddresses(named []string, port uint16, own []netip.AddrPort) ([]strin
 func (b backend) Join(ctx context.Context, token string) error { return b.l.move(ctx, token) }
 
 // Leave ends this node's membership.
-func (b backend) Leave(ctx context.Context) error { return b.l.leave(ctx) }
+func (b backend) Leave(ctx context.Context) (api.Farewell, error) {
+	warning, err := b.l.leave(ctx)
+	return api.Farewell{Warning: warning}, err
+}
 
 // Register adds instances that survive a restart.
-func (b backend) Register(owner int, services []config.Service) ([]string, error) {
+func (b backend) Register(owner int, services []config.Service) (api.Registered, error) {
 	if err := b.l.acceptable(services); err != nil {
-		return nil, err
+		return api.Registered{}, err
 	}
-	err := b.l.node.keep(func() (func(), error) { return b.l.node.registry.add(source{kind: "api"}, owner, services) })
+	replaced := []string{}
+	err := b.l.node.keep(func() (func(), error) {
+		// Other registrations wait for this one: nothing changes between the look and the addition.
+		replaced = b.l.node.registry.others(services)
+		return b.l.node.registry.add(source{kind: "api"}, owner, services)
+	})
 	if err != nil {
-		return nil, err
+		return api.Registered{}, err
 	}
 	b.l.settled(idsOf(services)...)
-	return idsOf(services), nil
+	return api.Registered{IDs: idsOf(services), Replaced: replaced}, nil
 }
 
 func idsOf(services []config.Service) []string {

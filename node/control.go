@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -116,37 +117,52 @@ func (l *life) authorities() []micronet.NodeID {
 }
 
 // leave ends this node's membership for good: the certificate is deleted and given back to an
-// authority, everybody is told, and the life ends with errLeft.
-func (l *life) leave(ctx context.Context) error {
-	if l.gate.authority.Load() != nil && len(l.alive()) > 0 {
-		return micronet.E("leave", micronet.Refused, "this node is the only authority of %q, and %d other nodes need it for joins and renewals",
-			l.pass.member().ClusterName, len(l.alive())).
+// authority, everybody is told, and the life ends with errLeft. The warning says who could not be
+// told, and what follows from it.
+func (l *life) leave(ctx context.Context) (warning string, err error) {
+	if others := len(l.alive()); l.gate.authority.Load() != nil && others > 0 {
+		return "", micronet.E("leave", micronet.Refused, "this node is the only authority of %q: without it nobody could join %s any more",
+			l.pass.member().ClusterName, plural(others, "other node", "other nodes")).
 			WithFix("let the other nodes leave first")
 	}
 	// Without its membership the node has left, whatever happens to the rest.
 	if err := l.node.disk.remove(fileMembership); err != nil {
-		return err
+		return "", err
 	}
 	l.contacts.drop()
 	l.report("node.leave", l.node.disk.remove(fileRootKey, fileAuthority, fileTokens, filePeers, fileKeys, fileEpoch))
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
-	l.giveBack(bye)
-	l.sayGoodbye(bye)
+	freed := l.giveBack(bye)
+	heard := l.sayGoodbye(bye)
 	l.stop(errLeft)
-	return nil
+	return l.unheard(freed, heard), nil
 }
 
-// giveBack returns the certificate to an authority, which frees the name. Where none answers, the
-// name stays taken.
-func (l *life) giveBack(ctx context.Context) {
-	var told error
+// unheard is the warning of a goodbye that no authority has heard. An authority itself needs none:
+// its cluster ends with it.
+func (l *life) unheard(freed bool, heard int) string {
+	if freed || l.gate.authority.Load() != nil {
+		return ""
+	}
+	who := "nobody was told"
+	if heard > 0 {
+		who = "no authority of the cluster was told"
+	}
+	return fmt.Sprintf("%s; the name stays taken until `micro-net invite --name %s` gives it to another", who, l.name)
+}
+
+// giveBack returns the certificate to an authority, which frees the name, and reports whether one has
+// taken it. Where none answers, the name stays taken.
+func (l *life) giveBack(ctx context.Context) (freed bool) {
+	var failed error
 	for _, id := range l.authorities() {
-		if told = l.ask(ctx, id, controlRequest{Verb: verbRelease}, nil); told == nil {
-			break
+		if failed = l.ask(ctx, id, controlRequest{Verb: verbRelease}, nil); failed == nil {
+			return true
 		}
 	}
-	l.report("node.leave", told)
+	l.report("node.leave", failed)
+	return false
 }
 
 // move joins another cluster. Only a node that is alone may: others would lose it unasked.

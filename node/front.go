@@ -70,17 +70,25 @@ func (l *life) mayUse(a netip.Addr) bool {
 	return a.IsLoopback() || slices.ContainsFunc(l.config.Daemon.AllowFrom, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// assembleFront makes what needs a passport: the zone and the VIP listeners.
+// assembleFront makes what needs open listeners: the VIPs and the zone. All that can refuse a start
+// is asked before the node founds or joins a cluster: a start that is refused must keep nothing.
 func (l *life) assembleFront(ctx context.Context) error {
 	d := l.config.Daemon
 	if d == nil {
-		return nil
+		return l.acceptable(l.config.Services)
 	}
 	var server netip.Addr
 	if l.front.dns != nil {
 		server = l.front.dns.Addr().Addr()
 	}
 	var err error
+	if l.vips, err = loadVIPs(l.node.disk, d.VIPs); err != nil {
+		return err
+	}
+	// Only now is it known which ports are ours.
+	if err = l.acceptable(l.config.Services); err != nil {
+		return err
+	}
 	l.front.zone, err = dns.NewZone(dns.Config{
 		Domains: d.Domains, Source: zoneSource{l}, Rand: l.env.Rand("dns"), Server: server, Reverse: []netip.Prefix{d.VIPs},
 	})
@@ -104,7 +112,7 @@ func (l *life) assembleVIPs(ctx context.Context) error {
 			err = c.Listen(ctx)
 		}
 		if err == nil {
-			l.front.vips, l.front.captured = c, true
+			l.front.vips, l.listeners.vips, l.front.captured = c, c, true
 			return nil
 		}
 		if errors.Is(err, micronet.ErrRedirected) {
@@ -133,7 +141,7 @@ func (l *life) startFront(g *group) {
 	if d == nil {
 		return
 	}
-	l.listeners.dns, l.listeners.proxy = nil, nil
+	l.listeners.dns, l.listeners.proxy, l.listeners.vips = nil, nil, nil
 	l.front.readResolvers(l.env, d)
 	g.run(l.front.vips.Run)
 	if l.front.dns != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -52,8 +53,8 @@ type life struct {
 	flows    *proxy.Flows
 	dialer   *proxy.Dialer
 	receiver *proxy.Receiver
-	vips     *vips // nil in a program
 	front    *front
+	vips     *vips // nil in a program; constant once the listeners are open
 
 	// shared
 	fileFaults atomic.Pointer[[]string] // what is wrong in services.d
@@ -83,8 +84,8 @@ func (n *Node) live(ctx context.Context) error {
 	if l.listeners, err = openListeners(ctx, n.env, &n.config, l.front.dns, l.front.outbound); err != nil {
 		return err
 	}
-	// A start that fails for want of a port leaves no keys behind.
-	if fresh {
+	// A start that fails for want of a port, or of the VIPs, leaves no keys behind.
+	if err = l.assembleFront(ctx); err == nil && fresh {
 		err = keepKeys(n.disk, keys)
 	}
 	if err == nil {
@@ -135,13 +136,6 @@ func (l *life) run(ctx context.Context) error {
 		}
 	}
 	if err := l.become(pass); err != nil {
-		return err
-	}
-	// Only now is it known which ports are ours.
-	if err := l.acceptable(l.config.Services); err != nil {
-		return err
-	}
-	if err := l.assembleFront(ctx); err != nil {
 		return err
 	}
 	return l.serve(ctx, base)
@@ -243,6 +237,10 @@ func (l *life) join(ctx context.Context, token identity.Token) (*passport, *cont
 		return nil, nil, err
 	}
 	l.env.Log.Info("joined a cluster", "cluster", r.Membership.ClusterName, "node", r.Membership.Name)
+	if wish := l.wish(); token.Name == "" && wish.Name != r.Membership.Name {
+		l.env.Log.Warn("another node has the name of this host", "name", wish.Name, "node", r.Membership.Name,
+			"fix", fmt.Sprintf("if that node is gone: `micro-net leave` here, and join again with a token of `micro-net invite --name %s`", wish.Name))
+	}
 	c, err := loadContacts(l.env, l.node.disk, pass)
 	if err != nil {
 		return nil, nil, err
@@ -292,17 +290,14 @@ func (l *life) become(pass *passport) error {
 	for _, p := range l.contacts.peers() {
 		l.under.AddPeer(p)
 	}
-	return l.assembleProxy()
+	l.assembleProxy()
+	return nil
 }
 
 // assembleProxy makes the parts that carry programs' connections.
-func (l *life) assembleProxy() error {
+func (l *life) assembleProxy() {
 	var from proxy.LocalFrom
-	if d := l.config.Daemon; d != nil {
-		var err error
-		if l.vips, err = loadVIPs(l.node.disk, d.VIPs); err != nil {
-			return err
-		}
+	if l.vips != nil {
 		from = func(c micronet.Caller) netip.Addr { return l.vips.ofNode(c.Node) }
 	}
 	l.flows = proxy.NewFlows(l.env.Events)
@@ -312,7 +307,6 @@ func (l *life) assembleProxy() error {
 	l.receiver = proxy.NewReceiver(proxy.ReceiverConfig{
 		Env: l.env, Self: l.self, Locals: l.locals, LocalFrom: from, Flows: l.flows,
 	})
-	return nil
 }
 
 // freshWithin is how recently a peer must have been heard for payload to be sent unasked.

@@ -26,6 +26,7 @@ type listeners struct {
 	socket net.Listener // nil in a program
 	dns    *server.Server
 	proxy  *proxy.Outbound
+	vips   *proxy.Capture // nil unless the VIPs are redirected
 }
 
 // taken is one port that could not be had.
@@ -212,9 +213,12 @@ func (l *listeners) close(ctx context.Context) error {
 			all = errors.Join(all, err)
 		}
 	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if l.vips != nil {
+		note(l.vips.Run(ended))
+	}
 	if l.proxy != nil {
-		ended, cancel := context.WithCancel(ctx)
-		cancel()
 		note(l.proxy.Run(ended))
 	}
 	if l.dns != nil {

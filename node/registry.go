@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -193,6 +194,19 @@ func removable(e *entry, ok bool, owner int, id string) error {
 		return micronet.E("deregister", micronet.Refused, "instance %q belongs to another user", id).WithFix("use sudo")
 	}
 	return nil
+}
+
+// others lists the ids of services that are there with other values.
+func (r *registry) others(services []config.Service) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := []string{}
+	for i := range services {
+		if e, ok := r.entries[services[i].ID]; ok && !reflect.DeepEqual(e.service, services[i]) {
+			out = append(out, services[i].ID)
+		}
+	}
+	return out
 }
 
 // removeSource withdraws all that came from src.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -100,26 +101,36 @@ func (l *life) end(ctx context.Context, front, mesh *group) {
 	mesh.stop()
 }
 
-// sayGoodbye tells everybody that this node is gone until it comes back.
-func (l *life) sayGoodbye(ctx context.Context) {
+// sayGoodbye tells everybody that this node is gone until it comes back. It returns how many have
+// said that they know.
+func (l *life) sayGoodbye(ctx context.Context) (heard int) {
 	l.parted.Store(true)
 	l.report("node.goodbye", l.records.goodbye())
-	l.handOver(ctx)
+	heard = l.handOver(ctx)
 	l.report("node.leave", l.members.Leave(ctx))
+	return heard
 }
 
 // handOver gives the goodbye to a few members over streams: the broadcast that carries it to all
-// others must not die with us.
-func (l *life) handOver(ctx context.Context) {
+// others must not die with us. It returns how many have taken it.
+func (l *life) handOver(ctx context.Context) int {
 	ctx, cancel := context.WithTimeout(ctx, handOverTime)
 	defer cancel()
 	peers := l.alive()
 	l.env.Rand("goodbye").Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	var heard atomic.Int32
 	var wg sync.WaitGroup
 	for _, id := range peers[:min(len(peers), handOverPeers)] {
-		wg.Go(func() { l.report("node.goodbye", l.syncWith(ctx, id)) })
+		wg.Go(func() {
+			err := l.syncWith(ctx, id)
+			if err == nil {
+				heard.Add(1)
+			}
+			l.report("node.goodbye", err)
+		})
 	}
 	wg.Wait()
+	return int(heard.Load())
 }
 
 // acceptStreams hands streams of peers to those they are for. It ends when all have ended.

@@ -18,6 +18,11 @@ const (
 	freshFor = 6 * time.Second
 	// deadAfter is how long nobody may have heard a node until it is dead.
 	deadAfter = 10 * time.Second
+	// quietFor is how long membership's word that a node is alive stands without any sign of life, and
+	// goneFor how long until it is dead all the same: a node that is cut off from everybody takes
+	// membership a minute to see that.
+	quietFor = 15 * time.Second
+	goneFor  = 25 * time.Second
 )
 
 // view is the mesh as this node sees it at one moment: an immutable value that the API, DNS and
@@ -150,10 +155,26 @@ func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micr
 	if e != nil && e.Document.Left && (m == nil || m.Epoch <= e.Document.Version.Epoch) {
 		return micronet.Left
 	}
-	switch silent := s.now.Sub(n.Heard); {
-	case m != nil && m.Status == micronet.Alive, silent < freshFor:
+	silent := s.now.Sub(n.Heard)
+	if m != nil && m.Status == micronet.Alive {
+		return s.quiet(min(silent, s.now.Sub(m.Since)), e)
+	}
+	switch {
+	case silent < freshFor:
 		return micronet.Alive
 	case silent < deadAfter, m != nil && m.Status == micronet.Suspect:
+		return micronet.Suspect
+	}
+	return micronet.Dead
+}
+
+// quiet is the status of a node that is alive to membership and has shown no sign of life for a while.
+// One whose record promises no heartbeats makes none.
+func (s *sight) quiet(d time.Duration, e *gossip.Entry) micronet.NodeStatus {
+	switch {
+	case d < quietFor, e == nil, len(e.Document.Heartbeat) == 0:
+		return micronet.Alive
+	case d < goneFor:
 		return micronet.Suspect
 	}
 	return micronet.Dead

@@ -108,6 +108,7 @@ func TestHeardThroughOthers(t *testing.T) {
 	now := time.Unix(10_000, 0)
 	doc := &gossip.Entry{Confirmed: now, Document: gossip.Document{
 		Owner: id(1), Version: gossip.Version{Epoch: 1, Seq: 1}, Name: "one", Cluster: "main", Instances: instancesOf(false, "web"),
+		Heartbeat: []byte{1},
 	}}
 	for _, c := range []struct {
 		member      micronet.NodeStatus
@@ -116,6 +117,9 @@ func TestHeardThroughOthers(t *testing.T) {
 		down        string
 	}{
 		{micronet.Alive, time.Hour, 2 * time.Second, micronet.Alive, ""},
+		{micronet.Alive, time.Hour, 14 * time.Second, micronet.Alive, ""},
+		{micronet.Alive, time.Hour, 16 * time.Second, micronet.Suspect, "silent"},
+		{micronet.Alive, time.Hour, 26 * time.Second, micronet.Dead, ""},
 		{micronet.Dead, time.Second, 2 * time.Second, micronet.Alive, ""},
 		{micronet.Dead, time.Hour, 2 * time.Second, micronet.Alive, "no path"},
 		{micronet.Suspect, time.Hour, 5 * time.Second, micronet.Alive, "no path"},

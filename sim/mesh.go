@@ -47,6 +47,7 @@ type mesh struct {
 	token    string
 	joined   int // nodes added by Join
 	moved    int // addresses given to hosts that moved
+	churns   int // steps that made services of their own
 
 	departures []*departure
 	heapAt     time.Duration // when the heap was measured last

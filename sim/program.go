@@ -116,6 +116,9 @@ func register(fsys micronet.FS, spec scenario.Service, port uint16) error {
 
 func deregister(fsys micronet.FS, service string) error {
 	err := fsys.Remove(serviceFile(service))
+	if err == nil {
+		err = fsys.SyncDir(servicesDir)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

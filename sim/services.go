@@ -81,10 +81,10 @@ func (m *mesh) startProgram(s *service, x *machine, i *instance) {
 	i.program, i.registered, i.known = p, m.now(), err == nil
 }
 
-// withdraw ends the instance of a service on a machine.
+// withdraw ends the instance of a service on a machine. Nobody can do that on a host that is down.
 func (m *mesh) withdraw(s *service, x *machine) {
 	i := s.on[x]
-	if i == nil {
+	if i == nil || !x.host.Up() {
 		return
 	}
 	delete(s.on, x)

@@ -23,12 +23,13 @@ type Backend interface {
 
 	Invite(InviteRequest) (Invitation, error)
 	Join(ctx context.Context, token string) error
-	// Leave says goodbye for good and stops the daemon; it returns once peers were told.
-	Leave(ctx context.Context) error
+	// Leave says goodbye for good and stops the daemon; it returns once peers were told, or could
+	// not be.
+	Leave(ctx context.Context) (Farewell, error)
 
 	// Register adds instances of this node that survive a restart; owner is the user id of the
 	// process that registers, which alone (besides root and the daemon's user) may withdraw them.
-	Register(owner int, services []config.Service) ([]string, error)
+	Register(owner int, services []config.Service) (Registered, error)
 	// Hold adds instances that end when the returned closer is closed.
 	Hold(owner int, services []config.Service) ([]string, io.Closer, error)
 	Deregister(owner int, id string) error

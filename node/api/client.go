@@ -97,7 +97,7 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 		return err
 	}
 	defer res.Body.Close()
-	if out == nil {
+	if out == nil || res.StatusCode == http.StatusNoContent {
 		return nil
 	}
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(out); err != nil {
@@ -229,15 +229,17 @@ func (c *Client) Join(ctx context.Context, token string) error {
 }
 
 // Leave says goodbye for good and stops the daemon.
-func (c *Client) Leave(ctx context.Context) error {
-	return c.do(ctx, http.MethodPost, "/api/v1/leave", nil, nil)
+func (c *Client) Leave(ctx context.Context) (Farewell, error) {
+	var f Farewell
+	err := c.do(ctx, http.MethodPost, "/api/v1/leave", nil, &f)
+	return f, err
 }
 
 // Register adds instances that survive a restart of the daemon.
-func (c *Client) Register(ctx context.Context, services []config.Service) ([]string, error) {
+func (c *Client) Register(ctx context.Context, services []config.Service) (Registered, error) {
 	var reg Registered
 	err := c.do(ctx, http.MethodPost, "/api/v1/instances", services, &reg)
-	return reg.IDs, err
+	return reg, err
 }
 
 // Hold adds instances that end when the returned closer is closed, or this process ends. Reading

@@ -120,11 +120,11 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
-	if err := s.backend.Leave(r.Context()); err != nil {
-		return err
+	f, err := s.backend.Leave(r.Context())
+	if err == nil {
+		writeJSON(w, f)
 	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return err
 }
 
 // register takes what a service file takes. With hold=1 the answer stays open, and the instances
@@ -146,9 +146,9 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.URL.Query().Get("hold") == "" {
-		ids, err := s.backend.Register(a.owner(), services)
+		done, err := s.backend.Register(a.owner(), services)
 		if err == nil {
-			writeJSON(w, Registered{IDs: ids})
+			writeJSON(w, done)
 		}
 		return err
 	}
@@ -157,7 +157,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer held.Close()
-	writeJSON(w, Registered{IDs: ids})
+	writeJSON(w, Registered{IDs: ids, Replaced: []string{}})
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		return nil // the client is gone already, and with it its instances
 	}

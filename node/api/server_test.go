@@ -133,7 +133,13 @@ func TestClientRoundTrip(t *testing.T) {
 		"Connections": func() error { _, err := c.Connections(ctx); return err },
 		"Settings":    func() error { _, err := c.Settings(ctx); return err },
 		"Deregister":  func() error { return c.Deregister(ctx, "a/../b") },
-		"Leave":       func() error { return c.Leave(ctx) },
+		"Leave": func() error {
+			f, err := c.Leave(ctx)
+			if err == nil && f.Warning != "nobody was told" {
+				err = fmt.Errorf("it brought %+v", f)
+			}
+			return err
+		},
 		"Invite":      func() error { _, err := c.Invite(ctx, InviteRequest{Uses: 2}); return err },
 		"Join":        func() error { return c.Join(ctx, "mnj1_x") },
 	} {
@@ -154,7 +160,7 @@ func TestClientRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := c.Register(ctx, []config.Service{s}); err != nil || len(ids) != 1 || ids[0] != "web" || !w.backend.registered[0].Checks.None {
+	if r, err := c.Register(ctx, []config.Service{s}); err != nil || len(r.IDs) != 1 || r.IDs[0] != "web" || len(r.Replaced) != 1 || !w.backend.registered[0].Checks.None {
 		t.Errorf("Register: %v, %v, %+v", ids, err, w.backend.registered)
 	}
 }

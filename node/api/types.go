@@ -164,7 +164,13 @@ type JoinRequest struct {
 
 // Registered tells the ids that a registration got.
 type Registered struct {
-	IDs []string `json:"ids"`
+	IDs      []string `json:"ids"`
+	Replaced []string `json:"replaced"` // those of IDs that were there with other values
+}
+
+// Farewell is what became of a goodbye for good.
+type Farewell struct {
+	Warning string `json:"warning"` // "" when an authority has taken the name back
 }
 
 // Resolution is one DNS answer with its age.

@@ -216,7 +216,6 @@ func (b *fakeBackend) Routes(string) ([]Route, error)       { return []Route{}, 
 func (b *fakeBackend) Connections() []Connection            { return []Connection{} }
 func (b *fakeBackend) Graph() Graph                         { return Graph{} }
 func (b *fakeBackend) Settings() []Setting                  { return []Setting{} }
-func (b *fakeBackend) Leave(context.Context) error          { return b.fail }
 func (b *fakeBackend) Healthy() error                       { return nil }
 func (b *fakeBackend) Ready() error                         { return b.fail }
 func (b *fakeBackend) Deregister(owner int, _ string) error { b.owner = owner; return b.fail }
@@ -236,7 +235,11 @@ func (b *fakeBackend) Join(_ context.Context, token string) error {
 	return b.fail
 }
 
-func (b *fakeBackend) Register(owner int, s []config.Service) ([]string, error) {
+func (b *fakeBackend) Leave(context.Context) (Farewell, error) {
+	return Farewell{Warning: "nobody was told"}, b.fail
+}
+
+func (b *fakeBackend) Register(owner int, s []config.Service) (Registered, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.owner, b.registered = owner, s
@@ -244,13 +247,13 @@ func (b *fakeBackend) Register(owner int, s []config.Service) ([]string, error) 
 	for i := range s {
 		ids = append(ids, s[i].ID)
 	}
-	return ids, b.fail
+	return Registered{IDs: ids, Replaced: ids}, b.fail
 }
 
 func (b *fakeBackend) Hold(owner int, s []config.Service) ([]string, io.Closer, error) {
-	ids, err := b.Register(owner, s)
+	done, err := b.Register(owner, s)
 	ended := b.ended
-	return ids, closer(func() { close(ended) }), err
+	return done.IDs, closer(func() { close(ended) }), err
 }
 
 type closer func()

@@ -1,0 +1,57 @@
+package batch
+
+import (
+	"encoding/gob"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/micro-net/sim"
+	"github.com/micro/micro-net/sim/report"
+	"github.com/micro/micro-net/sim/scenario"
+)
+
+// tellEvery is how often a child tells how far it is, in real time.
+const tellEvery = 500 * time.Millisecond
+
+// message is what a child tells its parent: how far it is, or how it ended.
+type message struct {
+	Virtual time.Duration
+	Steps   uint64
+	Run     *report.Run
+	Err     string
+}
+
+// Serve runs a scenario and writes what a parent reads. Nothing is written from inside of virtual
+// time: a system call there would let other goroutines run.
+func Serve(w io.Writer, s *scenario.Scenario, o sim.Options) error {
+	var virtual atomic.Int64
+	var steps atomic.Uint64
+	o.Progress = func(v time.Duration, n uint64) { virtual.Store(int64(v)); steps.Store(n) }
+	enc := gob.NewEncoder(w)
+	done := make(chan struct{})
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		t := time.NewTicker(tellEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-t.C:
+			}
+			if enc.Encode(message{Virtual: time.Duration(virtual.Load()), Steps: steps.Load()}) != nil {
+				return // the parent has gone, and will not miss the result either
+			}
+		}
+	})
+	run, err := sim.Run(s, o)
+	close(done)
+	telling.Wait()
+	last := message{Run: run}
+	if err != nil {
+		last.Err = err.Error()
+	}
+	return enc.Encode(last)
+}
