@@ -45,13 +45,15 @@ var imports = map[string][]string{
 		"internal/identity", "internal/config", "internal/osenv", "node/api", "github.com/prometheus/client_golang", "github.com/prometheus/common",
 	},
 	"cmd/micro-net": {
-		".", "node", "node/api", "internal/config", "internal/osenv",
+		".", "node", "node/api", "internal/config", "internal/osenv", "sim", "sim/batch", "sim/report", "sim/scenario", "sim/swarm", "testdata/scenarios",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/goccy/go-yaml", "golang.org/x/term",
 	},
 	"sim/netsim":   {"."},
 	"sim/lab":      {"."},
+	"sim/batch":    {".", "sim", "sim/report", "sim/scenario"},
 	"sim/report":   {"."},
 	"sim/scenario": {".", "github.com/goccy/go-yaml"},
+	"sim/swarm":    {},
 	"sim":          {".", "gossip", "node", "node/api", "sim/netsim", "sim/report", "sim/scenario", "golang.org/x/net"},
 }
 

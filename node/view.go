@@ -18,11 +18,13 @@ const (
 	freshFor = 6 * time.Second
 	// deadAfter is how long nobody may have heard a node until it is dead.
 	deadAfter = 10 * time.Second
-	// quietFor is how long membership's word that a node is alive stands without any sign of life, and
-	// goneFor how long until it is dead all the same: a node that is cut off from everybody takes
-	// membership a minute to see that.
-	quietFor = 15 * time.Second
-	goneFor  = 25 * time.Second
+	// quietFor is how long membership's word that a node is alive stands without any sign of life: a
+	// node that is cut off from everybody takes membership a minute to see that. In a large mesh signs
+	// of life of those whom nobody doubts are told less often, so it is quietPerNode longer for each
+	// node. goneAfter is how much later the node is dead all the same.
+	quietFor     = 15 * time.Second
+	quietPerNode = 100 * time.Millisecond
+	goneAfter    = 10 * time.Second
 )
 
 // view is the mesh as this node sees it at one moment: an immutable value that the API, DNS and
@@ -171,10 +173,11 @@ func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micr
 // quiet is the status of a node that is alive to membership and has shown no sign of life for a while.
 // One whose record promises no heartbeats makes none.
 func (s *sight) quiet(d time.Duration, e *gossip.Entry) micronet.NodeStatus {
+	limit := quietFor + time.Duration(len(s.members))*quietPerNode
 	switch {
-	case d < quietFor, e == nil, len(e.Document.Heartbeat) == 0:
+	case d < limit, e == nil, len(e.Document.Heartbeat) == 0:
 		return micronet.Alive
-	case d < goneFor:
+	case d < limit+goneAfter:
 		return micronet.Suspect
 	}
 	return micronet.Dead

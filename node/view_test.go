@@ -85,7 +85,7 @@ func oneOther(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel.Path
 func oneOtherSight(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel.PathInfo, known bool) sight {
 	s := sight{
 		heard: func(micronet.NodeID) time.Time { return time.Time{} }, issued: func(micronet.NodeID) time.Time { return time.Time{} },
-		now:   now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
+		now: now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
 		names: map[micronet.NodeID]string{id(1): "uno"},
 		path: func(micronet.NodeID) (tunnel.PathInfo, bool) {
 			if !known {

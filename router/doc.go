@@ -17,7 +17,8 @@
 // of the four is taken, which keeps the proportions among equals exact.
 //
 // An instance that could not be reached is ejected for a growing time, never the last one of
-// its service.
+// its service. An instance that flaps, by what its owner signed, is damped (see Damper) and gets
+// traffic only when its service has nothing better.
 //
 // Goroutines: none. The package reads no clock: every method takes the time.
 package router

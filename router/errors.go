@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -47,6 +48,16 @@ func (e *entry) why() string {
 		return "damped for flapping"
 	}
 	return e.idle
+}
+
+// flapping says why an instance is damped and until when.
+func (e *entry) flapping(nanos int64) string {
+	if e.until.IsZero() {
+		return e.why()
+	}
+	left := time.Duration(e.until.UnixNano() - nanos)
+	return fmt.Sprintf("flapping: damped until %s, for %v, penalty %.2f", e.until.UTC().Format(time.RFC3339),
+		max(left, 0).Round(time.Second), e.flaps)
 }
 
 // tally reads ", all critical" or ": 2 critical, 1 draining".

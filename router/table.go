@@ -14,7 +14,14 @@ type Candidate struct {
 	Cost     time.Duration // configured cost, for instance of crossing a link
 	Draining bool          // its owner asked for no new connections
 	Damped   bool          // flaps; used only when its service has nothing better
+	Damping  Damping       // of a damped one, for people; zero: not known
 	Down     string        // why its node cannot be used ("its node is dead"), "" when it can
+}
+
+// Damping is what Damper.State says of a damped instance.
+type Damping struct {
+	Until   time.Time
+	Penalty float64 // in flaps, at the time of the update
 }
 
 // entry is a candidate in a table. It never changes.
@@ -23,14 +30,16 @@ type entry struct {
 	idle   string // why it gets no traffic, "" when it may
 	drain  bool   // idle because it drains
 	damped bool
-	path   float64 // round trip plus configured cost, nanoseconds
-	share  float64 // mean weight of the service / own weight
+	until  time.Time // damped until then, zero when not known
+	flaps  float64   // its penalty
+	path   float64   // round trip plus configured cost, nanoseconds
+	share  float64   // mean weight of the service / own weight
 	weight uint64
 	stats  *stats
 }
 
 func newEntry(c *Candidate, s *stats) *entry {
-	e := &entry{route: c.Route, damped: c.Damped, stats: s, share: 1}
+	e := &entry{route: c.Route, damped: c.Damped, until: c.Damping.Until, flaps: c.Damping.Penalty, stats: s, share: 1}
 	e.path = float64(max(c.RTT, 0) + max(c.Cost, 0))
 	e.weight = micronet.DefaultWeight
 	if c.Instance.Weight > 0 {

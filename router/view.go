@@ -14,7 +14,8 @@ type View struct {
 	Route  micronet.Route
 	Metric int64 // expected cost of one more request, microseconds
 	State  micronet.RouteState
-	Reason string // why the state is what it is, and what the metric is made of
+	Reason string    // why the state is what it is, and what the metric is made of
+	Until  time.Time // of one that flaps, also when it serves for want of a better one: until when; zero: not known
 }
 
 // Routes lists the routes of a service, of all services for "". They are sorted by service,
@@ -51,20 +52,24 @@ func (g *group) appendViews(views []View, nanos int64) []View {
 		views = append(views, e.view(nanos, state, reason))
 	}
 	for _, e := range g.others {
-		state := micronet.RouteEjected
+		state, reason := micronet.RouteEjected, e.why()
 		switch {
 		case e.drain:
 			state = micronet.RouteDraining
 		case e.idle == "":
-			state = micronet.RouteDamped
+			state, reason = micronet.RouteDamped, e.flapping(nanos)
 		}
-		views = append(views, e.view(nanos, state, e.why()))
+		views = append(views, e.view(nanos, state, reason))
 	}
 	return views
 }
 
 func (e *entry) view(nanos int64, state micronet.RouteState, reason string) View {
-	return View{Route: e.route, Metric: int64(e.cost(nanos) / float64(time.Microsecond)), State: state, Reason: reason}
+	v := View{Route: e.route, Metric: int64(e.cost(nanos) / float64(time.Microsecond)), State: state, Reason: reason}
+	if e.damped {
+		v.Until = e.until
+	}
+	return v
 }
 
 // formula spells the metric out.

@@ -68,7 +68,7 @@ func (a *app) root() *cobra.Command {
 		a.registerCommand(), a.deregisterCommand(), a.runCommand(),
 		a.callCommand(), a.dialCommand(), a.forwardCommand(), a.resolveCommand(), a.pingCommand(),
 		a.doctorCommand(), a.validateCommand(), a.configCommand(),
-		a.demoCommand(), a.demoServiceCommand(), a.versionCommand(), a.completionCommand(),
+		a.demoCommand(), a.demoServiceCommand(), a.simCommand(), a.versionCommand(), a.completionCommand(),
 	)
 	return root
 }

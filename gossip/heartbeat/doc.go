@@ -42,9 +42,21 @@
 // # What goes where
 //
 // Table is a node's knowledge of all. Every Period a node sends Fanout packets (Table.Packet) to
-// nodes that Table.Targets chose. A packet holds 30 bytes per owner; it carries doubted owners
-// first, then what is new, then the rest in turn. What was measured with the defaults, n nodes,
-// 5 % loss, is in the package's simulation test.
+// nodes that Table.Targets chose. A packet holds 30 bytes per owner: its own beat, the doubted of
+// whom there is something fresh, what is new, and the rest in turn.
+//
+// With the defaults a node sends 2.4 KB/s at most, whatever the size of the mesh. How old the
+// newest sign of life of a living node is elsewhere, with 5 % loss (TestMesh; p50, p99.9):
+//
+//	nodes   nobody doubts      doubted by all     and heard by one node only
+//	5       0.3 s    2.2 s     0.03 s   2.0 s     1.5 s   3.5 s
+//	30      1.4 s    4.3 s     1.5 s    4.0 s     2.0 s   4.0 s
+//	100     2.5 s    10.9 s    1.9 s    4.0 s     2.0 s   4.0 s
+//	300     4.8 s    25.9 s    2.0 s    4.0 s     2.4 s   4.4 s
+//
+// So age alone is no ground to doubt a node of a large mesh: doubt it for another reason, then look
+// whether it stays old for ten seconds. After a node has lost all links but one it takes the two
+// ends some seconds more to find out that they hear each other.
 //
 // The package owns no documents, no clock and no sockets: the caller authenticates who sent a
 // packet, takes anchors from verified documents and passes the time.

@@ -260,6 +260,23 @@ func TestFlood(t *testing.T) {
 	wantHeard(t, table, testID(1), now.Add(-sec))
 }
 
+// A newcomer's first teller may make it hash more than any liar: what proves true is free.
+func TestTrueValuesAreFree(t *testing.T) {
+	var chains []*Chain
+	var es []entry
+	for i := range MaxEntries {
+		c := testChain(t, epoch, testID(i+1), 1)
+		chains, es = append(chains, c), append(es, beat(c, 4000, 0))
+	}
+	table := tracking(t, chains...)
+	if news := receive(t, table, epoch, testID(100), es...); len(news) != MaxEntries {
+		t.Errorf("%d of %d owners were verified: %+v", len(news), MaxEntries, table.Stats())
+	}
+	if s := table.Stats(); s.Hashes < 2*hashBurst {
+		t.Errorf("%d hashes, the test shows nothing", s.Hashes)
+	}
+}
+
 // Numbers far ahead are tried for those who have not lied.
 func TestLeaps(t *testing.T) {
 	c := testChain(t, epoch, testID(1), 1)
