@@ -54,7 +54,10 @@ var imports = map[string][]string{
 	"sim/report":   {"."},
 	"sim/scenario": {".", "github.com/goccy/go-yaml"},
 	"sim/swarm":    {},
-	"sim":          {".", "gossip", "node", "node/api", "sim/netsim", "sim/report", "sim/scenario", "golang.org/x/net"},
+	"sim": {
+		".", "gossip", "gossip/swim", "gossip/wire", "internal/identity", "node", "node/api", "proxy", "tunnel", "tunnel/quic",
+		"sim/netsim", "sim/report", "sim/scenario", "golang.org/x/net",
+	},
 }
 
 // banned maps an import, or the beginning of a package's function, to what to use instead.

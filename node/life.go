@@ -48,6 +48,7 @@ type life struct {
 	members  gossip.Membership
 	records  *records
 	pulse    *pulse
+	damping  *damping // of the goroutine that makes views
 	contacts *contacts
 	router   Router
 	flows    *proxy.Flows
@@ -65,6 +66,9 @@ type life struct {
 	looked     chan struct{}        // capacity 1: the view must be made anew
 	views      *broadcast           // fires when the view was made anew
 	address    *self
+
+	// owned by whoever makes views: serve, then keepView
+	told map[micronet.NodeID]micronet.NodeStatus // what was reported of other nodes
 }
 
 // live runs one life. It returns nil when ctx ended, errMoved or errLeft when the node chose to
@@ -265,6 +269,7 @@ func (l *life) become(pass *passport) error {
 	if l.pulse, err = newPulse(l.env, l.self, l.epoch); err != nil {
 		return err
 	}
+	l.damping = newDamping()
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
 		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(),

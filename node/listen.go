@@ -93,7 +93,7 @@ func (n *Node) Listen(ctx context.Context, service string) (net.Listener, error)
 		return nil, withClosed(n.env, err, ln.Close())
 	}
 	if !n.open.add(out) {
-		return nil, withClosed(n.env, micronet.E("node.listen", micronet.Closed, "the node has stopped"), out.Close())
+		return nil, withClosed(n.env, n.stopped(), out.Close())
 	}
 	l.settled(out.id) // its own node can call it at once
 	return out, nil

@@ -30,6 +30,8 @@ type Node struct {
 	holds   atomic.Uint64 // numbers what Hold and Listen gave out
 	turn    chan struct{} // a lock that may be held while services.json is written
 
+	fault atomic.Pointer[error] // why Run failed; set before lives is closed
+
 	// owned by Run
 	rebirths int
 }
@@ -81,6 +83,15 @@ func (n *Node) Run(ctx context.Context) error {
 		return micronet.E("node.run", micronet.Invalid, "a node runs once").WithFix("make another with node.New")
 	}
 	defer n.lives.close()
+	err := n.runLocked(ctx)
+	if err != nil {
+		n.fault.Store(&err)
+	}
+	return err
+}
+
+// runLocked runs with the data folder's lock.
+func (n *Node) runLocked(ctx context.Context) error {
 	lock, err := n.disk.open()
 	if err != nil {
 		return err
@@ -174,11 +185,19 @@ func (n *Node) ready(ctx context.Context) (*life, error) {
 			return nil, micronet.E("node", micronet.Timeout, "the node is not ready: %w", context.Cause(ctx))
 		case _, open := <-changed:
 			if !open && n.lives.closed() {
-				return nil, micronet.E("node", micronet.Closed, "the node has stopped")
+				return nil, n.stopped()
 			}
 		case <-ready:
 		}
 	}
+}
+
+// stopped is the error of what needs a node that runs: why it failed, if it did.
+func (n *Node) stopped() error {
+	if fault := n.fault.Load(); fault != nil {
+		return micronet.E("node", micronet.Closed, "the node has stopped: %w", *fault)
+	}
+	return micronet.E("node", micronet.Closed, "the node has stopped")
 }
 
 // ID returns who this node is; zero before Run has read or made its keys.

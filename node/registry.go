@@ -1,9 +1,10 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 
@@ -202,11 +203,18 @@ func (r *registry) others(services []config.Service) []string {
 	defer r.mu.Unlock()
 	out := []string{}
 	for i := range services {
-		if e, ok := r.entries[services[i].ID]; ok && !reflect.DeepEqual(e.service, services[i]) {
+		if e, ok := r.entries[services[i].ID]; ok && !sameValues(&e.service, &services[i]) {
 			out = append(out, services[i].ID)
 		}
 	}
 	return out
+}
+
+// sameValues compares services as they are written: an empty list is the same as none.
+func sameValues(a, b *config.Service) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // removeSource withdraws all that came from src.

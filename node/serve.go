@@ -60,7 +60,14 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	case <-front.ctx.Done():
 	}
 	err := l.outcome(ctx, base, mesh, front)
+	if errors.Is(err, errMoved) || errors.Is(err, errReborn) {
+		l.end(ctx, front, mesh)
+		return err
+	}
+	begin := time.Now()
+	l.env.Log.Info("stopping", "connections", l.flows.Active(), "wait", drainFor, "nodes", len(l.alive()))
 	l.end(ctx, front, mesh)
+	l.env.Log.Info("stopped", "dur", time.Since(begin).Round(time.Millisecond))
 	return err
 }
 
@@ -220,11 +227,13 @@ func (l *life) makeView() {
 		silent: l.contacts.silent(), path: l.under.Path, heard: l.pulse.heard, issued: l.issued,
 		synced: synced,
 	})
+	l.damping.take(now, entries)
+	v.damp(l.damping)
 	if !v.sameCandidates(old) {
 		l.router.Update(now, v.candidates(l.self))
 	}
 	l.view.Store(v)
-	l.tellChanges(old, v)
+	l.tellChanges(v)
 	l.tellNamesakes(old, v)
 	if synced {
 		l.becomeReady()
@@ -242,16 +251,20 @@ func (l *life) becomeReady() {
 }
 
 // tellChanges reports what is different about other nodes, and cuts flows to those that are dead:
-// a connection to a dead host would hang until TCP gives up.
-func (l *life) tellChanges(old, now *view) {
+// a connection to a dead host would hang until TCP gives up. The status before is that of the last
+// report, "" for a node that is reported for the first time.
+func (l *life) tellChanges(now *view) {
+	told := make(map[micronet.NodeID]micronet.NodeStatus, len(now.nodes))
+	defer func() { l.told = told }()
 	for i := range now.nodes {
 		n := &now.nodes[i]
-		var before micronet.NodeStatus
-		if old != nil && old.byID[n.ID] != nil {
-			before = old.byID[n.ID].Status
-		}
+		before, known := l.told[n.ID]
 		// A peer that is only remembered is not news: it was not alive to us before.
-		if before == n.Status || n.ID == l.self || (before == "" && n.Status == micronet.Dead) {
+		if n.ID == l.self || (!known && n.Status == micronet.Dead) {
+			continue
+		}
+		told[n.ID] = n.Status
+		if before == n.Status {
 			continue
 		}
 		l.env.Events.NodeChanged(micronet.NodeChange{Node: n.ID, Name: n.Name, From: before, To: n.Status})

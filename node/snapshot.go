@@ -20,14 +20,18 @@ type Snapshot struct {
 	view *view
 }
 
-// Offered lists the instances of a service that callers here may be led to: they are healthy, and
-// nothing speaks against their nodes.
+// Offered lists the instances of a service that callers here may be led to: they are healthy, do not
+// flap, and nothing speaks against their nodes.
 func (s *Snapshot) Offered(service string) []micronet.InstanceKey {
-	var out []micronet.InstanceKey
+	var usable []*placed
 	for _, p := range s.view.instances[service] {
-		if p.down == "" && p.instance.Health.Serving() {
-			out = append(out, micronet.InstanceKey{Node: p.node.ID, ID: p.instance.ID})
+		if p.usable() {
+			usable = append(usable, p)
 		}
+	}
+	var out []micronet.InstanceKey
+	for _, p := range undamped(usable) {
+		out = append(out, micronet.InstanceKey{Node: p.node.ID, ID: p.instance.ID})
 	}
 	return out
 }

@@ -47,6 +47,7 @@ type basis struct {
 	version gossip.Version
 	status  micronet.NodeStatus
 	down    string
+	damped  string // which instances flap, and until when
 	rtt     time.Duration
 }
 
@@ -67,7 +68,12 @@ type placed struct {
 	node     *micronet.Node
 	down     string        // why its node cannot be used, "" when it can
 	age      time.Duration // of the record, since its owner confirmed it
+	damped   bool          // it flaps
+	damping  router.Damping
 }
+
+// usable reports whether callers here may be led to the instance. It may flap.
+func (p *placed) usable() bool { return p.down == "" && p.instance.Health.Serving() }
 
 // sight is what a view is made from.
 type sight struct {
@@ -259,7 +265,7 @@ func (v *view) candidates(self micronet.NodeID) []router.Candidate {
 }
 
 func (p *placed) candidate(self micronet.NodeID) router.Candidate {
-	c := router.Candidate{Down: p.down, Route: micronet.Route{
+	c := router.Candidate{Down: p.down, Damped: p.damped, Damping: p.damping, Route: micronet.Route{
 		Instance: p.instance, Node: p.node.ID, NodeName: p.node.Name, Cluster: p.node.Cluster,
 		Path: micronet.PathDirect, Transport: micronet.TransportQUIC, RTT: p.node.RTT,
 	}}

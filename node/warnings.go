@@ -32,12 +32,15 @@ func (l *life) warnings() []api.Warning {
 			out = append(out, s.warning(l.self))
 		}
 	}
+	if flaps := v.flapping(); len(flaps) > 0 {
+		add("flapping", fmt.Sprintf("%d instances come and go and are avoided: %s", len(flaps), shortList(flaps)), "see why their health changes: `micro-net services`")
+	}
 	if l.gate.authority.Load() != nil && len(l.alive()) > 0 {
 		add("one-authority", "only this node can invite others", "keep a backup of "+fileRootKey+" in the data folder")
 	}
 	if l.front.vips != nil {
 		for _, p := range l.front.vips.Problems() {
-			add("vip-port", p.Text(), p.Fix())
+			add("vip-port", p.Text(), l.vipFix(p.Dest))
 		}
 	}
 	if faults := l.fileFaults.Load(); faults != nil {
@@ -46,6 +49,15 @@ func (l *life) warnings() []api.Warning {
 		}
 	}
 	return append(out, l.serviceWarnings()...)
+}
+
+// vipFix says how else callers reach a destination one of whose ports is taken.
+func (l *life) vipFix(d micronet.Destination) string {
+	others := fmt.Sprintf("run `micro-net forward %s`, ", d)
+	if l.front.outbound != nil {
+		others += fmt.Sprintf("use the proxy on %s, ", l.front.outbound.Addr())
+	}
+	return others + "or start the daemon with CAP_NET_ADMIN, which captures the VIPs without taking ports"
 }
 
 func (l *life) serviceWarnings() []api.Warning {

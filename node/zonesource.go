@@ -24,12 +24,15 @@ func (s zoneSource) Known(d micronet.Destination) bool { return len(s.l.view.Loa
 
 // Endpoints lists the instances that may get traffic. This host comes before the others.
 func (s zoneSource) Endpoints(d micronet.Destination) []dns.Endpoint {
-	var out []dns.Endpoint
+	var usable []*placed
 	strangers := s.heldPorts(d)
 	for _, p := range s.l.view.Load().of(d) {
-		if p.down != "" || !p.instance.Health.Serving() || p.instance.Protocol == micronet.UDP || strangers[p.instance.ServicePort] {
-			continue
+		if p.usable() && p.instance.Protocol != micronet.UDP && !strangers[p.instance.ServicePort] {
+			usable = append(usable, p)
 		}
+	}
+	var out []dns.Endpoint
+	for _, p := range undamped(usable) {
 		tier := 0
 		if p.node.ID != s.l.self {
 			tier = 1

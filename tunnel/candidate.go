@@ -43,7 +43,9 @@ type candidate struct {
 	confirmed bool
 	hurried   bool // probe soon
 	open      bool // a probe went out and no reply came yet
-	rtt       time.Duration
+	clean     bool // the last probe was sent while none was unanswered
+	lapsed    bool // given up since the last reply
+	rtt       roundTrip
 	replied   time.Time // last reply over it
 	heard     time.Time // last authenticated frame from it
 	probed    time.Time // last probe, sent or suppressed
@@ -60,6 +62,7 @@ type sentProbe struct {
 	nonce      uint64 // 0: none
 	at         time.Time
 	generation uint64 // of our credential that the peer must have to answer it
+	clean      bool   // it was sent while none was unanswered: its reply is a sample
 }
 
 func newCandidate(addr netip.AddrPort) *candidate {
@@ -68,6 +71,7 @@ func newCandidate(addr netip.AddrPort) *candidate {
 
 // note records that a probe was due now, whether it could be sent or not.
 func (c *candidate) note(now time.Time) {
+	c.clean = !c.open && (c.confirmed || !c.lapsed)
 	c.probed, c.hurried, c.open = now, false, true
 	if c.since.IsZero() {
 		c.since = now
@@ -79,6 +83,7 @@ func (c *candidate) note(now time.Time) {
 
 // remember keeps a probe until its reply; the oldest one gives way.
 func (c *candidate) remember(p sentProbe) {
+	p.clean = c.clean
 	copy(c.sent[1:], c.sent[:])
 	c.sent[0] = p
 }
@@ -94,20 +99,24 @@ func (c *candidate) take(nonce uint64) (sentProbe, bool) {
 	return sentProbe{}, false
 }
 
-// confirm takes a reply with its round trip (RFC 6298's smoothing with alpha 1/8).
-func (c *candidate) confirm(now time.Time, rtt time.Duration) {
-	if c.rtt == 0 {
-		c.rtt = rtt
-	} else {
-		c.rtt += (rtt - c.rtt) / 8
+// confirm takes a reply with its round trip, which is a sample when the probe was clean. Where the
+// round trip is in doubt, the next probe follows soon.
+func (c *candidate) confirm(now time.Time, rtt time.Duration, clean bool) {
+	switch {
+	case clean:
+		c.hurried = c.rtt.take(rtt) || c.hurried
+	case !c.confirmed:
+		c.rtt.guess(rtt)
+		c.hurried = true
 	}
-	c.confirmed, c.open = true, false
+	c.confirmed, c.open, c.lapsed = true, false, false
 	c.replied, c.heard, c.since = now, now, time.Time{}
 	c.missed, c.attempts = 0, 0
 }
 
 // forget makes the candidate unknown again.
 func (c *candidate) forget() {
+	c.rtt.stale = true
 	c.confirmed, c.open, c.hurried = false, false, false
 	c.missed, c.attempts, c.since = 0, 0, time.Time{}
 }

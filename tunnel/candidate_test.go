@@ -64,7 +64,7 @@ func TestAllowance(t *testing.T) {
 	if observed.allow(t0.Add(time.Hour), 1) {
 		t.Error("time alone allows more to an observed address")
 	}
-	observed.confirm(t0, time.Millisecond)
+	observed.confirm(t0, time.Millisecond, true)
 	observed.forget()
 	if !observed.allow(t0.Add(provenFor-1), 1<<20) || observed.allow(t0.Add(provenFor), 1<<20) {
 		t.Error("a proven address counts for provenFor")
@@ -88,10 +88,10 @@ func TestSmoothedRoundTrip(t *testing.T) {
 	for i, tt := range []struct{ sample, want time.Duration }{
 		{80 * time.Millisecond, 80 * time.Millisecond},
 		{160 * time.Millisecond, 90 * time.Millisecond},
-		{10 * time.Millisecond, 80 * time.Millisecond},
+		{50 * time.Millisecond, 85 * time.Millisecond},
 	} {
-		if c.confirm(time.Unix(1, 0), tt.sample); c.rtt != tt.want {
-			t.Errorf("sample %d: rtt = %v, want %v", i, c.rtt, tt.want)
+		if c.confirm(time.Unix(1, 0), tt.sample, true); c.rtt.value != tt.want {
+			t.Errorf("sample %d: rtt = %v, want %v", i, c.rtt.value, tt.want)
 		}
 	}
 }

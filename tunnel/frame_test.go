@@ -158,7 +158,7 @@ func BenchmarkSealed(b *testing.B) {
 		out.reset()
 		in.reset()
 		now = now.Add(time.Millisecond)
-		p.paths.best.confirm(now, time.Millisecond)
+		p.paths.best.confirm(now, time.Millisecond, true)
 		if err := c.send(now, p, 1, payload, out); err != nil {
 			b.Fatal(err)
 		}

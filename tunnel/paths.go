@@ -247,6 +247,7 @@ func (s *paths) missing(c *candidate) {
 	}
 	if c.lost() {
 		c.forget()
+		c.lapsed = true
 		s.gaveUp = s.gaveUp || c == s.best
 	}
 }
@@ -342,7 +343,7 @@ func earlier(a, b time.Time) time.Time {
 func (s *paths) answered(now time.Time, nonce uint64) (*candidate, sentProbe) {
 	for _, c := range s.candidates {
 		if p, ok := c.take(nonce); ok {
-			c.confirm(now, max(now.Sub(p.at), 0))
+			c.confirm(now, max(now.Sub(p.at), 0), p.clean)
 			s.arrived = now
 			return c, p
 		}
@@ -365,7 +366,7 @@ func (s *paths) choose() (pathMove, bool) {
 		reason = pathLost
 	}
 	if s.best != nil && s.best.confirmed {
-		return s.show(s.best.addr, s.best.rtt, reason)
+		return s.show(s.best.addr, s.best.rtt.value, reason)
 	}
 	if lost {
 		return s.show(netip.AddrPort{}, 0, reason)
@@ -401,7 +402,7 @@ func (s *paths) pick(current *candidate) (*candidate, string) {
 		return current, ""
 	}
 	c := s.fastest(nil)
-	if c != nil && c.rtt < current.rtt*3/4 && current.rtt-c.rtt > betterBy {
+	if c != nil && c.rtt.value < current.rtt.value*3/4 && current.rtt.value-c.rtt.value > betterBy {
 		return c, pathFaster
 	}
 	return current, ""
@@ -414,7 +415,7 @@ func (s *paths) fastest(ok func(*candidate) bool) *candidate {
 		if !c.confirmed || c.missed > 0 || (ok != nil && !ok(c)) {
 			continue
 		}
-		if best == nil || c.rtt < best.rtt {
+		if best == nil || c.rtt.value < best.rtt.value {
 			best = c
 		}
 	}

@@ -31,6 +31,7 @@ type pathWorld struct {
 	due   []pathReply
 	log   []string
 	base  time.Time
+	held  time.Time // until then the peers are stopped: they answer what came meanwhile at the end
 }
 
 type pathReply struct {
@@ -62,9 +63,32 @@ func (w *pathWorld) probe(list []*candidate) {
 		w.nonce++
 		c.remember(sentProbe{nonce: w.nonce, at: w.now})
 		if rtt, ok := w.rtt[c.addr]; ok {
-			w.due = append(w.due, pathReply{w.now.Add(rtt), w.nonce, c.addr})
+			w.due = append(w.due, pathReply{later(w.now.Add(rtt), w.held), w.nonce, c.addr})
 		}
 	}
+}
+
+// stop holds up all answers for a while, as a peer does whose process is stopped.
+func (w *pathWorld) stop(d time.Duration) {
+	w.held = w.now.Add(d)
+	for i := range w.due {
+		w.due[i].at = later(w.due[i].at, w.held)
+	}
+}
+
+// oversleep lets time pass in which our own process is stopped.
+func (w *pathWorld) oversleep(d time.Duration) {
+	w.now = w.now.Add(d)
+	for i := range w.due {
+		w.due[i].at = later(w.due[i].at, w.now)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // run lets time pass; every gap a user sends a packet (0: never).

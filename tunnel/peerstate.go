@@ -124,7 +124,7 @@ func (p *peer) retire() {
 func (p *peer) info(start time.Time) PathInfo {
 	i := PathInfo{Peer: p.ID, Heard: instant(start, p.flow.heard.Load())}
 	if b := p.paths.best; b != nil {
-		i.Remote, i.Confirmed, i.RTT = b.addr, b.confirmed, b.rtt
+		i.Remote, i.Confirmed, i.RTT = b.addr, b.confirmed, b.rtt.value
 	}
 	return i
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	micronet "github.com/micro/micro-net"
-	"github.com/micro/micro-net/node/api"
 )
 
 // reasonHeader carries why the mesh itself answered with an error.
@@ -55,11 +53,12 @@ func (a *app) call(ctx context.Context, service, path string, r *request) error 
 	if err != nil {
 		return err
 	}
-	transport := serviceTransport(a.client(), service)
+	far := &farEnd{client: a.client(), service: service}
+	transport := serviceTransport(far)
 	defer transport.CloseIdleConnections()
 	res, err := transport.RoundTrip(req)
 	if err != nil {
-		return callError(service, err)
+		return far.lost(ctx, "call", err)
 	}
 	defer res.Body.Close()
 	if r.include {
@@ -70,7 +69,7 @@ func (a *app) call(ctx context.Context, service, path string, r *request) error 
 		fmt.Fprintln(a.out)
 	}
 	if _, err := io.Copy(a.out, res.Body); err != nil {
-		return callError(service, err)
+		return far.lost(ctx, "call", err)
 	}
 	if res.StatusCode >= http.StatusBadRequest {
 		why := res.Status
@@ -83,9 +82,9 @@ func (a *app) call(ctx context.Context, service, path string, r *request) error 
 }
 
 // serviceTransport sends every request to the service, whatever its host.
-func serviceTransport(client *api.Client, service string) *http.Transport {
+func serviceTransport(far *farEnd) *http.Transport {
 	return &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return client.Dial(ctx, service) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return far.dial(ctx) },
 		// The body is shown as the service sent it.
 		DisableCompression: true, DisableKeepAlives: true,
 	}
@@ -147,12 +146,4 @@ func setHeaders(req *http.Request, headers []string) error {
 		req.Header.Set(name, value)
 	}
 	return nil
-}
-
-// callError keeps what the daemon said; what else goes wrong happened on the way.
-func callError(service string, err error) error {
-	if e, ok := errors.AsType[*micronet.Error](err); ok {
-		return e
-	}
-	return micronet.E("call", micronet.Unreachable, "%s: %w", service, err)
 }

@@ -7,8 +7,6 @@ import (
 	"net"
 
 	"github.com/spf13/cobra"
-
-	micronet "github.com/micro/micro-net"
 )
 
 func (a *app) dialCommand() *cobra.Command {
@@ -17,18 +15,19 @@ func (a *app) dialCommand() *cobra.Command {
   printf 'PING\r\n' | micro-net dial redis
   ssh -o ProxyCommand='micro-net dial sshd' worker-7`,
 		cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-			conn, err := a.client().Dial(ctx, args[0])
+			far := &farEnd{client: a.client(), service: args[0]}
+			conn, err := far.dial(ctx)
 			if err != nil {
 				return err
 			}
-			return a.talk(ctx, conn)
+			return a.talk(ctx, far, conn)
 		})
 	return a.completes(a.talks(c), serviceNames)
 }
 
 // talk copies until the service has said its last. The end of standard input ends only our
 // direction: the answer may be still to come.
-func (a *app) talk(ctx context.Context, conn net.Conn) error {
+func (a *app) talk(ctx context.Context, far *farEnd, conn net.Conn) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	defer conn.Close()
@@ -38,8 +37,9 @@ func (a *app) talk(ctx context.Context, conn net.Conn) error {
 			_ = halfClose(conn)
 		}
 	}()
-	if _, err := io.Copy(a.out, conn); err != nil {
-		return micronet.E("dial", micronet.Unreachable, "the connection broke: %w", err)
+	_, err := io.Copy(a.out, conn)
+	if err != nil || far.silent(ctx) {
+		return far.lost(ctx, "dial", err)
 	}
 	return nil
 }

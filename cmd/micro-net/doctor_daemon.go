@@ -159,6 +159,11 @@ func (d *doctor) hostResolver(ctx context.Context, ours netip.AddrPort, domain s
 		d.add(good, "host resolver", fmt.Sprintf("%s knows %s", server, domain), "")
 		return
 	}
+	if err != nil {
+		d.add(warn, "host resolver", fmt.Sprintf("%s, the first server of %s, cannot be asked: %s", server, resolvConf, reason(err)),
+			"mend "+resolvConf+"; until then programs can ask "+ours.String()+", or use the proxy")
+		return
+	}
 	d.add(warn, "host resolver", fmt.Sprintf("%s does not know %s: programs must ask %s, or use the proxy", server, domain, ours),
 		resolverFix(ours, domain, server.String()))
 }
@@ -212,7 +217,7 @@ func (d *doctor) nodes(s *api.Status) {
 	n := s.Nodes
 	text := fmt.Sprintf("%d alive, %d suspect, %d dead", n.Alive, n.Suspect, n.Dead)
 	if n.Suspect+n.Dead > 0 {
-		d.add(warn, "nodes", text, "see `micro-net nodes`; remove one for good with `micro-net leave` there")
+		d.add(warn, "nodes", text, "see `micro-net nodes`; the name of one that is gone for good passes to its replacement with `micro-net invite --name NAME`")
 		return
 	}
 	d.add(good, "nodes", text, "")

@@ -94,7 +94,7 @@ func (d *doctor) compareClocks(date string, clocks []api.Clock) {
 	case len(clocks) == 0:
 		d.add(good, "clock", date+"; no other node to compare it with", "")
 	case len(apart) == 0:
-		d.add(good, "clock", fmt.Sprintf("%s, as at %d other nodes", date, len(clocks)), "")
+		d.add(good, "clock", fmt.Sprintf("%s, as at %s", date, plural(len(clocks), "other node", "other nodes")), "")
 	case 2*len(apart) > len(clocks):
 		d.add(bad, "clock", date+", but "+strings.Join(apart, ", "), fix+"on this host")
 	default:

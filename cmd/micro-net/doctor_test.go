@@ -144,7 +144,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 	w.wantFinding(by, "certificate", bad, "expired", "check the clock")
 	w.wantFinding(by, "vip ports", warn, "port 80 is held by nginx", "use forward")
 	w.wantFinding(by, "one-authority", warn, "alone", "promote")
-	w.wantFinding(by, "nodes", warn, "1 dead", "micro-net nodes")
+	w.wantFinding(by, "nodes", warn, "1 dead", "micro-net invite --name NAME")
 	w.wantFinding(by, "udp buffers", warn, "net.core.rmem_max is 212992", "sysctl -w net.core.rmem_max=7500000")
 }
 
@@ -167,6 +167,19 @@ func TestDoctorWithoutDaemon(t *testing.T) {
 	w.vars["MICRO_NET_API_ADDR"] = "nonsense"
 	by, _ = w.findings()
 	w.wantFinding(by, "configuration", bad, "nonsense", "127.0.0.1:8500")
+}
+
+// TestHostResolverThatIsGone: a server that cannot be asked is not one that does not know.
+func TestHostResolverThatIsGone(t *testing.T) {
+	w := healthyHost(t)
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.net.resolver = c.LocalAddr().(*net.UDPAddr).AddrPort()
+	_ = c.Close()
+	by, _ := w.start().findings()
+	w.wantFinding(by, "host resolver", warn, "192.0.2.53, the first server of /etc/resolv.conf, cannot be asked: ", "mend /etc/resolv.conf")
 }
 
 func TestDoctorPaints(t *testing.T) {
@@ -205,6 +218,7 @@ func TestClocksOfOthers(t *testing.T) {
 	}{
 		{nil, good, "no other node"},
 		{[]api.Clock{clock("b", 9000), clock("c", -9000)}, good, "as at 2 other nodes"},
+		{[]api.Clock{clock("b", 9000)}, good, "as at 1 other node"},
 		{[]api.Clock{clock("b", 20), clock("c", -3600_000)}, warn, "but c says 1h0m0s less"},
 		{[]api.Clock{clock("b", 65_000), clock("c", 66_000), clock("d", 0)}, bad, "but b says 1m5s more, c says 1m6s more"},
 		{[]api.Clock{clock("b", 65_000)}, bad, "b says 1m5s more"},

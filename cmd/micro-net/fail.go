@@ -53,20 +53,25 @@ func (a *app) fail(verb string, err error) int {
 	return code
 }
 
-// describe makes the operation the verb where the error names none that means more to a user: those
-// with a dot are parts of the program.
+// describe makes the verb the operation of an error, whatever part of the program it comes from.
 func describe(verb string, err error) string {
 	e, ok := errors.AsType[*micronet.Error](err)
 	if !ok || !strings.HasPrefix(err.Error(), e.Op) {
-		return verb + ": " + err.Error()
+		return verb + ": " + withoutParts(err.Error())
 	}
-	if e.Op == "api" || strings.Contains(e.Op, ".") {
-		c := *e
-		c.Op = verb
-		return c.Error()
+	if e.Op == program {
+		return strings.TrimPrefix(e.Error(), program+": ") // no verb was found
 	}
-	return strings.TrimPrefix(e.Error(), program+": ")
+	c := *e
+	c.Op = verb
+	return withoutParts(c.Error())
 }
+
+// partName matches the operations of inner errors, as "tunnel.dial: ".
+var partName = regexp.MustCompile(`(^|[ (])(?:api|catalog|gossip|identity|node|proxy|router|swim|tunnel)\.[a-z-]+: `)
+
+// withoutParts leaves out the names of the program's parts, which mean nothing to its user.
+func withoutParts(text string) string { return partName.ReplaceAllString(text, "$1") }
 
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
 
@@ -124,11 +129,28 @@ func unknownVerb(cmd *cobra.Command, args []string) error {
 	return e
 }
 
+// badValue is what the flag parser says of a value that package strconv or time could not read.
+var badValue = regexp.MustCompile(`^invalid argument ("(?:[^"\\]|\\.)*") for (?:"[^"]*, )?"?(--[a-z-]+)"? flag: (strconv|time): ?(.*)$`)
+
+// plainFlagError says it without the names of functions.
+func plainFlagError(text string) string {
+	m := badValue.FindStringSubmatch(strings.Replace(text, "strconv.", "strconv: ", 1))
+	switch {
+	case m == nil:
+		return text
+	case m[3] == "time":
+		return fmt.Sprintf("%s %s is no duration: want one like 30s or 5m", m[2], m[1])
+	case strings.HasSuffix(m[4], "value out of range"):
+		return fmt.Sprintf("%s %s is out of range", m[2], m[1])
+	}
+	return fmt.Sprintf("%s %s is no whole number", m[2], m[1])
+}
+
 var flagName = regexp.MustCompile(`--([a-z][a-z-]*)`)
 
 // flagError adds the nearest flag to what the parser says.
 func flagError(cmd *cobra.Command, err error) error {
-	e := wrongUse(cmd, "%w", err)
+	e := wrongUse(cmd, "%s", plainFlagError(err.Error()))
 	word, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !ok {
 		return e

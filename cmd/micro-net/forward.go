@@ -133,7 +133,7 @@ func (f *forwarder) carry(ctx context.Context, c net.Conn) {
 	up, err := f.client.Dial(ctx, f.service)
 	if err != nil {
 		if ctx.Err() == nil {
-			fmt.Fprintln(f.app.err, "micro-net: forward: "+oneLine(err.Error()))
+			fmt.Fprintf(f.app.err, "%s: %s\n", program, oneLine(describe("forward", err)))
 		}
 		return
 	}

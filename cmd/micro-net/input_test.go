@@ -75,7 +75,7 @@ func TestRegister(t *testing.T) {
 			"register web web 127.0.0.1:8080->8080 tcp [v2] map[]\nregister api api 127.0.0.1:443->9000 grpc [] map[]",
 		},
 		"stdin":      {[]string{"-"}, 0, "typed\n", "register typed typed 127.0.0.1:1->1 tcp [] map[]"},
-		"json":       {[]string{file, "-o", "json"}, 0, "{\n  \"ids\": [\n    \"web\",\n    \"api\"\n  ]\n}\n", "register web web 127.0.0.1:8080->8080 tcp [v2] map[]\nregister api api 127.0.0.1:443->9000 grpc [] map[]"},
+		"json":       {[]string{file, "-o", "json"}, 0, "{\n  \"ids\": [\n    \"web\",\n    \"api\"\n  ],\n  \"replaced\": []\n}\n", "register web web 127.0.0.1:8080->8080 tcp [v2] map[]\nregister api api 127.0.0.1:443->9000 grpc [] map[]"},
 		"bad file":   {[]string{bad}, 2, "", ""},
 		"no file":    {[]string{w.dir + "/none"}, 2, "", ""},
 		"empty file": {[]string{w.file("none.yaml", "")}, 2, "", ""},
@@ -111,7 +111,7 @@ func TestValidate(t *testing.T) {
 	golden(t, "validate-json", w.run("validate", good, "--json").text())
 	r := w.run("validate", good, bad, w.dir+"/none")
 	wantLines(t, r, "$DIR/bad.yaml:3: services[0].prot: unknown key; did you mean", "$DIR/bad.yaml:7: services[1].protocol: ", "$DIR/none: no such file")
-	if r.out != "$DIR/web.yaml is valid, 1 services\n" {
+	if r.out != "$DIR/web.yaml is valid, 1 service\n" {
 		t.Errorf("validate printed %q", r.out)
 	}
 	w.file("config.yaml", "log_levle: debug\napi_addr: 0.0.0.0:1\n")

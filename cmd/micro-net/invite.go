@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/node/api"
 )
 
@@ -24,6 +25,10 @@ func (a *app) inviteCommand() *cobra.Command {
   micro-net invite --uses 5 --ttl 1h
   micro-net invite --name worker-7 --address vpn.example.com`,
 		noArgs, func(ctx context.Context, _ []string) error {
+			if req.Uses < 1 {
+				// The API takes 0 for the default.
+				return micronet.E("invite", micronet.Invalid, "--uses %d: a token is for 1 host or more", req.Uses)
+			}
 			req.TTL = ttl.String()
 			inv, err := a.client().Invite(ctx, req)
 			if err != nil {

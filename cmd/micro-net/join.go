@@ -45,10 +45,14 @@ func (a *app) leaveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := client.Leave(ctx); err != nil {
+			f, err := client.Leave(ctx)
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(a.err, "%s left the cluster %q; its daemon stops\n", cmp.Or(s.Node.Name, "this node"), s.Node.Cluster)
+			if f.Warning != "" {
+				fmt.Fprintf(a.err, "Warning: %s\n", oneLine(f.Warning))
+			}
 			return nil
 		}))
 }

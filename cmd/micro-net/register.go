@@ -9,7 +9,6 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
-	"github.com/micro/micro-net/node/api"
 )
 
 func (a *app) registerCommand() *cobra.Command {
@@ -24,12 +23,16 @@ func (a *app) registerCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ids, err := a.client().Register(ctx, services)
+			done, err := a.client().Register(ctx, services)
 			if err != nil {
 				return err
 			}
-			return a.print(api.Registered{IDs: ids}, func(t *table) {
-				for _, id := range ids {
+			// Scripts read the ids: that is for people.
+			for _, id := range done.Replaced {
+				fmt.Fprintf(a.err, "%s replaced one that had other values\n", oneLine(id))
+			}
+			return a.print(done, func(t *table) {
+				for _, id := range done.IDs {
 					t.text("%s", id)
 				}
 			})

@@ -51,3 +51,11 @@ func size(n uint64) string {
 	}
 	return fmt.Sprintf("%.1f%ciB", v, " KMGTP"[prefix])
 }
+
+// plural writes a number with its noun.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -69,6 +69,8 @@ func TestUpRefusesSettings(t *testing.T) {
 		{"--nmae", "x"},
 		{"extra"},
 		{"--join", "@/nonexistent/token"},
+		{"--join", ""},
+		{"--join", " "},
 	} {
 		if r := newWorld(t).daemon(never, false, args...); r.code != micronet.ExitUsage || !strings.HasPrefix(r.err, "micro-net: up: ") {
 			t.Errorf("up %v: exit %d, %q, want 2", args, r.code, r.err)

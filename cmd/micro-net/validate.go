@@ -33,7 +33,7 @@ func (a *app) validateCommand() *cobra.Command {
 			}
 			if err := a.print(out, func(t *table) {
 				for _, f := range out {
-					t.text("%s is valid, %d services", f.File, len(f.Services))
+					t.text("%s is valid, %s", f.File, plural(len(f.Services), "service", "services"))
 				}
 			}); err != nil {
 				return err

@@ -195,7 +195,9 @@ type fakeBackend struct {
 	links      []api.Connection
 	graph      api.Graph
 	settings   []api.Setting
-	fail       error // of every call that can fail
+	fail       error    // of every call that can fail
+	unheard    string   // the warning of leave
+	replaced   []string // by every registration
 	resolution api.Resolution
 	pong       api.Pong
 	clocks     []api.Clock
@@ -301,26 +303,29 @@ func (b *fakeBackend) Invite(r api.InviteRequest) (api.Invitation, error) {
 }
 
 func (b *fakeBackend) Join(_ context.Context, token string) error { return b.note("join %s", token) }
-func (b *fakeBackend) Leave(context.Context) error                { return b.note("leave") }
 
-func (b *fakeBackend) Register(_ int, services []config.Service) ([]string, error) {
-	ids := []string{}
+func (b *fakeBackend) Leave(context.Context) (api.Farewell, error) {
+	return api.Farewell{Warning: b.unheard}, b.note("leave")
+}
+
+func (b *fakeBackend) Register(_ int, services []config.Service) (api.Registered, error) {
+	done := api.Registered{IDs: []string{}, Replaced: b.replaced}
 	for _, s := range services {
-		ids = append(ids, s.ID)
+		done.IDs = append(done.IDs, s.ID)
 		if err := b.note("register %s %s %s:%d->%d %s %v %v", s.Name, s.ID, s.Address, s.ServicePort, s.Port, s.Protocol, s.Tags, s.Meta); err != nil {
-			return nil, err
+			return api.Registered{}, err
 		}
 	}
-	return ids, nil
+	return done, nil
 }
 
 func (b *fakeBackend) Hold(owner int, services []config.Service) ([]string, io.Closer, error) {
-	ids, err := b.Register(owner, services)
+	done, err := b.Register(owner, services)
 	if err != nil {
 		return nil, nil, err
 	}
-	b.held <- ids[0]
-	return ids, closer(func() { b.held <- "-" }), nil
+	b.held <- done.IDs[0]
+	return done.IDs, closer(func() { b.held <- "-" }), nil
 }
 
 type closer func()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -45,8 +46,32 @@ func (d *jsonReader) syntax(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the JSON text ends too early")
 	}
-	return d.source.fault(line, column, "", "%s", err)
+	return d.source.fault(line, column, expected(err.Error()), "%s", err)
 }
+
+// expected says what may stand where encoding/json met something else, by the words of its error.
+func expected(what string) string {
+	const key, value = "expected a key in double quotes", `expected text in double quotes, a number, true, false, null, "[" or "{"`
+	switch {
+	case what == "invalid character '}' looking for beginning of object key string", what == "invalid character ']' looking for beginning of value":
+		return "remove the comma before it"
+	case strings.HasSuffix(what, "beginning of object key string"):
+		return key
+	case strings.HasSuffix(what, "beginning of value"):
+		return value
+	case strings.HasSuffix(what, "after object key"):
+		return `expected ":"`
+	case strings.HasSuffix(what, "after object key:value pair"):
+		return `expected "," or "}"`
+	case strings.HasSuffix(what, "after array element"):
+		return `expected "," or "]"`
+	case bareCharacter.MatchString(what): // said of the first key alone
+		return key + `, or "}"`
+	}
+	return ""
+}
+
+var bareCharacter = regexp.MustCompile(`^invalid character '[^ ]+'$`)
 
 // read fills v with the next value.
 func (d *jsonReader) read(v *value, depth int) error {

@@ -41,7 +41,7 @@ func (r *settingsReader) fail(key, fix, format string, args ...any) {
 
 func (r *settingsReader) settings() Settings {
 	s := Settings{
-		Join: r.text("join"), Name: r.name(), Cluster: r.cluster(), DataDir: r.path("data-dir"),
+		Join: r.join(), Name: r.name(), Cluster: r.cluster(), DataDir: r.path("data-dir"),
 		ConfigDir: r.path("config-dir"), APISocket: r.path("api-socket"),
 		APIWrite: r.oneOf("api-write", "services", "none"), Capture: r.oneOf("capture", "auto", "on", off),
 		Domain: r.domain("domain"), AltDomain: r.domain("alt-domain"),
@@ -62,6 +62,16 @@ func (r *settingsReader) text(key string) string {
 		return v[len(v)-1]
 	}
 	return ""
+}
+
+// join refuses a token that was given and is empty: it is a script's unset variable, and would
+// found a cluster.
+func (r *settingsReader) join() string {
+	v := r.text("join")
+	if strings.TrimSpace(v) == "" && r.values["join"].origin == fromFlag {
+		r.fail("join", "make one with `micro-net invite`, or leave --join out to start a new cluster", "no token is given")
+	}
+	return v
 }
 
 // path refuses an empty one: it is a script's unset variable, and would mean "no folder".
@@ -95,7 +105,11 @@ func (r *settingsReader) cluster() string {
 func (r *settingsReader) oneOf(key string, valid ...string) string {
 	v := r.text(key)
 	if !slices.Contains(valid, v) {
-		r.fail(key, suggest(v, valid), "%q is not one of %s", shorten(v), strings.Join(valid, ", "))
+		fix := ""
+		if near := nearest(v, valid); near != "" {
+			fix = fmt.Sprintf("did you mean %q?", near)
+		}
+		r.fail(key, fix, "%q is not one of %s", shorten(v), strings.Join(valid, ", "))
 	}
 	return v
 }

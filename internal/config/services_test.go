@@ -218,7 +218,7 @@ func TestMistakes(t *testing.T) {
 
 func TestJSONSyntax(t *testing.T) {
 	for file, want := range map[string]string{
-		"{\"name\": \"web\",\n \"port\": 80,}": `web.json:2: invalid character '}' looking for beginning of object key string`,
+		"{\"name\": \"web\",\n \"port\": 80,}": `web.json:2: invalid character '}' looking for beginning of object key string; remove the comma before it`,
 		"{\"name\": \"web\"\n":                 `web.json:1: the JSON text ends too early`,
 		"[{\"name\": \"web\"}]\n]":             `web.json:2: something follows the end of the JSON text`,
 		"{\"a\": tru}":                         `web.json:1: invalid character '}' in literal true (expecting 'e')`,

@@ -35,11 +35,11 @@ func parseYAML(src *source) (root *value, err error) {
 	}()
 	tokens := lexer.Tokenize(src.text)
 	if err := checkTokens(src, tokens); err != nil {
-		return nil, err
+		return nil, withQuotes(src, err)
 	}
 	f, err := parser.Parse(tokens, 0)
 	if err != nil {
-		return nil, syntaxFault(src, err)
+		return nil, withQuotes(src, syntaxFault(src, err))
 	}
 	return document(src, f)
 }

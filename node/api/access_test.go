@@ -30,8 +30,8 @@ func TestRights(t *testing.T) {
 		want  [7]int
 		owner int // of what it registers and withdraws
 	}{
-		"root":         {cred: micronet.Credentials{UID: 0}, want: [7]int{200, 200, 200, 204, 200, 204, 204}, owner: AnyOwner},
-		"daemon user":  {cred: micronet.Credentials{UID: daemonUID}, want: [7]int{200, 200, 200, 204, 200, 204, 204}, owner: AnyOwner},
+		"root":         {cred: micronet.Credentials{UID: 0}, want: [7]int{200, 200, 200, 204, 200, 204, 200}, owner: AnyOwner},
+		"daemon user":  {cred: micronet.Credentials{UID: daemonUID}, want: [7]int{200, 200, 200, 204, 200, 204, 200}, owner: AnyOwner},
 		"group":        {cred: micronet.Credentials{UID: 7, Groups: []string{"wheel", "micro-net"}}, want: [7]int{200, 200, 200, 204, 403, 403, 403}, owner: AnyOwner},
 		"other":        {cred: micronet.Credentials{UID: 7, Groups: []string{"micro-net-x"}}, want: [7]int{200, 200, 200, 204, 403, 403, 403}, owner: 7},
 		"unknown":      {err: errors.New("no credentials"), want: [7]int{200, 200, 403, 403, 403, 403, 403}},

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"mime"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,6 +30,7 @@ type Client struct {
 	net       micronet.Network
 	addresses []string
 	http      *http.Client
+	used      atomic.Pointer[string] // the address that was connected to last
 }
 
 // NewClient tries the addresses ("unix:///path" or "http://host:port") in order; the first on
@@ -48,6 +51,7 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	for _, a := range c.addresses {
 		conn, err := c.connectTo(ctx, a)
 		if err == nil {
+			c.used.Store(&a)
 			return conn, nil
 		}
 		if ctx.Err() != nil {
@@ -71,18 +75,27 @@ func (c *Client) connectTo(ctx context.Context, address string) (net.Conn, error
 	if path, ok := strings.CutPrefix(address, "unix://"); ok {
 		return c.net.DialUnix(ctx, path)
 	}
-	host, ok := strings.CutPrefix(address, "http://")
-	if !ok {
-		return nil, badAddress(address)
-	}
-	host = strings.Replace(strings.TrimSuffix(host, "/"), "localhost:", "127.0.0.1:", 1)
-	ap, err := netip.ParseAddrPort(host)
+	ap, err := tcpAddress(address)
 	if err != nil {
-		return nil, badAddress(address)
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	return c.net.Dial(ctx, netip.Addr{}, ap)
+}
+
+// tcpAddress reads http://ADDR:PORT.
+func tcpAddress(address string) (netip.AddrPort, error) {
+	host, ok := strings.CutPrefix(address, "http://")
+	if !ok {
+		return netip.AddrPort{}, badAddress(address)
+	}
+	host = strings.Replace(strings.TrimSuffix(host, "/"), "localhost:", "127.0.0.1:", 1)
+	ap, err := netip.ParseAddrPort(host)
+	if err != nil {
+		return netip.AddrPort{}, badAddress(address)
+	}
+	return ap, nil
 }
 
 func badAddress(address string) error {
@@ -99,6 +112,9 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	defer res.Body.Close()
 	if out == nil || res.StatusCode == http.StatusNoContent {
 		return nil
+	}
+	if !hasType(res, "application/json") {
+		return c.stranger()
 	}
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(out); err != nil {
 		return micronet.E("api", micronet.Internal, "the daemon's answer: %w", err)
@@ -125,13 +141,47 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, transportError(err)
+		return nil, c.transportError(err)
 	}
 	if res.StatusCode >= http.StatusBadRequest {
 		defer res.Body.Close()
-		return nil, readProblem(res)
+		return nil, c.readProblem(res)
 	}
 	return res, nil
+}
+
+// hasType reports whether an answer is of a media type, whatever its parameters.
+func hasType(res *http.Response, want string) bool {
+	got, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	return err == nil && got == want
+}
+
+// transportError is what went wrong before there was an answer. What is no HTTP was said by somebody
+// else than a daemon.
+func (c *Client) transportError(err error) error {
+	if strings.Contains(err.Error(), "malformed HTTP") {
+		return c.stranger()
+	}
+	return transportError(err)
+}
+
+// stranger is the error of an address at which another program answers.
+func (c *Client) stranger() error {
+	at, holder := "", ""
+	if used := c.used.Load(); used != nil {
+		at = *used
+	}
+	if ap, err := tcpAddress(at); err == nil {
+		if h, ok := c.net.(micronet.PortHolder); ok {
+			holder = h.PortHolder("tcp", ap)
+		}
+	}
+	who := "another program"
+	if holder != "" {
+		who = holder
+	}
+	return micronet.E("api", micronet.NoDaemon, "no daemon answers: at %s is %s, which is not micro-net", at, who).
+		WithFix("start one with `micro-net up --api-addr 127.0.0.1:0`, or name it with --api")
 }
 
 func transportError(err error) error {
@@ -147,7 +197,10 @@ func transportError(err error) error {
 	return micronet.E("api", micronet.Unreachable, "%w", err)
 }
 
-func readProblem(res *http.Response) error {
+func (c *Client) readProblem(res *http.Response) error {
+	if !hasType(res, problemType) {
+		return c.stranger()
+	}
 	var p Problem
 	err := json.NewDecoder(io.LimitReader(res.Body, maxBody)).Decode(&p)
 	if err != nil || p.Kind == "" {
@@ -164,7 +217,11 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 
 // Status asks for the node's status.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	return get[Status](ctx, c, "/api/v1/status")
+	s, err := get[Status](ctx, c, "/api/v1/status")
+	if err == nil && s.Node == (StatusNode{}) {
+		err = c.stranger()
+	}
+	return s, err
 }
 
 // Nodes asks for the nodes of the mesh.
@@ -261,20 +318,21 @@ func (c *Client) Deregister(ctx context.Context, id string) error {
 	return c.do(ctx, http.MethodDelete, "/api/v1/instances/"+url.PathEscape(id), nil, nil)
 }
 
-// Dial opens a raw stream to the best instance of a service.
+// Dial opens a raw stream to the best instance of a service, which has accepted it. The connection
+// has a method Node() string: the name of the instance's node.
 func (c *Client) Dial(ctx context.Context, service string) (net.Conn, error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := upgrade(ctx, conn, service)
+	stream, err := c.upgrade(ctx, conn, service)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return stream, nil
 }
 
-func upgrade(ctx context.Context, conn net.Conn, service string) (net.Conn, error) {
+func (c *Client) upgrade(ctx context.Context, conn net.Conn, service string) (net.Conn, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/api/v1/dial?service="+url.QueryEscape(service), nil)
 	if err != nil {
 		return nil, micronet.E("api.dial", micronet.Internal, "%w", err)
@@ -284,25 +342,29 @@ func upgrade(ctx context.Context, conn net.Conn, service string) (net.Conn, erro
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := req.Write(conn); err != nil {
-		return nil, transportError(err)
+		return nil, c.transportError(err)
 	}
 	r := bufio.NewReader(conn)
 	res, err := http.ReadResponse(r, req)
 	if err != nil {
-		return nil, transportError(err)
+		return nil, c.transportError(err)
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		defer res.Body.Close()
-		return nil, readProblem(res)
+		return nil, c.readProblem(res)
 	}
-	return &streamConn{Conn: conn, r: r}, nil
+	return &streamConn{Conn: conn, r: r, node: res.Header.Get(nodeHeader)}, nil
 }
 
 // streamConn reads first what came along with the answer's header.
 type streamConn struct {
 	net.Conn
-	r *bufio.Reader
+	r    *bufio.Reader
+	node string
 }
+
+// Node is the name of the node at the other end, "" when the daemon did not say.
+func (c *streamConn) Node() string { return c.node }
 
 func (c *streamConn) Read(b []byte) (int, error) { return c.r.Read(b) }
 

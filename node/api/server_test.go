@@ -140,8 +140,8 @@ func TestClientRoundTrip(t *testing.T) {
 			}
 			return err
 		},
-		"Invite":      func() error { _, err := c.Invite(ctx, InviteRequest{Uses: 2}); return err },
-		"Join":        func() error { return c.Join(ctx, "mnj1_x") },
+		"Invite": func() error { _, err := c.Invite(ctx, InviteRequest{Uses: 2}); return err },
+		"Join":   func() error { return c.Join(ctx, "mnj1_x") },
 	} {
 		if err := call(); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -161,7 +161,7 @@ func TestClientRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r, err := c.Register(ctx, []config.Service{s}); err != nil || len(r.IDs) != 1 || r.IDs[0] != "web" || len(r.Replaced) != 1 || !w.backend.registered[0].Checks.None {
-		t.Errorf("Register: %v, %v, %+v", ids, err, w.backend.registered)
+		t.Errorf("Register: %v, %v, %+v", r, err, w.backend.registered)
 	}
 }
 

@@ -13,6 +13,23 @@ import (
 // streamProtocol is the name in the Upgrade header of a raw stream.
 const streamProtocol = "micro-net-stream"
 
+// nodeHeader names the node that a stream leads to.
+const nodeHeader = "Micro-Net-Node"
+
+// nodeOf is the name of the node at the other end of a connection, "" when it is not known. It is a
+// DNS label, whatever another host says of itself.
+func nodeOf(c net.Conn) string {
+	r, ok := c.(interface{ Route() micronet.Route })
+	if !ok {
+		return ""
+	}
+	name := r.Route().NodeName
+	if micronet.CheckLabel(name) != nil {
+		return ""
+	}
+	return name
+}
+
 // dial connects to a service, answers 101 and then carries raw bytes both ways.
 func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("Upgrade") != streamProtocol {
@@ -29,7 +46,11 @@ func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
 		return micronet.E("api.dial", micronet.Internal, "hijack: %w", err)
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+streamProtocol+"\r\n\r\n"); err != nil {
+	head := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + streamProtocol + "\r\n"
+	if node := nodeOf(up); node != "" {
+		head += nodeHeader + ": " + node + "\r\n"
+	}
+	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
 		return nil // the client is gone
 	}
 	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close(); _ = up.Close() })

@@ -1,0 +1,105 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/sim/netsim"
+)
+
+// Leave says when nobody, or no authority, has heard it: the name stays taken.
+func TestLeaveUnheard(t *testing.T) {
+	inBubble(t, 333, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c", "d")
+		hosts := func(list ...*simNode) (out []*netsim.Host) {
+			for _, n := range list {
+				out = append(out, n.host)
+			}
+			return out
+		}
+		b.world.Partition(hosts(all[0]), hosts(all[1], all[2]), hosts(all[3]))
+		b.await(time.Minute, "d is alone, b sees c", func() error {
+			if len(all[3].life().alive()) > 0 || len(all[1].life().alive()) != 1 {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		for _, c := range []struct {
+			n    *simNode
+			name string
+			want string
+		}{
+			{all[1], "b", "no authority of the cluster was told; the name stays taken until `micro-net invite --name b` gives it to another"},
+			{all[3], "d", "nobody was told; the name stays taken until `micro-net invite --name d` gives it to another"},
+		} {
+			f, err := c.n.backend().Leave(context.Background())
+			if err != nil || f.Warning != c.want {
+				t.Errorf("%s leaves: %q, %v; want %q", c.name, f.Warning, err, c.want)
+			}
+			if err := b.ended(c.n, 2*drainFor); err != nil {
+				t.Errorf("%s ended with %v", c.name, err)
+			}
+		}
+		b.world.Heal()
+	})
+}
+
+// A founder that is alone takes its cluster with it: no name is left to be taken.
+func TestLeaveOfALonelyFounder(t *testing.T) {
+	inBubble(t, 334, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		if f, err := a.backend().Leave(context.Background()); err != nil || f.Warning != "" {
+			t.Errorf("leave: %+v, %v", f, err)
+		}
+		if err := b.ended(a, 2*drainFor); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A host whose name is taken gets another one, and its log says what to do.
+func TestTakenHostName(t *testing.T) {
+	inBubble(t, 335, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		b.start("worker", b.invite(a))
+		logs := &recorder{}
+		logged := func(c *Config) { c.Env.Log, c.Env.Host.Name = logs.logger(), "worker" }
+		n := b.start("twin", b.invite(a), logged)
+		if got := n.life().name; got != "worker-2" {
+			t.Fatalf("it is called %q", got)
+		}
+		if logs.count("level=WARN") != 1 || logs.count("invite --name worker") != 1 || logs.count("node=worker-2") == 0 {
+			t.Errorf("the log says %q", logs.lines)
+		}
+		plain := &recorder{}
+		b.start("other", b.invite(a), func(c *Config) { c.Env.Log = plain.logger() })
+		if plain.count("level=WARN") != 0 {
+			t.Errorf("a host with a free name is warned: %q", plain.lines)
+		}
+	})
+}
+
+// A registration tells which instances were there with other values.
+func TestRegisterReplaces(t *testing.T) {
+	inBubble(t, 336, func(t *testing.T, b *bubble) {
+		n := b.start("a", "")
+		put := func(port int, want int) {
+			t.Helper()
+			s := complete(t, config.Service{Name: "web", Port: port, Checks: config.Checks{None: true}})
+			r, err := n.backend().Register(0, []config.Service{s})
+			if err != nil || len(r.IDs) != 1 || len(r.Replaced) != want {
+				t.Errorf("port %d: %+v, %v; want %d replaced", port, r, err, want)
+			}
+		}
+		put(80, 0)
+		put(80, 0)
+		put(81, 1)
+		b.halt(n)
+		n = b.start("a", "")
+		put(81, 0) // as it was read from disk
+		put(82, 1)
+	})
+}
