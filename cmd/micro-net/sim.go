@@ -11,6 +11,7 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/sim"
 	"github.com/micro/micro-net/sim/batch"
+	"github.com/micro/micro-net/sim/scenario"
 	"github.com/micro/micro-net/sim/swarm"
 	"github.com/micro/micro-net/testdata/scenarios"
 )
@@ -32,7 +33,7 @@ func (a *app) simCommand() *cobra.Command {
 		Args:    unknownVerb, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(a.simRunCommand(), a.simListCommand(), a.simSwarmCommand(), a.simReplayCommand(), a.simOneCommand())
+	c.AddCommand(a.simRunCommand(), a.simListCommand(), a.simSwarmCommand(), a.simReplayCommand(), a.simSchemaCommand(), a.simOneCommand())
 	return c
 }
 
@@ -165,6 +166,14 @@ func (a *app) simulate(ctx context.Context, f *simFlags, pairs func(iter.Seq[uin
 		return &exitError{code: micronet.ExitFailed}
 	}
 	return nil
+}
+
+func (a *app) simSchemaCommand() *cobra.Command {
+	return a.command("schema", "print the JSON schema of scenario files", "  micro-net sim schema > scenario.schema.json",
+		noArgs, func(context.Context, []string) error {
+			_, err := a.out.Write(scenario.Schema())
+			return err
+		})
 }
 
 // simOneCommand is the child: one run, whose result goes to standard output for the parent.

@@ -79,8 +79,10 @@ func (r *reader) converged(v *value, c *Converged) {
 	switch heal, at := v.get("after_heal"), v.get("at"); {
 	case heal != nil && (at != nil || v.get("within") != nil):
 		r.fail(heal.mistake("remove it, or at and within", "after_heal stands alone"))
-	case heal != nil && !r.heals():
+	case heal != nil && len(r.heals()) == 0:
 		r.fail(heal.mistake("add a heal, or use at", "nothing is healed in this timeline"))
+	case heal != nil && slices.Min(r.heals())+c.AfterHeal > r.end():
+		r.fail(heal.mistake("make duration longer", "the scenario ends before, at %s", r.end()))
 	case heal != nil:
 		c.At = 0
 	case v.get("within") != nil && at == nil:
@@ -90,17 +92,19 @@ func (r *reader) converged(v *value, c *Converged) {
 	}
 }
 
-// heals reports whether the network becomes whole again at some time.
-func (r *reader) heals() bool {
-	return slices.ContainsFunc(r.s.Timeline, func(s Step) bool {
-		switch s.Action.(type) {
+// heals lists when the network becomes whole again.
+func (r *reader) heals() (out []time.Duration) {
+	for i := range r.s.Timeline {
+		switch s := &r.s.Timeline[i]; s.Action.(type) {
 		case Heal:
-			return true
+			out = append(out, s.At)
 		case Partition, Isolate, Apart, Bridge, Ring, OneWay, Flap:
-			return s.For > 0
+			if s.For > 0 {
+				out = append(out, s.At+s.For)
+			}
 		}
-		return false
-	})
+	}
+	return out
 }
 
 func always(r *reader, v *value) Condition {
@@ -242,8 +246,12 @@ func goneWithin(r *reader, v *value) Condition {
 	if !r.object(v, r.goneWithinFields(&g), "service_on", "after", "at_most") {
 		return g
 	}
-	if !slices.ContainsFunc(r.s.Timeline, func(s Step) bool { return s.Action.Verb() == g.After }) {
+	i := slices.IndexFunc(r.s.Timeline, func(s Step) bool { return s.Action.Verb() == g.After })
+	switch {
+	case i < 0:
 		r.fail(v.get("after").mistake("add such a step to the timeline", "there is no %s in the timeline", g.After))
+	case r.s.Timeline[i].At+g.AtMost > r.end():
+		r.fail(v.get("at_most").mistake("make duration longer", "the scenario ends before, at %s", r.end()))
 	}
 	return g
 }

@@ -143,7 +143,7 @@ func TestSchemaTakesWhatTheParserTakes(t *testing.T) {
 	root := schemaRoot(t)
 	files := []string{design, everything}
 	for text := range verbCases(t) {
-		files = append(files, head+"timeline:\n- at: 30s\n  "+text+"\n")
+		files = append(files, verbFile(text))
 	}
 	for _, file := range files {
 		parse(t, file)

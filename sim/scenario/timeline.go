@@ -16,6 +16,23 @@ func (r *reader) timeline(v *value) {
 	r.now = 0
 	slices.SortStableFunc(r.s.Timeline, func(a, b Step) int { return int(clamp(a.At - b.At)) })
 	r.arrive(v)
+	r.checkSnapshots()
+}
+
+// checkSnapshots demands that a disk was remembered before it is rolled back.
+func (r *reader) checkSnapshots() {
+	taken := false
+	for _, s := range r.s.Timeline {
+		switch a := s.Action.(type) {
+		case Snapshot:
+			taken = true
+		case Restart:
+			if a.Disk == RolledBack && !taken {
+				r.fail(&Mistake{File: r.s.File, Line: s.Line, What: "no disk was remembered before", Fix: "add a snapshot to the timeline, earlier"})
+				return
+			}
+		}
+	}
 }
 
 func clamp(d time.Duration) time.Duration { return max(-1, min(1, d)) }

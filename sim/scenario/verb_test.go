@@ -57,15 +57,20 @@ func verbCases(t *testing.T) map[string]Action {
 	}
 }
 
+// verbFile is a file with one step in line 10, and before it in time a snapshot.
+func verbFile(step string) string {
+	return head + "timeline:\n- at: 30s\n  " + step + "\n- {at: 0, snapshot: all}\n"
+}
+
 func TestVerbs(t *testing.T) {
 	seen := map[string]bool{}
 	for text, want := range verbCases(t) {
-		s := parse(t, head+"timeline:\n- at: 30s\n  "+text+"\n")
-		if len(s.Timeline) != 1 || s.Timeline[0].At != 30*time.Second || s.Timeline[0].Line != 10 {
+		s := parse(t, verbFile(text))
+		if len(s.Timeline) != 2 || s.Timeline[1].At != 30*time.Second || s.Timeline[1].Line != 10 {
 			t.Errorf("%s: %+v", text, s.Timeline)
 			continue
 		}
-		if got := s.Timeline[0].Action; !reflect.DeepEqual(got, want) {
+		if got := s.Timeline[1].Action; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s\nis   %#v\nwant %#v", text, got, want)
 		}
 		seen[want.Verb()] = true
@@ -88,11 +93,10 @@ func TestVerbsNameThemselves(t *testing.T) {
 func TestForIsTakenWhereItMeansSomething(t *testing.T) {
 	for text, want := range verbCases(t) {
 		lasts := verbs()[want.Verb()].lasts
-		plain := head + "timeline:\n- at: 30s\n  " + text + "\n"
 		if lasts == mustLast {
 			continue // the cases have it
 		}
-		_, err := Parse("f", []byte(plain+"  for: 5s\n"))
+		_, err := Parse("f", []byte(verbFile(text+"\n  for: 5s")))
 		if (err == nil) != (lasts == mayLast) {
 			t.Errorf("%s with for: %v", text, err)
 		}
