@@ -60,6 +60,7 @@ func (p *KnownPeer) clone() KnownPeer {
 // not usable, NewAddressBook makes one.
 type AddressBook struct {
 	peers map[micronet.NodeID]*KnownPeer
+	list  []KnownPeer // of Peers, nil after a change
 }
 
 // NewAddressBook returns an empty book.
@@ -78,7 +79,7 @@ func (b *AddressBook) Remember(p KnownPeer) error {
 	if old := b.peers[p.ID]; old != nil {
 		c.Revoked = c.Revoked || old.Revoked
 	}
-	b.peers[p.ID] = &c
+	b.peers[p.ID], b.list = &c, nil
 	if len(b.peers) > MaxPeers {
 		delete(b.peers, b.oldest())
 	}
@@ -97,7 +98,10 @@ func (b *AddressBook) oldest() micronet.NodeID {
 }
 
 // Forget drops a peer: it left for good.
-func (b *AddressBook) Forget(id micronet.NodeID) { delete(b.peers, id) }
+func (b *AddressBook) Forget(id micronet.NodeID) {
+	delete(b.peers, id)
+	b.list = nil
+}
 
 // Get returns a peer.
 func (b *AddressBook) Get(id micronet.NodeID) (KnownPeer, bool) {
@@ -108,12 +112,17 @@ func (b *AddressBook) Get(id micronet.NodeID) (KnownPeer, bool) {
 	return p.clone(), true
 }
 
-// Peers returns all peers, sorted by id. They are the caller's to keep.
+// Peers returns all peers, sorted by id. The list is read-only, and stays what it is when the book
+// changes.
 func (b *AddressBook) Peers() []KnownPeer {
+	if b.list != nil {
+		return b.list
+	}
 	all := make([]KnownPeer, 0, len(b.peers))
 	for _, id := range slices.SortedFunc(maps.Keys(b.peers), micronet.NodeID.Compare) {
 		all = append(all, b.peers[id].clone())
 	}
+	b.list = all
 	return all
 }
 
@@ -121,6 +130,7 @@ func (b *AddressBook) Peers() []KnownPeer {
 // future, left by a clock that was wrong, counts as now.
 func (b *AddressBook) Expire(wall time.Time) int {
 	before := len(b.peers)
+	b.list = nil
 	for id, p := range b.peers {
 		if p.Heard.After(wall) {
 			p.Heard = wall.UTC().Round(0)

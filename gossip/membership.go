@@ -18,7 +18,8 @@ type Membership interface {
 	// It returns how many answered, and an error when none did.
 	Join(ctx context.Context, seeds ...micronet.NodeID) (int, error)
 	// Members returns a snapshot sorted by ID, without this node. A member that restarted is
-	// listed once, with its newest epoch. It is the caller's to keep.
+	// listed once, with its newest epoch. The list is the caller's to keep, credentials are not to be
+	// changed.
 	Members() []Member
 	// Broadcast spreads msg to all members, best effort: a message is at most MaxBroadcast
 	// bytes; a newer one with the same key replaces an older that still waits.

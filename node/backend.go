@@ -412,50 +412,6 @@ func (b backend) Dial(ctx context.Context, service string) (net.Conn, error) {
 	return c, nil
 }
 
-// dialError names what a caller can do something about: a name that can be none, and the nodes that
-// do not answer.
-func (b backend) dialError(service string, d micronet.Destination, err error) error {
-	switch micronet.KindOf(err) {
-	case micronet.NotFound:
-		if !isNameLike(service) {
-			return micronet.E("dial", micronet.Invalid, "%q is no name of a service", service).WithFix("see `micro-net services`")
-		}
-	case micronet.Timeout:
-		nodes := b.l.nodesOf(d)
-		switch {
-		case len(nodes) == 0 || slices.Contains(nodes, b.l.name):
-			return err // an instance of this host may be the one
-		case len(nodes) == 1:
-			return micronet.E("dial", micronet.Timeout, "%s: %s fell silent", service, nodes[0]).WithFix(tryAgain)
-		}
-		return micronet.E("dial", micronet.Timeout, "%s: no answer from %s", service, strings.Join(nodes, ", ")).WithFix(tryAgain)
-	}
-	return err
-}
-
-const tryAgain = "try again; `micro-net nodes` shows who answers"
-
-// isNameLike reports whether text is made of labels, as the names that DNS knows are.
-func isNameLike(text string) bool {
-	for label := range strings.SplitSeq(strings.ToLower(text), ".") {
-		if micronet.CheckLabel(label) != nil {
-			return false
-		}
-	}
-	return true
-}
-
-// nodesOf names the nodes that have healthy instances of a destination.
-func (l *life) nodesOf(d micronet.Destination) (names []string) {
-	for _, p := range l.view.Load().of(d) {
-		if name := p.node.Name; p.instance.Health.Serving() && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // destination reads a service as people type it: any name, or the DNS form with or without domain.
 func (b backend) destination(service string) micronet.Destination {
 	if b.l.config.Daemon != nil {

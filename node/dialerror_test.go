@@ -60,3 +60,22 @@ func TestDialBadNames(t *testing.T) {
 		})
 	})
 }
+
+func TestPeerError(t *testing.T) {
+	inner := micronet.E("tunnel.open", micronet.Unreachable, "the peer fell silent").WithPeer(id(1))
+	for _, c := range []struct {
+		err  error
+		want string // "" none
+	}{
+		{inner, "the peer fell silent"},
+		{micronet.E("proxy.dial", micronet.Unreachable, "web: the last: %w", micronet.E("x", micronet.Timeout, "late: %w", inner)), "the peer fell silent"},
+		{micronet.E("proxy.dial", micronet.Unreachable, "web: %w", context.Canceled), ""},
+		{context.Canceled, ""},
+		{nil, ""},
+	} {
+		cause, found := peerError(c.err)
+		if found != (c.want != "") || (found && cause.Error() != c.want) {
+			t.Errorf("%v: %v, %v; want %q", c.err, cause, found, c.want)
+		}
+	}
+}

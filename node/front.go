@@ -70,8 +70,7 @@ func (l *life) mayUse(a netip.Addr) bool {
 	return a.IsLoopback() || slices.ContainsFunc(l.config.Daemon.AllowFrom, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// assembleFront makes what needs open listeners: the VIPs and the zone. All that can refuse a start
-// is asked before the node founds or joins a cluster: a start that is refused must keep nothing.
+// assembleFront makes what needs open listeners and no passport: the VIPs and the zone.
 func (l *life) assembleFront(ctx context.Context) error {
 	d := l.config.Daemon
 	if d == nil {

@@ -88,8 +88,8 @@ func (n *Node) live(ctx context.Context) error {
 	if l.listeners, err = openListeners(ctx, n.env, &n.config, l.front.dns, l.front.outbound); err != nil {
 		return err
 	}
-	// A start that fails for want of a port, or of the VIPs, leaves no keys behind.
-	if err = l.assembleFront(ctx); err == nil && fresh {
+	// A start that is refused leaves no keys behind.
+	if err = l.check(ctx); err == nil && fresh {
 		err = keepKeys(n.disk, keys)
 	}
 	if err == nil {
@@ -105,6 +105,17 @@ func (n *Node) live(ctx context.Context) error {
 	n.current.Store(nil)
 	n.lives.fire()
 	return withClosed(n.env, err, l.listeners.close(context.WithoutCancel(ctx)))
+}
+
+// check makes what needs nothing of the cluster, and finds what can be wrong with it: a port, the
+// VIPs, the token's form. Nothing is founded, joined or kept before.
+func (l *life) check(ctx context.Context) error {
+	if l.config.Join != "" {
+		if _, err := identity.ParseToken(l.config.Join, identity.JoinToken); err != nil {
+			return err
+		}
+	}
+	return l.assembleFront(ctx)
 }
 
 func (l *life) run(ctx context.Context) error {

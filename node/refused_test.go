@@ -29,24 +29,26 @@ func TestRefusedFirstStartKeepsNothing(t *testing.T) {
 			token  string
 			change func(*Config)
 			words  []string
+			kind   micronet.Kind
 		}{
 			{"the VIPs are taken, founding", "", func(c *Config) {
 				c.Daemon.Capture, c.Env.Net = CaptureAuto, redirected{c.Env.Net}
-			}, []string{"another daemon of this host has the addresses 127.80.0.0/12", "--vip-cidr 127.96.0.0/12"}},
+			}, []string{"another daemon of this host has the addresses 127.80.0.0/12", "--vip-cidr 127.96.0.0/12"}, micronet.Refused},
 			{"the VIPs are taken, joining", token, func(c *Config) {
 				c.Daemon.Capture, c.Env.Net = CaptureAuto, redirected{c.Env.Net}
-			}, []string{"another daemon of this host has the addresses"}},
+			}, []string{"another daemon of this host has the addresses"}, micronet.Refused},
 			{"capture is wanted and not permitted", token, func(c *Config) {
 				c.Daemon.Capture = CaptureOn
-			}, []string{"CAP_NET_ADMIN"}},
+			}, []string{"CAP_NET_ADMIN"}, micronet.Refused},
 			{"a service is our own port", token, func(c *Config) {
 				c.Services = []config.Service{complete(t, config.Service{Name: "self", Port: 8500})}
-			}, []string{"127.0.0.1:8500", "listener of micro-net itself"}},
+			}, []string{"127.0.0.1:8500", "listener of micro-net itself"}, micronet.Refused},
+			{"half a token", token[:len(token)-3], func(*Config) {}, []string{"token"}, micronet.Invalid},
 		} {
 			n := b.prepare("n")
 			n.host.SetCredentials(micronet.Credentials{UID: 1000, GID: 1000, PID: 7})
 			b.launch("n", c.token, c.change)
-			wantError(t, c.what, b.ended(n, drainFor), micronet.Refused, c.words...)
+			wantError(t, c.what, b.ended(n, drainFor), c.kind, c.words...)
 			files, err := n.host.FS().ReadDir(testDir)
 			if err != nil || len(files) != 1 || files[0].Name() != fileLock {
 				t.Errorf("%s: the data folder holds %v, %v; want the lock alone", c.what, files, err)

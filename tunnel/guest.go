@@ -19,9 +19,10 @@ const (
 )
 
 const (
-	maxGuests     = 64               // addresses; more are refused
+	guestRate     = 64               // new guests a second
+	guestBurst    = 128              // new guests at once: a whole rack joins
 	guestFor      = 30 * time.Second // since its last hello
-	guestRate     = 8                // new guests a second, and at once
+	maxGuests     = 2048             // addresses; more are refused. Above guestRate × guestFor: the rate is the limit
 	guestRenew    = 10 * time.Second // between hellos once something came back
 	maxHosts      = 64               // members that this node asks to join; the one unused longest gives way
 	hostFor       = 2 * time.Minute  // since the last packet to it
@@ -77,7 +78,7 @@ func newGuests(cluster [16]byte) *guests {
 	return &guests{
 		cluster: cluster,
 		asked:   map[netip.AddrPort]guest{},
-		pace:    bucket{rate: guestRate, burst: guestRate},
+		pace:    bucket{rate: guestRate, burst: guestBurst},
 		hosts:   map[netip.AddrPort]*host{},
 	}
 }

@@ -658,12 +658,13 @@ func TestGuestHellosAreLimited(t *testing.T) {
 		}
 		ask(1, [16]byte{1})
 		ask(1, [16]byte{})
-		for port := range uint16(20) {
+		const many = guestBurst + 12
+		for port := range uint16(many) {
 			ask(port+1, testCluster)
 		}
 		time.Sleep(time.Second)
-		b.wantDropped(t, "guest-refused", 2+20-guestRate)
-		for i := range uint16(200) {
+		b.wantDropped(t, "guest-refused", 2+many-guestBurst)
+		for i := range uint16(maxGuests + 200) {
 			ask(1000+i, testCluster)
 			time.Sleep(time.Second / guestRate)
 		}

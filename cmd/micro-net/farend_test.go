@@ -41,7 +41,11 @@ func TestSilentNode(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.backend.nodes[1].Status, w.backend.nodes[1].AgeMs = c.node.Status, c.node.AgeMs
-		play := serving(func(conn net.Conn) { _, _ = io.WriteString(conn, c.says); _ = conn.Close() })
+		play := serving(func(conn net.Conn) {
+			defer conn.Close()
+			_, _ = conn.Read(make([]byte, 4096)) // the request, or its absence
+			_, _ = io.WriteString(conn, c.says)
+		})
 		w.backend.dial = func() (net.Conn, error) {
 			conn, err := play()
 			return routed{conn, "b"}, err
@@ -128,8 +132,8 @@ func TestAnotherProgramAnswers(t *testing.T) {
 				if err != nil {
 					return
 				}
-				_, _ = io.WriteString(c, "SSH-2.0-x\r\n")
 				_, _ = c.Read(make([]byte, 4096))
+				_, _ = io.WriteString(c, "-ERR unknown command\r\n")
 				_ = c.Close()
 			}
 		}()

@@ -77,10 +77,10 @@ func agree(t *testing.T, member func(Config) gossip.Membership) {
 			if m.ID != want[i] || m.Epoch != 1 || m.Status != micronet.Alive || string(m.Credential) != string(credential(m.ID)) || m.Since.IsZero() {
 				t.Errorf("member %d of %s = %+v, want %s, alive, epoch 1", i, n.id.Short(), m, want[i].Short())
 			}
-			m.Credential[0] = 'X'
 		}
-		if got := n.Members()[0].Credential[0]; got != 'c' {
-			t.Errorf("a changed snapshot changes the next one: %q", got)
+		n.Members()[0].Status = micronet.Dead
+		if got := n.Members()[0].Status; got != micronet.Alive {
+			t.Errorf("a changed snapshot changes the next one: %v", got)
 		}
 		synctest.Wait() // the word may come a moment after the change
 		eventually(t, time.Second, n.id.Short()+" is told of a change", func() bool { return n.Changes() > 0 })

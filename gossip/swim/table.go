@@ -213,13 +213,12 @@ func (t *table) accused() []accusation {
 	return all
 }
 
-// snapshot returns copies of the members, sorted by id.
+// snapshot returns the members, sorted by id. Credentials are replaced and never changed, so that they
+// need no copy.
 func (t *table) snapshot() []gossip.Member {
 	all := make([]gossip.Member, 0, len(t.entries))
 	for _, e := range t.entries {
-		m := e.Member
-		m.Credential = bytes.Clone(m.Credential)
-		all = append(all, m)
+		all = append(all, e.Member)
 	}
 	slices.SortFunc(all, func(a, b gossip.Member) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return all

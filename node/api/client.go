@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -156,13 +157,13 @@ func hasType(res *http.Response, want string) bool {
 	return err == nil && got == want
 }
 
-// transportError is what went wrong before there was an answer. What is no HTTP was said by somebody
-// else than a daemon.
+// transportError is what went wrong before there was an answer. Where neither the connection nor the
+// time ended, what came is no HTTP, and somebody else than a daemon has said it.
 func (c *Client) transportError(err error) error {
-	if strings.Contains(err.Error(), "malformed HTTP") {
-		return c.stranger()
+	if e, ok := errors.AsType[*micronet.Error](transportError(err)); ok && e.Kind != micronet.Unreachable {
+		return e
 	}
-	return transportError(err)
+	return c.stranger()
 }
 
 // stranger is the error of an address at which another program answers.
@@ -188,10 +189,10 @@ func transportError(err error) error {
 	if e, ok := errors.AsType[*micronet.Error](err); ok {
 		return e
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return micronet.E("api", micronet.Timeout, "the daemon did not answer in time")
 	}
-	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return micronet.E("api", micronet.NoDaemon, "the daemon went away")
 	}
 	return micronet.E("api", micronet.Unreachable, "%w", err)

@@ -3,6 +3,7 @@ package batch
 import (
 	"encoding/gob"
 	"io"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,10 @@ import (
 // tellEvery is how often a child tells how far it is, in real time.
 const tellEvery = 500 * time.Millisecond
 
+// gcPercent makes garbage collections rarer: a run lives for seconds or minutes, and hundreds of nodes
+// make much garbage.
+const gcPercent = 400
+
 // message is what a child tells its parent: how far it is, or how it ended.
 type message struct {
 	Virtual time.Duration
@@ -26,6 +31,7 @@ type message struct {
 // Serve runs a scenario and writes what a parent reads. Nothing is written from inside of virtual
 // time: a system call there would let other goroutines run.
 func Serve(w io.Writer, s *scenario.Scenario, o sim.Options) error {
+	debug.SetGCPercent(gcPercent)
 	var virtual atomic.Int64
 	var steps atomic.Uint64
 	o.Progress = func(v time.Duration, n uint64) { virtual.Store(int64(v)); steps.Store(n) }

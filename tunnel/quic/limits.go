@@ -21,8 +21,9 @@ const (
 	maxStreams = 65536
 	// maxLinks bounds the connections kept with one peer; the one used longest ago is closed.
 	maxLinks = 4
-	// maxGuests bounds the guests served at once; a further one is refused.
-	maxGuests = 16
+	// maxGuests bounds the guests served at once; a further one is refused, and comes again a second
+	// later. Each takes about a second.
+	maxGuests = 64
 	// maxHandshakes bounds the connections that peers have begun and not finished,
 	// maxHandshakesPerPeer those of one peer; further ones are refused. Above retryAbove and
 	// retryAbovePerPeer an address first has to prove itself.
