@@ -248,7 +248,7 @@ func (b *Bound) bind(ctx context.Context, dest micronet.Destination, at netip.Ad
 	b.mu.Unlock()
 	if full {
 		return micronet.E("proxy.offer", micronet.Overloaded, "%d VIP ports are bound already", maxBoundPorts).
-			WithFix("use the proxy on :8081, or give the daemon CAP_NET_ADMIN, which captures the VIPs without taking ports")
+			WithFix("use the outbound proxy, or give the daemon CAP_NET_ADMIN, which captures the VIPs without taking ports")
 	}
 	ln, err := b.cfg.Env.Net.Listen(ctx, at)
 	if err != nil {

@@ -33,7 +33,7 @@ func (p Problem) Text() string {
 
 // Fix says what the user can do.
 func (p Problem) Fix() string {
-	return fmt.Sprintf("run `micro-net forward %s`, use the proxy on :8081, or start the daemon with CAP_NET_ADMIN, which captures the VIPs without taking ports", p.Dest)
+	return fmt.Sprintf("run `micro-net forward %s`, use the outbound proxy, or start the daemon with CAP_NET_ADMIN, which captures the VIPs without taking ports", p.Dest)
 }
 
 // errNoTCP says that a name cannot be answered, because VIPs carry TCP alone.

@@ -110,3 +110,30 @@ func TestOutstandingProbes(t *testing.T) {
 		t.Error("a nonce counts twice")
 	}
 }
+
+// Hellos slow down before the first of them are forgotten, so that a reply that takes long still finds
+// its probe.
+func TestHellosReachBackFar(t *testing.T) {
+	c := newCandidate(netip.MustParseAddrPort("192.0.2.1:8085"))
+	now := time.Unix(1000, 0)
+	longest := time.Duration(0)
+	for n := uint64(1); n <= 12; n++ {
+		c.note(now)
+		c.remember(sentProbe{nonce: n, at: now})
+		oldest := now
+		for _, p := range c.sent {
+			if p.nonce != 0 && p.at.Before(oldest) {
+				oldest = p.at
+			}
+		}
+		longest = max(longest, now.Sub(oldest))
+		now = now.Add(c.helloGap())
+	}
+	if longest < 2*time.Second {
+		t.Errorf("probes are remembered for %v", longest)
+	}
+	c.confirmed = true
+	if got := c.helloGap(); got != helloEvery {
+		t.Errorf("the pace on a confirmed path is %v", got)
+	}
+}

@@ -9,6 +9,8 @@ import (
 
 const (
 	helloEvery = 100 * time.Millisecond // at most, beside packets on a path that is not confirmed
+	helloMost  = time.Second            // the longest pause between hellos that nobody answers
+	helloQuick = 4                      // hellos at that pace; then it doubles, so that those remembered reach back further
 
 	probeFirst   = 100 * time.Millisecond // first pause between probes of an unconfirmed candidate
 	probeMost    = 5 * time.Second        // longest pause while there is no path
@@ -185,7 +187,7 @@ func (s *paths) challenge(now time.Time, c *candidate) bool {
 	if until := now.Add(urgentFor); until.After(s.urgent) {
 		s.urgent = until
 	}
-	return c.probed.IsZero() || now.Sub(c.probed) >= helloEvery
+	return c.probed.IsZero() || now.Sub(c.probed) >= c.helloGap()
 }
 
 // flight returns the candidates that get a hello beside a packet that leaves now: none while
@@ -196,7 +198,7 @@ func (s *paths) flight(now time.Time, dst []*candidate) []*candidate {
 	}
 	s.hello = now
 	for _, c := range s.candidates {
-		if c.probed.IsZero() || now.Sub(c.probed) >= helloEvery {
+		if c.probed.IsZero() || now.Sub(c.probed) >= c.helloGap() {
 			dst = append(dst, c)
 		}
 	}
@@ -284,7 +286,7 @@ func (s *paths) pause(c *candidate) time.Duration {
 	case c.confirmed && c.open:
 		return probeTimeout
 	case c.hurried:
-		return helloEvery
+		return c.helloGap()
 	case c.confirmed && c == s.best:
 		return refreshEvery
 	case c.confirmed:
@@ -293,6 +295,15 @@ func (s *paths) pause(c *candidate) time.Duration {
 		return backoff(c.attempts, spareMost)
 	}
 	return backoff(c.attempts, probeMost)
+}
+
+// helloGap is the least time between two hellos to an address. As few probes are remembered, hellos that
+// kept coming fast would be forgotten before a far peer could answer.
+func (c *candidate) helloGap() time.Duration {
+	if c.confirmed || c.attempts <= helloQuick {
+		return helloEvery
+	}
+	return min(helloMost, helloEvery<<min(c.attempts-helloQuick, 8))
 }
 
 // backoff is the pause after the n-th probe in a row, n from 1: it doubles up to most.
