@@ -292,7 +292,7 @@ func (l *life) become(pass *passport) error {
 	}
 	l.members = l.config.newMembership(swim.Config{
 		Env: l.env, Self: l.self, Epoch: l.epoch, Transport: carrier{l.under, l.tun}, Credential: credential,
-		Delegate: delegate{records: l.records, admit: l.admit, changed: l.look},
+		Delegate: delegate{records: l.records, admit: l.admit, changed: l.look}, Poisoned: l.poisoned,
 	})
 	l.gate.pass.Store(pass)
 	if pass.root != nil {

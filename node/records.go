@@ -89,6 +89,13 @@ func (r *records) refresh() error {
 	return r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) { return c.Refresh(now) })
 }
 
+// outgrow goes above the present epoch, because others do not believe it any more.
+func (r *records) outgrow() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.catalog.Raise(r.catalog.Epoch() + 1)
+}
+
 // received takes a broadcast message of a member.
 func (r *records) received(msg []byte) {
 	err := r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) { return c.Receive(now, msg) })

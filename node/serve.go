@@ -343,6 +343,17 @@ func (l *life) behind() {
 	l.announce()
 }
 
+// poisoned learns that somebody has driven this node's incarnation so high that others may not believe
+// it any more. Only a later start can be told from that.
+func (l *life) poisoned() {
+	l.env.Log.Warn("another node has driven this one's incarnation to its end; it starts again in a new epoch", "epoch", l.epoch)
+	if err := l.records.outgrow(); err != nil {
+		l.report("node.poisoned", err)
+		return
+	}
+	l.behind()
+}
+
 // moved looks whether our addresses changed, and tells everybody if so.
 func (l *life) moved() {
 	if !l.address.refresh() {

@@ -228,6 +228,19 @@ func (s *sight) hears(id micronet.NodeID) bool {
 	return ok && s.now.Sub(p.Heard) < freshFor
 }
 
+// reach counts the nodes that are alive, this one too, and those that are or were and have not left.
+func (v *view) reach() (heard, known int) {
+	for i := range v.nodes {
+		switch s := v.nodes[i].Status; {
+		case s.Serving():
+			heard, known = heard+1, known+1
+		case s == micronet.Dead:
+			known++
+		}
+	}
+	return heard, known
+}
+
 // isDoubted reports whether membership does not take a node for alive.
 func (v *view) isDoubted(id micronet.NodeID) bool { return v.doubted[id] }
 

@@ -32,6 +32,10 @@ func (l *life) warnings() []api.Warning {
 			out = append(out, s.warning(l.self))
 		}
 	}
+	if heard, known := v.reach(); 2*heard < known {
+		add("minority", fmt.Sprintf("only %d of %d nodes can be heard; what they offer is used, and nothing is forgotten", heard, known),
+			"see whether this host is cut off: `micro-net doctor`, `micro-net nodes`")
+	}
 	if flaps := v.flapping(); len(flaps) > 0 {
 		add("flapping", fmt.Sprintf("%d instances come and go and are avoided: %s", len(flaps), shortList(flaps)), "see why their health changes: `micro-net services`")
 	}
