@@ -195,3 +195,16 @@ func TestBindingsLookup(t *testing.T) {
 		t.Error("removing one binding took its neighbour away")
 	}
 }
+
+// TestFatesStay keeps seeds meaning what they meant: new faults draw numbers of their own.
+func TestFatesStay(t *testing.T) {
+	l := Link{Latency: testLatency, Jitter: time.Millisecond, Loss: 0.05, Duplicate: 0.1, Reorder: 0.1, MTU: 1280}
+	sum := uint64(0)
+	for i := range uint64(1000) {
+		f := l.fate(nth(7, i), 1270+int(i%20))
+		sum = mix(sum + uint64(f.delay) + uint64(f.second)<<1 + uint64(len(f.why)))
+	}
+	if want := uint64(0x484f687fec737593); sum != want {
+		t.Errorf("the fates of seed 7 add up to %#x, want %#x", sum, want)
+	}
+}

@@ -28,7 +28,7 @@ const (
 //	  │ ── first segment ─────▶ │  and is accepted from here on
 type handshake struct {
 	client *stream
-	find   func(at *stack) (*listener, bool) // who listens where the handshake arrives
+	find   func(p *packet) (*listener, bool) // who listens where the handshake arrives
 	done   chan error                        // holds the one result
 
 	// Guarded by World.mu.
@@ -70,7 +70,7 @@ func (s *stack) openTCP(ctx context.Context, from netip.Addr, to netip.AddrPort)
 		return nil, err
 	}
 	c := s.newTCPStream(local, target, to)
-	h := s.newHandshake(c, func(at *stack) (*listener, bool) { return at.tcp.lookup(target) })
+	h := s.newHandshake(c, func(p *packet) (*listener, bool) { return p.to.stack.tcp.lookup(p.dst) })
 	h.synLocked()
 	return h, nil
 }
@@ -83,7 +83,7 @@ func (s *stack) dialSourceLocked(from, to netip.Addr) (netip.Addr, error) {
 	return from, s.checkSourceLocked(from, to)
 }
 
-func (s *stack) newHandshake(c *stream, find func(*stack) (*listener, bool)) *handshake {
+func (s *stack) newHandshake(c *stream, find func(*packet) (*listener, bool)) *handshake {
 	return &handshake{client: c, find: find, done: make(chan error, 1)}
 }
 
@@ -105,35 +105,48 @@ func (h *handshake) synLocked() {
 }
 
 // askedLocked runs where the handshake arrives.
-func (h *handshake) askedLocked(to *Host) Why {
-	c := h.client
+func (h *handshake) askedLocked(p *packet) Why {
+	c, to := h.client, p.to
 	if to.stack.down {
 		return WhyDown
 	}
-	if h.server == nil || h.server.st != to.stack { // the host may have restarted since
-		l, ok := h.find(to.stack)
+	if s := h.server; s == nil || s.st != to.stack || s.dst != p.src { // the host or a NAT may have restarted since
+		l, ok := h.find(p)
 		if !ok {
-			to.stack.answerLocked(c, func(*Host) Why { h.finishLocked(syscall.ECONNREFUSED); return "" })
+			p.answerLocked(endsBoth, h.refusedLocked)
 			return ""
 		}
 		if len(l.backlog) >= backlogMax {
 			return WhyOverflow
 		}
-		h.server = c.acceptedLocked(l)
+		h.server = c.acceptedLocked(l, p)
 	}
-	h.server.st.answerLocked(c, h.answeredLocked)
+	p.answerLocked(endsNothing, h.answeredLocked)
 	return ""
 }
 
-// answerLocked sends a packet without payload from this host to the host of a stream.
-func (s *stack) answerLocked(to *stream, arrive func(*Host) Why) bool {
-	_, ok := s.w.launchLocked(&packet{proto: to.proto, from: s, src: to.dst, dst: to.src, arrive: arrive})
+// answerLocked sends a packet without payload back from where p arrived.
+func (p *packet) answerLocked(closes ending, arrive func(*packet) Why) bool {
+	s := p.to.stack
+	_, ok := s.w.launchLocked(&packet{proto: p.proto, from: s, src: p.dst, dst: p.src, closes: closes, arrive: arrive})
 	return ok
+}
+
+// refusedLocked runs where the word arrives that nobody listens.
+func (h *handshake) refusedLocked(p *packet) Why {
+	if p.to.stack != h.client.st {
+		return WhyNoSocket
+	}
+	h.finishLocked(syscall.ECONNREFUSED)
+	return ""
 }
 
 // answeredLocked runs where the answer arrives: the connection is open. The first segment tells
 // the server.
-func (h *handshake) answeredLocked(*Host) Why {
+func (h *handshake) answeredLocked(p *packet) Why {
+	if p.to.stack != h.client.st {
+		return WhyNoSocket
+	}
 	if h.over {
 		return ""
 	}

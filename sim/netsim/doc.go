@@ -12,12 +12,24 @@
 //
 // # The way of a packet
 //
-//	socket ──▶ launch ──▶ route (who has that address?) ──▶ path (number, FIFO) ──▶ Link.fate
-//	                                                                                  │
-//	inbox  ◀── arrive ◀── the event heap, at its own nanosecond  ◀────────────────────┘
+//	socket ──▶ launch ──▶ leave: the host's firewall, then NATs outwards, until somebody has the
+//	                      address
+//	                        │
+//	                        ▼
+//	                      path: its number; partitions; Link.fate; bandwidth and queue; bursts
+//	                        │
+//	                        ▼
+//	inbox  ◀── arrive ◀── the event heap, at its own nanosecond; enter: NATs inwards, the receiver's
+//	                      firewall
+//
+// A path is that from one host to another, whatever NATs are between them.
+//
+// A slow host takes packets one after the other, in and out. While a host stands still, what has
+// arrived waits before its inboxes, and what its programs send waits before launch.
 //
 // A datagram that the fate loses is gone. A stream keeps the segment and tries again, with
-// back-off, as TCP does: streams stall in a partition and go on after it.
+// back-off, as TCP does: streams stall in a partition and go on after it. Every fault of a link
+// meets both, except that streams are never duplicated, harmed or too big for an MTU.
 //
 // # Locks
 //

@@ -13,6 +13,7 @@ const (
 	UDP  Proto = iota + 1
 	TCP        // one Event per segment
 	Unix       // stream sockets inside a host
+	ICMP       // reports of the network that a datagram was too big
 )
 
 // String returns the usual name.
@@ -24,6 +25,8 @@ func (p Proto) String() string {
 		return "tcp"
 	case Unix:
 		return "unix"
+	case ICMP:
+		return "icmp"
 	}
 	return "unknown"
 }
@@ -63,18 +66,28 @@ const (
 	WhyDown     Why = "down"     // the receiving host has crashed
 	WhyNoSocket Why = "no-socket"
 	WhyOverflow Why = "overflow" // the receiver's inbox or backlog was full
+	WhyBurst    Why = "burst"    // lost in a bad spell
+	WhyQueue    Why = "queue"    // too many bytes waited for the bandwidth
+	WhyNAT      Why = "nat"      // a NAT has no mapping for it, does not let it in, or has no port left
+	WhyFirewall Why = "firewall"
+)
+
+// What was done to a datagram that is delivered all the same.
+const (
+	WhyCorrupt   Why = "corrupt"   // a bit was flipped
+	WhyTruncated Why = "truncated" // the end is missing
 )
 
 // Event is one step of one packet. Data is valid during the call only.
 type Event struct {
 	At       time.Duration // since the world began
 	Step     Step
-	Why      Why // of a drop
+	Why      Why // of a drop, or what was done to a datagram that is delivered
 	Proto    Proto
-	From, To string // hosts; To is "" where nobody has the address
-	Src, Dst netip.AddrPort
-	Number   uint64 // of the packet on its path, counted from 1
-	Size     int    // bytes of payload
+	From, To string         // hosts, or a NAT that has no host for it; To is "" for a packet that got on no path
+	Src, Dst netip.AddrPort // as the sender says until it has passed the last NAT, then as the receiver sees them
+	Number   uint64         // of the packet on its path, counted from 1; 0 for one that got on no path
+	Size     int            // bytes of payload
 	Data     []byte
 }
 
@@ -90,8 +103,14 @@ type Stats struct {
 	Down       uint64
 	NoSocket   uint64
 	Overflow   uint64 // thrown away at full inboxes and backlogs
+	Burst      uint64 // lost in bad spells
+	Queue      uint64 // thrown away at full queues of bottlenecks
+	NAT        uint64 // not let through by NATs
+	Firewall   uint64 // thrown away by firewalls
 	Duplicated uint64
 	Reordered  uint64
+	Corrupted  uint64 // delivered with a bit flipped
+	Truncated  uint64 // delivered without their end
 }
 
 func (s *Stats) drop(why Why) {
@@ -110,5 +129,24 @@ func (s *Stats) drop(why Why) {
 		s.NoSocket++
 	case WhyOverflow:
 		s.Overflow++
+	case WhyBurst:
+		s.Burst++
+	case WhyQueue:
+		s.Queue++
+	case WhyNAT:
+		s.NAT++
+	case WhyFirewall:
+		s.Firewall++
+	}
+}
+
+// deliver counts a packet that arrived, and what was done to it.
+func (s *Stats) deliver(harm Why) {
+	s.Delivered++
+	switch harm {
+	case WhyCorrupt:
+		s.Corrupted++
+	case WhyTruncated:
+		s.Truncated++
 	}
 }

@@ -21,33 +21,21 @@ func (w *World) LinkOf(from, to *Host) Link {
 	return w.linkLocked(from, to)
 }
 
-// Partition keeps the groups apart from each other. Hosts in no group are together one more
-// group: Partition of one host isolates it. A partition replaces the one before.
-func (w *World) Partition(groups ...[]*Host) {
+// Passes reports whether packets can get from one host to another now, if no link loses them, and
+// no NAT or firewall stops them.
+func (w *World) Passes(from, to *Host) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sides = map[*Host]int{}
-	for i, g := range groups {
-		for _, h := range g {
-			w.sides[h] = i + 1
-		}
-	}
+	return w.passesLocked(from, to)
 }
 
-// Cut lets nothing pass from one host to another; the way back stays as it is.
-func (w *World) Cut(from, to *Host) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cuts[direction{from, to}] = true
+func (w *World) passesLocked(from, to *Host) bool {
+	d := direction{from, to}
+	return d.ofPlace() || !w.linkLocked(from, to).Blocked && !w.division.severs(d) && !w.division.filters(d)
 }
 
-// Heal takes back all cuts and the partition. Links stay as SetLink made them.
-func (w *World) Heal() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.sides = nil
-	clear(w.cuts)
-}
+// ofPlace reports whether one end is a NAT, which no partition is about: only hosts are.
+func (d direction) ofPlace() bool { return d.from.realm == nil || d.to.realm == nil }
 
 func (w *World) linkLocked(from, to *Host) Link {
 	if from == to {
@@ -59,11 +47,11 @@ func (w *World) linkLocked(from, to *Host) Link {
 	return w.opts.Link
 }
 
-// effectiveLocked is the link with cuts and the partition.
-func (w *World) effectiveLocked(from, to *Host) Link {
-	l := w.linkLocked(from, to)
-	if w.sides[from] != w.sides[to] || w.cuts[direction{from, to}] || (w.filter != nil && from != to && !w.filter(from, to)) {
-		l.Blocked = true
+// severedLocked is division.severs, remembered by the path until something changes: partitions
+// cost a packet nothing, whatever their number.
+func (w *World) severedLocked(way *path, d direction) bool {
+	if way.asked != w.division.changes {
+		way.asked, way.severed = w.division.changes, w.division.severs(d)
 	}
-	return l
+	return way.severed || w.division.filters(d)
 }

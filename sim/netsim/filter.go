@@ -6,12 +6,5 @@ package netsim
 func (w *World) SetFilter(pass func(from, to *Host) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.filter = pass
-}
-
-// Passes reports whether packets can get from one host to another now, if no link loses them.
-func (w *World) Passes(from, to *Host) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return !w.effectiveLocked(from, to).Blocked
+	w.division.filter = pass
 }

@@ -23,6 +23,9 @@ const (
 	retryMin   = 200 * time.Millisecond
 	retryMax   = 120 * time.Second
 	retryTries = 17
+
+	// drainMin is the least wait for a full queue.
+	drainMin = time.Millisecond
 )
 
 // segment is what a stream sends. All kinds keep their order.
@@ -78,10 +81,13 @@ func (c *stream) sendLocked(g segment) {
 // tryLocked hands a segment to the network. It returns false when it was lost: it then waits at
 // the head of the queue.
 func (c *stream) tryLocked(g segment) bool {
-	p := c.packetLocked(len(g.data), g.data, func(to *Host) Why { return c.landLocked(to, g) })
+	p := c.packetLocked(len(g.data), g.data, func(p *packet) Why { return c.landLocked(p, g) })
+	if g.end {
+		p.closes = endsItsSide
+	}
 	at, ok := c.st.w.launchLocked(p)
 	if !ok {
-		c.stallLocked(g)
+		c.stallLocked(g, at)
 		return false
 	}
 	c.out.last = at
@@ -89,22 +95,28 @@ func (c *stream) tryLocked(g segment) bool {
 }
 
 // packetLocked makes a packet to the peer.
-func (c *stream) packetLocked(size int, data []byte, arrive func(*Host) Why) *packet {
+func (c *stream) packetLocked(size int, data []byte, arrive func(*packet) Why) *packet {
 	return &packet{
 		proto: c.proto, from: c.st, src: c.src, dst: c.dst, size: size, data: data,
 		after: c.out.last, arrive: arrive,
 	}
 }
 
-// stallLocked keeps a lost segment and everything after it until the next try.
-func (c *stream) stallLocked(g segment) {
+// stallLocked keeps a lost segment and everything after it until the next try. One that found a
+// full queue waits, at first, until the queue is empty: where a congestion control would arrive at
+// in the end, a link that is never idle.
+func (c *stream) stallLocked(g segment, drain time.Duration) {
 	c.out.queue = append([]segment{g}, c.out.queue...)
 	if c.out.tries++; c.out.tries > retryTries {
 		c.failLocked(syscall.ETIMEDOUT)
 		return
 	}
 	latency := c.st.w.linkLocked(c.st.host, c.peer.st.host).Latency
-	c.st.w.afterLocked(retryDelay(c.out.tries, latency), c.retryLocked)
+	wait := retryDelay(c.out.tries, latency)
+	if drain > 0 && c.out.tries == 1 {
+		wait = max(drainMin, drain)
+	}
+	c.st.w.afterLocked(wait, c.retryLocked)
 }
 
 // retryLocked sends the queue until something is lost again.
@@ -124,14 +136,15 @@ func (c *stream) retryLocked() {
 }
 
 // landLocked runs where a segment arrives.
-func (c *stream) landLocked(to *Host, g segment) Why {
-	o := c.peer
+func (c *stream) landLocked(p *packet, g segment) Why {
+	o, to := c.peer, p.to
+	known := p.src == o.dst && p.dst == o.src // else a NAT has given it another port
 	switch {
 	case to.stack.down:
 		c.lostInFlightLocked(g)
 		return WhyDown
-	case to != o.st.host || o.st.down || o.aborted:
-		c.resetByLocked(to, g)
+	case to != o.st.host || o.st.down || o.aborted || !known:
+		c.resetByLocked(p, g)
 		return WhyNoSocket
 	case o.waiting != nil && !o.admitLocked():
 		o.abortLocked()
@@ -151,13 +164,12 @@ func (c *stream) lostInFlightLocked(g segment) {
 		c.out.queue = append(c.out.queue, g)
 		return
 	}
-	c.stallLocked(g)
+	c.stallLocked(g, 0)
 }
 
 // resetByLocked makes a host that does not know this connection answer with a reset.
-func (c *stream) resetByLocked(at *Host, g segment) {
-	sent := at.stack.answerLocked(c, func(*Host) Why { c.failLocked(syscall.ECONNRESET); return "" })
-	if !sent {
+func (c *stream) resetByLocked(p *packet, g segment) {
+	if sent := p.answerLocked(endsBoth, c.resetLocked); !sent {
 		c.lostInFlightLocked(g)
 	}
 }
@@ -221,13 +233,20 @@ func (c *stream) endLocked() {
 func (c *stream) abortLocked() {
 	c.aborted = true
 	if c.peer != nil && !c.st.down && c.err == nil {
-		peer := c.peer
-		c.st.w.launchLocked(c.packetLocked(0, nil, func(*Host) Why {
-			peer.failLocked(syscall.ECONNRESET)
-			return ""
-		}))
+		p := c.packetLocked(0, nil, c.peer.resetLocked)
+		p.closes = endsBoth
+		c.st.w.launchLocked(p)
 	}
 	c.closeLocked()
+}
+
+// resetLocked runs where a reset arrives.
+func (c *stream) resetLocked(p *packet) Why {
+	if p.to.stack != c.st || p.src != c.dst {
+		return WhyNoSocket
+	}
+	c.failLocked(syscall.ECONNRESET)
+	return ""
 }
 
 // failLocked ends the connection for its owner, who learns err.

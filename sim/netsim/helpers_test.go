@@ -19,6 +19,7 @@ var (
 	addrA = netip.MustParseAddr("10.0.0.1")
 	addrB = netip.MustParseAddr("10.0.0.2")
 	addrC = netip.MustParseAddr("10.0.0.3")
+	addr6 = netip.MustParseAddr("2001:db8::1")
 )
 
 func prefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, 24) }

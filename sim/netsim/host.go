@@ -26,11 +26,13 @@ type Host struct {
 	disk  *Disk
 
 	// Guarded by World.mu.
-	addrs  []netip.Prefix
-	stack  *stack
-	life   uint64 // counts the restarts
-	stall  *stall // nil: the programs run
-	worker worker
+	addrs    []netip.Prefix
+	realm    *realm // nil for the place of a NAT
+	firewall *firewall
+	stack    *stack
+	life     uint64 // counts the restarts
+	stall    *stall // nil: the programs run
+	worker   worker
 
 	mu       sync.Mutex // guards what follows; may be taken while World.mu is held
 	cred     micronet.Credentials

@@ -24,6 +24,13 @@ type Link struct {
 	Reorder   float64       // share of packets held back by 1 ms plus up to the latency: later ones overtake
 	MTU       int           // largest IP packet in bytes; larger datagrams vanish; 0: no limit. Streams fit themselves
 	Blocked   bool          // nothing passes
+
+	Burst     Burst   // loss in bad spells, besides Loss
+	Corrupt   float64 // share of datagrams in which one bit is flipped, 0 to 1; never in streams, which have checksums
+	Truncate  float64 // share of datagrams of which the end is cut off, 0 to 1
+	Bandwidth int     // bytes per second that pass, headers included, datagrams and streams together; 0: no limit
+	Queue     int     // bytes that wait for the bandwidth, more is dropped; 0: what passes in 100 ms, 34 KiB at least
+	ICMP      bool    // senders of datagrams larger than the MTU are told, unless that is lost on the way back
 }
 
 // The stream of decisions about one packet.
@@ -35,15 +42,22 @@ const (
 	drawHold
 	drawDuplicate
 	drawSecond
+	drawBurst
+	drawCorrupt
+	drawTruncate
+	drawSpot
 )
 
 // fate is what becomes of one packet.
 type fate struct {
 	why       Why           // why it is lost; "" when it arrives
+	drain     time.Duration // until the queue is empty that was full
 	delay     time.Duration // until it arrives
 	late      bool          // it may be overtaken
 	duplicate bool          // it arrives once more
 	second    time.Duration // until it arrives once more
+	harm      Why           // how it is spoiled on the way; "" when it is not. The second one never is
+	spot      uint64        // where, modulo what there is
 }
 
 // fate decides about the packet that h stands for; size is that of the whole IP packet. Its
@@ -65,6 +79,12 @@ func (l Link) fate(h uint64, size int) fate {
 	if share(h, drawDuplicate) < l.Duplicate {
 		f.duplicate = true
 		f.second = f.delay + spread(h, drawSecond, l.Latency+reorderMin)
+	}
+	switch {
+	case share(h, drawCorrupt) < l.Corrupt:
+		f.harm, f.spot = WhyCorrupt, nth(h, drawSpot)
+	case share(h, drawTruncate) < l.Truncate:
+		f.harm, f.spot = WhyTruncated, nth(h, drawSpot)
 	}
 	return f
 }

@@ -36,6 +36,7 @@ type stack struct {
 	redirects []redirect
 	watchers  watchers
 	nextPort  uint16
+	pmtu      map[netip.Addr]pmtu // what the network said of destinations
 }
 
 var (
@@ -104,7 +105,9 @@ func (s *stack) checkBindLocked(addr netip.AddrPort) error {
 }
 
 // ownsLocked reports whether a is an address of this host.
-func (s *stack) ownsLocked(a netip.Addr) bool { return a.IsLoopback() || s.w.owners[a] == s.host }
+func (s *stack) ownsLocked(a netip.Addr) bool {
+	return a.IsLoopback() || s.host.realm.owners[a].host == s.host
+}
 
 // sourceLocked picks the local address for packets to dst: the loopback address, one in the
 // same network, or the first of the family.

@@ -230,3 +230,75 @@ func TestStallChangesNoFate(t *testing.T) {
 		t.Errorf("with a stall %s\nwithout %s", with, without)
 	}
 }
+
+// The end of a stall is not lost by a network that loses much.
+func TestStalledStreamsMeetLossAfterwards(t *testing.T) {
+	inWorld(t, 2, steady(), func(t *testing.T, w *three) {
+		client, server := pair(t, w)
+		w.b.Stall(time.Second)
+		want := ""
+		for i := range 20 {
+			text := fmt.Sprintf("%02d ", i)
+			want += text
+			write(t, server, text)
+		}
+		w.SetDefaultLink(Link{Latency: testLatency, Loss: 0.5})
+		got := ""
+		for len(got) < len(want) {
+			got += read(t, client)
+		}
+		if got != want {
+			t.Errorf("read %q", got)
+		}
+	})
+}
+
+func TestADialWaitsForTheEndOfALongStall(t *testing.T) {
+	inWorld(t, 1, steady(), func(t *testing.T, w *three) {
+		listen(t, w.a, wild(80))
+		w.b.Stall(300 * time.Second)
+		start, sent := time.Now(), w.Stats().Sent
+		dial(t, w.b, at(addrA, 80))
+		wantTook(t, "the dial", time.Since(start), 300*time.Second+2*testLatency, 3)
+		if n := w.Stats().Sent - sent; n != 3 {
+			t.Errorf("%d packets for a handshake", n)
+		}
+	})
+}
+
+// What arrives while the packets of a stall are delivered comes after them.
+func TestTheEndOfAStallKeepsTheOrder(t *testing.T) {
+	inWorld(t, 1, steady(), func(t *testing.T, w *three) {
+		var order []int
+		p := func(i int) *packet {
+			return &packet{proto: UDP, from: w.a.stack, to: w.b, dst: at(addrB, 1), arrive: func(*packet) Why { order = append(order, i); return "" }}
+		}
+		w.b.Stall(time.Second)
+		w.mu.Lock()
+		for i := range inboxMax + 1 {
+			w.handleLocked(p(i))
+		}
+		w.mu.Unlock()
+		time.Sleep(time.Second + 10*time.Nanosecond)
+		w.mu.Lock()
+		delivered := len(order)
+		if delivered == 0 || delivered == inboxMax {
+			t.Errorf("%d packets are delivered: nothing is tested", delivered)
+		}
+		for i := range delivered + 1 {
+			w.handleLocked(p(inboxMax + i))
+		}
+		w.mu.Unlock()
+		time.Sleep(time.Second)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if len(order) != inboxMax+delivered || w.stats.Overflow != 2 {
+			t.Errorf("%d packets of %d are delivered", len(order), inboxMax+delivered)
+		}
+		for i := range order {
+			if order[i] != i {
+				t.Fatalf("packet %d is delivered as number %d", order[i], i)
+			}
+		}
+	})
+}

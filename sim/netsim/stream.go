@@ -57,18 +57,20 @@ func (s *stack) newUnixStream(path string) *stream {
 	return c
 }
 
-// acceptedLocked makes the other end of c, for a listener. The credentials change sides: each
-// end keeps those of the other.
-func (c *stream) acceptedLocked(l *listener) *stream {
+// acceptedLocked makes the other end of c, for a listener, with the addresses that the handshake
+// arrived with. The credentials change sides: each end keeps those of the other.
+func (c *stream) acceptedLocked(l *listener, p *packet) *stream {
 	if c.proto == Unix {
 		o := l.st.newStream(Unix, c.remote, c.local)
 		o.waiting = l
 		o.cred, c.cred = c.cred, l.st.host.Credentials()
 		return o
 	}
-	o := l.st.newTCPStream(c.dst, c.src, c.src)
+	o := l.st.newTCPStream(p.dst, p.src, p.src)
 	o.waiting = l
-	o.local = c.remote // where a redirected connection was going
+	if p.dst == c.dst {
+		o.local = c.remote // where a redirected connection was going
+	}
 	return o
 }
 

@@ -132,6 +132,34 @@ func TestWriteToAClosedPeerIsReset(t *testing.T) {
 	})
 }
 
+func TestResetsAreForOneLifeOfTheHost(t *testing.T) {
+	inWorld(t, 1, steady(), func(t *testing.T, w *three) {
+		_, s := pair(t, w)
+		w.a.Restart()
+		before := w.Stats().NoSocket
+		s.Abort()
+		time.Sleep(time.Second)
+		if n := w.Stats().NoSocket - before; n != 1 {
+			t.Errorf("NoSocket = %d, want 1: the reset came to a host that knows nothing", n)
+		}
+	})
+}
+
+func TestAnswersAreForOneLifeOfTheHost(t *testing.T) {
+	for _, port := range []uint16{80, 81} { // somebody listens, nobody does
+		inWorld(t, 1, steady(), func(t *testing.T, w *three) {
+			listen(t, w.b, wild(80))
+			time.AfterFunc(testLatency*3/2, w.a.Restart)
+			_, err := w.a.Dial(t.Context(), netip.Addr{}, at(addrB, port))
+			wantErr(t, "Dial", err, net.ErrClosed)
+			time.Sleep(time.Second)
+			if s := w.Stats(); s.NoSocket != 1 || s.Sent != 2 {
+				t.Errorf("%+v, want two packets and the answer at a host that knows nothing", s)
+			}
+		})
+	}
+}
+
 func TestDataBeforeAResetIsRead(t *testing.T) {
 	inWorld(t, 1, steady(), func(t *testing.T, w *three) {
 		c, s := pair(t, w)

@@ -19,7 +19,8 @@ const (
 	datagramMax = 65507
 )
 
-// udpConn is a UDP socket. It offers no SyscallConn, so that libraries take their plain path.
+// udpConn is a UDP socket. It offers no SyscallConn, so that libraries take their plain path;
+// see rawUDP.
 type udpConn struct {
 	st     *stack
 	local  netip.AddrPort
@@ -42,6 +43,9 @@ func (s *stack) ListenPacket(ctx context.Context, addr netip.AddrPort) (net.Pack
 	c, err := s.bindUDP(ctx, normal(addr))
 	if err != nil {
 		return nil, opError("listen", "udp", nil, net.UDPAddrFromAddrPort(addr), err)
+	}
+	if s.w.opts.MTUSearch {
+		return rawUDP{c}, nil
 	}
 	return c, nil
 }
@@ -157,7 +161,10 @@ func (c *udpConn) send(b []byte, dst netip.AddrPort) error {
 		return err
 	}
 	p := &packet{proto: UDP, from: c.st, src: src, dst: dst, size: len(b), data: slices.Clone(b)}
-	p.arrive = func(to *Host) Why { return to.stack.deliverLocked(c, p) }
+	if !c.st.fitsLocked(dst.Addr(), p.wireSize()) {
+		return syscall.EMSGSIZE
+	}
+	p.arrive = func(p *packet) Why { return p.to.stack.deliverLocked(c, p) }
 	w.launchLocked(p)
 	return nil
 }
@@ -199,7 +206,10 @@ func (c *udpConn) unreachableLocked(at *stack, p *packet) {
 	}
 	c.st.w.launchLocked(&packet{
 		proto: UDP, from: at, src: p.dst, dst: p.src,
-		arrive: func(*Host) Why {
+		arrive: func(p *packet) Why {
+			if p.to.stack != c.st {
+				return WhyNoSocket
+			}
 			c.refused = true
 			c.read.wakeLocked()
 			return ""

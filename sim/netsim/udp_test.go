@@ -244,6 +244,21 @@ func TestConnectedDatagrams(t *testing.T) {
 	})
 }
 
+func TestUnreachableIsForOneLifeOfTheHost(t *testing.T) {
+	inWorld(t, 1, steady(), func(t *testing.T, w *three) {
+		c, err := w.a.DialPacket(t.Context(), at(addrB, 53))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, c, "question")
+		w.a.Restart()
+		time.Sleep(time.Second)
+		if s := w.Stats(); s.NoSocket != 2 || s.Delivered != 0 {
+			t.Errorf("%+v, want neither the question nor the report delivered", s)
+		}
+	})
+}
+
 func TestFreePortsDiffer(t *testing.T) {
 	inWorld(t, 1, steady(), func(t *testing.T, w *three) {
 		seen := map[string]bool{}

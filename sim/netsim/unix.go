@@ -61,8 +61,8 @@ func (s *stack) openUnix(ctx context.Context, path string) (*handshake, error) {
 	case s.unix[path] == nil:
 		return nil, syscall.ENOENT
 	}
-	h := s.newHandshake(s.newUnixStream(path), func(at *stack) (*listener, bool) {
-		l := at.unix[path]
+	h := s.newHandshake(s.newUnixStream(path), func(p *packet) (*listener, bool) {
+		l := p.to.stack.unix[path]
 		return l, l != nil
 	})
 	h.synLocked()

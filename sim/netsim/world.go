@@ -3,7 +3,6 @@ package netsim
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 )
@@ -21,6 +20,9 @@ type Options struct {
 	// world wait until everybody has dealt with one packet before the next one arrives: runs
 	// repeat more exactly, and take a third longer.
 	Settle func()
+	// MTUSearch gives UDP sockets a SyscallConn, by which libraries such as quic-go know that
+	// they may look for the path's MTU. That costs some packets for each connection.
+	MTUSearch bool
 }
 
 // EnsureDefaults returns o with what was left out.
@@ -47,15 +49,15 @@ type World struct {
 	mu      sync.Mutex
 	running bool
 	heap    eventHeap
-	hosts   map[string]*Host
-	owners  map[netip.Addr]*Host
+	names   map[string]bool // of hosts and NATs
 	paths   map[pathKey]*path
 	links   map[direction]Link
-	cuts    map[direction]bool
-	sides   map[*Host]int // side of the partition, 0 for those not named; nil: no partition
-	filter  func(from, to *Host) bool // nil: everything passes
+	pipes   map[direction]*pipe
 	phases  map[time.Duration]bool
 	stats   Stats
+
+	division division
+	internet *realm
 }
 
 // direction is one way between two hosts.
@@ -69,12 +71,15 @@ func New(seed uint64, opts Options) *World {
 		epoch:  time.Now(),
 		wake:   make(chan struct{}, 1),
 		heap:   eventHeap{taken: map[time.Duration]struct{}{}},
-		hosts:  map[string]*Host{},
-		owners: map[netip.Addr]*Host{},
+		names:  map[string]bool{},
 		paths:  map[pathKey]*path{},
 		links:  map[direction]Link{},
-		cuts:   map[direction]bool{},
+		pipes:  map[direction]*pipe{},
 		phases: map[time.Duration]bool{},
+
+		// A path that never asked has asked 0.
+		division: division{cuts: map[direction][]*cut{}, changes: 1},
+		internet: newRealm(nil),
 	}
 }
 
@@ -83,29 +88,22 @@ func New(seed uint64, opts Options) *World {
 func (w *World) Host(name string, addrs ...netip.Prefix) *Host {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.hosts[name] != nil {
-		panic(fmt.Sprintf("netsim: there is a host %q already", name))
-	}
+	return w.hostLocked(w.internet, name, addrs)
+}
+
+func (w *World) hostLocked(r *realm, name string, addrs []netip.Prefix) *Host {
+	w.takeNameLocked(name)
 	h := newHost(w, name, w.phaseLocked(name))
-	w.hosts[name] = h
+	h.realm = r
 	w.giveAddrsLocked(h, addrs)
 	return h
 }
 
-// giveAddrsLocked makes addrs the addresses of h, and no others.
-func (w *World) giveAddrsLocked(h *Host, addrs []netip.Prefix) {
-	for _, p := range addrs {
-		if o := w.owners[p.Addr()]; o != nil && o != h {
-			panic(fmt.Sprintf("netsim: %s belongs to host %q, %q cannot have it", p.Addr(), o.name, h.name))
-		}
+func (w *World) takeNameLocked(name string) {
+	if w.names[name] {
+		panic(fmt.Sprintf("netsim: there is a %q already", name))
 	}
-	for _, p := range h.addrs {
-		delete(w.owners, p.Addr())
-	}
-	for _, p := range addrs {
-		w.owners[p.Addr()] = h
-	}
-	h.addrs = slices.Clone(addrs)
+	w.names[name] = true
 }
 
 // phaseMax bounds Env.Phase: long enough for many hosts, too short to be noticed.
