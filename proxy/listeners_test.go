@@ -145,7 +145,7 @@ func TestBoundConflicts(t *testing.T) {
 		answers    []uint16
 	}{
 		{"free", nil, 0, ports(80), false, nil, nil, []uint16{80}},
-		{"held", []uint16{6379}, 0, ports(6379), true, []string{"port 6379", "redis-server (pid 812)", "micro-net forward web", ":8081", "CAP_NET_ADMIN"}, []uint16{6379}, nil},
+		{"held", []uint16{6379}, 0, ports(6379), true, []string{"port 6379", "redis-server (pid 812)", "micro-net forward web", "outbound proxy", "CAP_NET_ADMIN"}, []uint16{6379}, nil},
 		{"some held", []uint16{6379}, 0, ports(6379, 6380), false, nil, []uint16{6379}, []uint16{6380}},
 		{"privileged", nil, 1024, ports(443), true, []string{"port 443", "may not take it", "forward"}, []uint16{443}, nil},
 		{"optional privileged", nil, 1024, []Port{{80, true}, {8080, false}}, false, nil, nil, []uint16{8080}},
