@@ -8,7 +8,7 @@ ARGS    ?=
 TESTFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo bench fuzz e2e clean
+.PHONY: help build test race lint demo bench fuzz sim simdet e2e clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,14 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
 	  done; \
 	done
+
+sim: build ## all scenarios and a swarm in virtual time (SEEDS=1..50)
+	bin/micro-net sim run $(basename $(notdir $(wildcard testdata/scenarios/*.yaml)))
+	bin/micro-net sim swarm --seeds $(or $(SEEDS),1..50)
+
+simdet: ## the simulator over a changed Go runtime, towards runs that repeat to the bit
+	@dir=$$(mktemp -d); set -e; $(GO) run ./sim/simdet "$$dir"; \
+	  $(GO) build -overlay "$$dir/overlay.json" -tags simdet -o bin/micro-net-simdet ./cmd/micro-net; rm -r "$$dir"
 
 e2e: build ## hosts as network namespaces, real binaries and clients (root)
 	$(GO) test -count=1 -timeout 15m -v -run '^TestE2E' ./sim/lab

@@ -50,6 +50,7 @@ var imports = map[string][]string{
 	},
 	"sim/netsim":   {"."},
 	"sim/lab":      {"."},
+	"sim/simdet":   {},
 	"sim/batch":    {".", "sim", "sim/report", "sim/scenario"},
 	"sim/report":   {"."},
 	"sim/scenario": {".", "github.com/goccy/go-yaml"},
@@ -89,10 +90,12 @@ var banned = map[string]string{
 
 // exceptions are the files in which a banned name may stand, with the reason.
 var exceptions = map[string][]string{
-	"env.go":         {"crypto/rand"}, // the default of Env.Entropy
-	"internal/osenv": {"os.", "os/exec", "os/signal", "net.Dial", "net.Listen", "net.Interface", "net.Default"},
-	"sim/lab":        {"os.", "os/exec"}, // builds network namespaces out of real commands
-	"cmd/micro-net":  {"os."},            // arguments, standard streams, exit
+	"env.go":          {"crypto/rand"}, // the default of Env.Entropy
+	"internal/osenv":  {"os.", "os/exec", "os/signal", "net.Dial", "net.Listen", "net.Interface", "net.Default"},
+	"sim/exact_on.go": {"crypto/rand"},    // replaces the reader of a whole process
+	"sim/simdet":      {"os.", "os/exec"}, // copies files of the toolchain
+	"sim/lab":         {"os.", "os/exec"}, // builds network namespaces out of real commands
+	"cmd/micro-net":   {"os."},            // arguments, standard streams, exit
 }
 
 // harmless are names of package os that do nothing: error values, shared with package io/fs.

@@ -23,10 +23,10 @@ func (m *mesh) deregisterOn(name string, list []*machine) (undo func()) {
 // churn registers and withdraws instances of services of its own, at random places, until a time.
 func (m *mesh) churn(a scenario.Churn, until time.Duration) {
 	var own []*service
-	m.churns++
+	m.made.churns++
 	for i := range a.Services {
 		own = append(own, m.addService(scenario.Service{
-			Name: fmt.Sprintf("churn-%d-%d", m.churns, i+1), Protocol: micronet.TCP, Port: 7000, Check: scenario.Check{Kind: scenario.CheckNone},
+			Name: fmt.Sprintf("churn-%d-%d", m.made.churns, i+1), Protocol: micronet.TCP, Port: 7000, Check: scenario.Check{Kind: scenario.CheckNone},
 		}))
 	}
 	gap := time.Duration(float64(time.Second) / a.Rate)

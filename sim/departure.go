@@ -14,7 +14,8 @@ type departure struct {
 	verb    string
 	at      time.Duration
 	took    time.Duration
-	over    bool
+	over    bool // nobody offers them any more, after took
+	back    bool // the machine came back before that, after took
 }
 
 // departEvery is how exactly departures are timed.
@@ -35,8 +36,9 @@ func (m *mesh) serves(x *machine) bool {
 }
 
 func (m *mesh) watchDeparture(d *departure) {
-	if d.machine.state == running {
-		return // it is back before all have noticed
+	if d.machine.alive() {
+		d.took, d.back = m.now()-d.at, true
+		return
 	}
 	if !m.offered(d.id) {
 		d.took, d.over = m.now()-d.at, true

@@ -8,7 +8,11 @@
 // The same seed gives the same scenario and the same faults everywhere; the order in which
 // goroutines run is the Go runtime's affair.
 //
+// An insider is a member whose owner does harm: its daemon runs as usual, and beside it the simulation
+// sends packets and opens streams in its name, with the keys from its disk. What an insider believes,
+// and what is believed of it, is not judged; nor is what two machines with one identity say.
+//
 // Goroutines: Run starts one bubble of package synctest. In it one goroutine owns the simulation and
 // does one thing after another, from its agenda; each daemon, each simulated program and each caller
-// has its own. All have ended when Run returns.
+// has its own, and so has each stream of an insider. All have ended when Run returns.
 package sim

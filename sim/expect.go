@@ -211,6 +211,9 @@ func (m *mesh) lookGone(c scenario.GoneWithin) verdict {
 		if g.verb != c.After || !slices.ContainsFunc(m.selected(c.ServiceOn), func(x *machine) bool { return x == g.machine }) {
 			continue
 		}
+		if g.back && g.took <= c.AtMost {
+			continue
+		}
 		if !g.over {
 			return verdict{measured: fmt.Sprintf("%s is still offered at the end", g.machine.name)}
 		}

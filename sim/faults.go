@@ -13,10 +13,11 @@ type faults struct {
 	mesh    *mesh
 	network scenario.Link // between nodes of which nothing else is said
 	cuts    []*cut
-	links   []*linkChange // after those of the scenario's head
-	fixed   []*linkChange // the links of the scenario's head
-	own     map[pair]bool // paths that do not follow the default
-	blocked [][]bool      // [from][to], of all cuts together
+	links   []*linkChange    // after those of the scenario's head
+	fixed   []*linkChange    // the links of the scenario's head
+	own     map[pair]bool    // paths that do not follow the default
+	blocked [][]bool         // [from][to], of all cuts together
+	muted   map[*machine]int // whose datagrams are blocked, by how many faults
 }
 
 // cut is one fault that lets packets between some nodes not pass.
@@ -35,7 +36,7 @@ type linkChange struct {
 type pair struct{ from, to *machine }
 
 func newFaults(m *mesh) *faults {
-	f := &faults{mesh: m, network: m.scenario.Network, own: map[pair]bool{}}
+	f := &faults{mesh: m, network: m.scenario.Network, own: map[pair]bool{}, muted: map[*machine]int{}}
 	for i := range m.scenario.Links {
 		f.fixed = append(f.fixed, m.linkChange(&m.scenario.Links[i]))
 	}
@@ -69,6 +70,7 @@ func (f *faults) change(c *linkChange) (undo func()) {
 func (f *faults) heal(what scenario.Healing) {
 	if what != scenario.HealLinks {
 		f.cuts = nil
+		f.unmute()
 		f.block()
 	}
 	if what != scenario.HealPartitions {
@@ -77,8 +79,8 @@ func (f *faults) heal(what scenario.Healing) {
 	}
 }
 
-// whole reports whether no cut is in force.
-func (f *faults) whole() bool { return len(f.cuts) == 0 }
+// whole reports whether nothing keeps packets from passing.
+func (f *faults) whole() bool { return len(f.cuts) == 0 && len(f.muted) == 0 }
 
 // block works out what passes. It is asked for each packet, so the answer lies ready.
 func (f *faults) block() {
@@ -95,13 +97,18 @@ func (f *faults) block() {
 	for i, x := range all {
 		byHost[x.host] = i
 	}
-	f.mesh.world.SetFilter(func(from, to *netsim.Host) bool { return !blocked[byHost[from]][byHost[to]] })
+	f.mesh.world.SetFilter(func(from, to *netsim.Host) bool {
+		i, ours := byHost[from]
+		j, too := byHost[to]
+		return !ours || !too || !blocked[i][j] // devices are no machines
+	})
 	f.mesh.oracle.changed()
 }
 
 // hear reports whether packets pass between two machines both ways.
 func (f *faults) hear(a, b *machine) bool {
-	return !f.blocked[a.index][b.index] && !f.blocked[b.index][a.index]
+	return !f.blocked[a.index][b.index] && !f.blocked[b.index][a.index] &&
+		f.muted[a] == 0 && f.muted[b] == 0 && f.mesh.direct(a, b)
 }
 
 // apply sets every path to what the head of the scenario and the changes make of it. Only pairs of
@@ -171,5 +178,15 @@ func set(list []*machine) map[*machine]bool {
 func convert(l scenario.Link) netsim.Link {
 	return netsim.Link{
 		Latency: l.Latency, Jitter: l.Jitter, Loss: l.Loss, Duplicate: l.Duplicate, Reorder: l.Reorder, MTU: l.MTU,
+		Burst:   burst(l.Burst),
+		Corrupt: l.Corrupt, Bandwidth: int(l.Bandwidth), Queue: int(l.Queue), ICMP: l.ICMP,
 	}
+}
+
+// burst: a bad time that loses nothing is none.
+func burst(b scenario.Burst) netsim.Burst {
+	if b.Loss == 0 {
+		return netsim.Burst{}
+	}
+	return netsim.Burst{Share: b.Share, Time: b.Length, Loss: b.Loss}
 }

@@ -43,7 +43,12 @@ type machine struct {
 	state   state
 	since   time.Time // when state was entered
 	stalled time.Time // end of the latest stall
+	doubted time.Time // end of the time in which nobody can say what is true of it; see doubtful
+	twinOf  *machine  // whose disk it was made with, nil for most
+	image   *netsim.DiskImage
+	inside  inside
 	boots   int
+	wipes   int             // how often its disk was lost
 	id      micronet.NodeID // of the latest daemon that was asked
 	life    *lifetime       // the latest, nil before the first
 }
@@ -63,7 +68,7 @@ func daemon() node.Daemon {
 // boot starts the daemon of a machine; ending waits for it. token is "" for the founder.
 func (m *machine) boot(ending *sync.WaitGroup, env micronet.Env, token string, more ...node.Option) error {
 	opts := []node.Option{
-		node.WithEnv(env), node.WithName(m.name), node.WithCluster("sim"), node.WithDataDir(dataDir),
+		node.WithEnv(env), node.WithName(m.nodeName()), node.WithCluster("sim"), node.WithDataDir(dataDir),
 		node.WithListen(netip.AddrPortFrom(netip.IPv6Unspecified(), meshPort)), node.WithVersion("sim"),
 	}
 	if token != "" {
@@ -85,6 +90,15 @@ func (m *machine) boot(ending *sync.WaitGroup, env micronet.Env, token string, m
 	return nil
 }
 
+// nodeName is what the daemon is called. Who lost its disk lost its keys too, and its name belongs to
+// the node that it was.
+func (m *machine) nodeName() string {
+	if m.wipes == 0 {
+		return m.name
+	}
+	return fmt.Sprintf("%s-%d", m.name, m.wipes+1)
+}
+
 // lifetime is one run of a daemon.
 type lifetime struct {
 	node   *node.Node
@@ -102,7 +116,14 @@ func (l *lifetime) ended() bool {
 	}
 }
 
-func (m *machine) enter(s state) { m.state, m.since = s, time.Now() }
+func (m *machine) enter(s state) {
+	m.state, m.since = s, time.Now()
+	m.doubtTwin()
+}
+
+// doubtful reports whether a machine lies, or shares its identity with another one: what it
+// believes, and what is believed of it, is neither right nor wrong.
+func (m *machine) doubtful() bool { return time.Now().Before(m.doubted) }
 
 // fault is why the daemon ended by itself, nil as long as it runs.
 func (m *machine) fault() error {

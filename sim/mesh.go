@@ -40,22 +40,29 @@ type mesh struct {
 	always   []scenario.Invariant // that are checked all the time
 	spans    []report.Span
 
+	nats     map[string]devices // by group
 	machines []*machine
 	refs     []scenario.NodeRef // of machines
 	byHost   map[*netsim.Host]*machine
 	services []*service
 	token    string
-	joined   int // nodes added by Join
-	moved    int // addresses given to hosts that moved
-	churns   int // steps that made services of their own
+	made     made
 
 	departures []*departure
+	insiders   []*insider
 	heapAt     time.Duration // when the heap was measured last
 
 	ending sync.WaitGroup // daemons, programs and callers that are about to end
 
 	mu    sync.Mutex
 	names map[micronet.NodeID]*machine
+}
+
+// made counts what got its name or address from a number.
+type made struct {
+	joined int // nodes added by Join
+	moved  int // addresses given to hosts that moved
+	churns int // steps that made services of their own
 }
 
 func newMesh(s *scenario.Scenario, seed uint64) *mesh {
@@ -66,6 +73,7 @@ func newMesh(s *scenario.Scenario, seed uint64) *mesh {
 	}
 	m.recorder = newRecorder(m.nameOf)
 	m.world.SetDefaultLink(netsim.Link{})
+	m.buildNATs()
 	for _, ref := range s.Nodes() {
 		m.add(ref)
 	}
@@ -84,7 +92,7 @@ func (m *mesh) now() time.Duration { return time.Since(m.began) }
 // add makes a machine that has not been started.
 func (m *mesh) add(ref scenario.NodeRef) *machine {
 	i := len(m.machines)
-	h := m.world.Host(ref.Name, m.freshAddr(i))
+	h := m.newHost(ref, i)
 	x := &machine{index: i, name: ref.Name, group: ref.Group, host: h, since: time.Now()}
 	m.machines, m.refs = append(m.machines, x), append(m.refs, ref)
 	m.byHost[h] = x
@@ -184,12 +192,9 @@ func (m *mesh) boot(x *machine) error {
 	env := x.host.Env()
 	env.Log = slog.New(slog.DiscardHandler)
 	env.Events = m.recorder.events(x.name)
-	token := ""
-	if x.index > 0 {
-		token = m.token
-	}
-	more := []node.Option{node.WithDaemon(daemon())}
-	if err := x.boot(&m.ending, env, token, more...); err != nil {
+	more := append(x.inside.plugs(), node.WithDaemon(daemon()))
+	// The founder has no token at its first start. Who is a member already does not look at it.
+	if err := x.boot(&m.ending, env, m.token, more...); err != nil {
 		return err
 	}
 	m.recorder.add(x.name, "start", "", "")

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"sync"
 
 	"github.com/micro/micro-net/sim/netsim"
@@ -14,6 +15,7 @@ type meter struct {
 	mu     sync.Mutex
 	hosts  map[string]*usage
 	steps  uint64
+	hash   uint64 // over every step: when, what, between whom, how large
 	gossip uint64 // bytes of all
 	told   uint64 // of gossip, by fresh
 }
@@ -29,6 +31,7 @@ func (m *meter) packet(e netsim.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.steps++
+	m.mix(e)
 	switch e.Step {
 	case netsim.Sent:
 		u := m.of(e.From)
@@ -60,6 +63,25 @@ func (m *meter) fresh() uint64 {
 	n := m.gossip - m.told
 	m.told = m.gossip
 	return n
+}
+
+// mix takes a step into the hash.
+func (m *meter) mix(e netsim.Event) {
+	src, dst := e.Src.Addr().As16(), e.Dst.Addr().As16()
+	for _, x := range [...]uint64{
+		uint64(e.At), uint64(e.Step)<<8 | uint64(e.Proto), uint64(e.Size), uint64(e.Src.Port())<<16 | uint64(e.Dst.Port()),
+		binary.BigEndian.Uint64(src[8:]), binary.BigEndian.Uint64(dst[8:]),
+	} {
+		m.hash = (m.hash ^ x) * 0x9e3779b97f4a7c15
+		m.hash ^= m.hash >> 29
+	}
+}
+
+// sum returns the hash over all steps so far.
+func (m *meter) sum() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.hash
 }
 
 // count returns how many steps packets have taken.

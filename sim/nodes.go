@@ -61,8 +61,9 @@ func (m *mesh) kill(x *machine) {
 // restart kills a machine, changes its disk and starts it again.
 func (m *mesh) restart(x *machine, disk scenario.DiskFate) {
 	m.kill(x)
-	if disk != scenario.Kept {
-		m.fail(x.name, "scenario", "the simulator cannot restart with the disk "+string(disk)+" yet")
+	if err := m.changeDisk(x, disk); err != nil {
+		m.fail(x.name, "scenario", err.Error())
+		return
 	}
 	m.start(x)
 }
@@ -70,8 +71,8 @@ func (m *mesh) restart(x *machine, disk scenario.DiskFate) {
 // join adds machines that join within a time.
 func (m *mesh) join(count int, within time.Duration) {
 	for i := range count {
-		m.joined++
-		x := m.add(scenario.Joined(m.joined))
+		m.made.joined++
+		x := m.add(scenario.Joined(m.made.joined))
 		at := m.now() + time.Duration(i)*within/time.Duration(count)
 		m.agenda.put(at, func() { m.start(x) })
 	}

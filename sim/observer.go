@@ -130,14 +130,14 @@ func (o *observer) agreement() agreement {
 	pairs, right, sums := 0, 0, map[[32]byte]int{}
 	for i := range o.seen {
 		s := &o.seen[i]
-		if !s.machine.alive() {
+		if !s.machine.judged() {
 			continue
 		}
 		sums[s.Catalog]++
 		for _, n := range s.Nodes {
 			a.count(n.Status)
 			x := o.mesh.machineOf(n.ID)
-			if x == nil || x == s.machine {
+			if x == nil || x == s.machine || x.isStalled() || x.doubtful() {
 				continue
 			}
 			pairs++
@@ -188,12 +188,15 @@ func (a *agreement) finish(o *observer, pairs, right int, sums map[[32]byte]int)
 
 func (o *observer) running() (n int) {
 	for _, x := range o.mesh.machines {
-		if x.alive() {
+		if x.judged() {
 			n++
 		}
 	}
 	return n
 }
+
+// judged reports whether a machine's beliefs count.
+func (m *machine) judged() bool { return m.alive() && !m.doubtful() }
 
 // missing counts the running machines that a daemon does not know.
 func (o *observer) missing(s *sight) (n int) {
@@ -204,7 +207,7 @@ func (o *observer) missing(s *sight) (n int) {
 		}
 	}
 	for _, x := range o.mesh.machines {
-		if x.alive() && !known[x] {
+		if x.judged() && !known[x] {
 			n++
 		}
 	}

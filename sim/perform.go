@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/micro/micro-net/sim/report"
@@ -39,6 +38,8 @@ func (m *mesh) act(step *scenario.Step) (undo func()) {
 		return m.faults.add(m.cutOf(a))
 	case scenario.Flap:
 		return m.flap(a)
+	case scenario.UDPBlocked:
+		return m.faults.blockUDP(m.selected(a.Nodes))
 	case scenario.SetLink:
 		return m.faults.change(m.linkChange(&a.LinkRule))
 	case scenario.SetNetwork:
@@ -79,10 +80,33 @@ func (m *mesh) actOnNodes(step *scenario.Step) (undo func()) {
 		m.restartAll(a)
 	case scenario.Join:
 		m.join(a.Nodes, a.Within)
+	case scenario.Clone:
+		m.clone(a)
+	case scenario.Insider:
+		return m.forge(a)
+	default:
+		return m.actOnHosts(step)
+	}
+	return nil
+}
+
+// actOnHosts does what a step says about what nodes run on.
+func (m *mesh) actOnHosts(step *scenario.Step) (undo func()) {
+	switch a := step.Action.(type) {
+	case scenario.Stall:
+		return m.stall(a, step.For)
+	case scenario.Slow:
+		return m.slow(a)
 	case scenario.Clock:
 		return m.setClocks(a)
+	case scenario.Disk:
+		return m.breakDisks(a)
+	case scenario.Snapshot:
+		m.remember(m.selected(a.Nodes))
 	case scenario.Address:
 		each(m.selected(a.Nodes), m.move)
+	case scenario.Rebind:
+		m.rebind(a.Group)
 	default:
 		m.fail("", "scenario", fmt.Sprintf("line %d: the simulator cannot do %q yet", step.Line, step.Action.Verb()))
 	}
@@ -108,25 +132,27 @@ func (m *mesh) takeDown(list []*machine, down func(*machine), a scenario.Action)
 func (m *mesh) restartAll(a scenario.Restart) {
 	list := m.selected(a.Nodes)
 	for i, x := range list {
-		at := m.now() + time.Duration(i)*a.Within/time.Duration(len(list))
+		at := m.now() + a.Within*time.Duration(i)/time.Duration(len(list))
 		m.agenda.put(at, func() { m.restart(x, a.Disk) })
 	}
 }
 
-func (m *mesh) setClocks(a scenario.Clock) (undo func()) {
-	list := m.selected(a.Nodes)
-	each(list, func(x *machine) { x.host.SetSkew(a.Skew) })
-	return func() { each(list, func(x *machine) { x.host.SetSkew(0) }) }
-}
-
 // move gives a machine an address that nobody had before.
 func (m *mesh) move(x *machine) {
-	m.moved++
-	x.host.SetAddrs(m.freshAddr(maxMachines + m.moved))
+	m.made.moved++
+	if len(m.nats[x.group]) > 0 {
+		x.host.SetAddrs(homeAddr(homeMachines + m.made.moved))
+		return
+	}
+	x.host.SetAddrs(m.freshAddr(maxMachines + m.made.moved))
 }
 
-// maxMachines is the number above which addresses are given to hosts that move.
-const maxMachines = 100_000
+// maxMachines and homeMachines are the numbers above which addresses are given to hosts that move, in
+// the open and behind a NAT.
+const (
+	maxMachines  = 100_000
+	homeMachines = 10_000
+)
 
 // instant reports whether a step is over at once, unless it says how long it lasts.
 func instant(a scenario.Action) bool {
@@ -145,37 +171,4 @@ func (m *mesh) closeSpans() {
 			s.To = m.now()
 		}
 	}
-}
-
-// label says what a step was done to, in the words of its file.
-func label(a scenario.Action) string {
-	switch a := a.(type) {
-	case scenario.Partition:
-		var sides []string
-		for _, s := range a.Sides {
-			sides = append(sides, s.String())
-		}
-		return strings.Join(sides, " | ")
-	case scenario.Isolate:
-		return a.Nodes.String()
-	case scenario.Apart:
-		return a.A.String() + " | " + a.B.String()
-	case scenario.Bridge:
-		return a.A.String() + " | " + a.B.String() + " over " + a.Over.String()
-	case scenario.OneWay:
-		return a.From.String() + " to " + a.To.String()
-	case scenario.Flap:
-		return a.A.String() + " | " + a.B.String()
-	case scenario.Kill:
-		return a.Nodes.String()
-	case scenario.Stop:
-		return a.Nodes.String()
-	case scenario.Start:
-		return a.Nodes.String()
-	case scenario.Restart:
-		return a.Nodes.String()
-	case scenario.Heal:
-		return string(a.What)
-	}
-	return ""
 }

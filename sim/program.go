@@ -19,10 +19,11 @@ import (
 )
 
 // program is a simulated server on one host. It answers two kinds of callers, told apart by their
-// first line: "get" gets one line with the program's name, and "stream" gets back what it sends.
+// first line: "get" gets one line with the program's name, and "stream" gets back what it sends. Both
+// say on which machine they run.
 //
-//	get\n           ─▶  <name>\n, end
-//	stream\n bytes… ─▶  the same bytes, until the caller ends
+//	get <machine>\n           ─▶  <name>\n, end
+//	stream <machine>\n bytes… ─▶  the same bytes, until the caller ends
 type program struct {
 	name string // of the machine
 	port uint16
@@ -32,17 +33,20 @@ type program struct {
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
 	shut bool
+
+	visits []visit        // since the last check
+	seen   map[visit]bool // all
 }
 
 // maxLine bounds what a caller may say first.
-const maxLine = 64
+const maxLine = 128
 
 func startProgram(ctx context.Context, h *netsim.Host, name string) (*program, error) {
 	ln, err := h.Listen(ctx, netip.MustParseAddrPort("127.0.0.1:0"))
 	if err != nil {
 		return nil, err
 	}
-	p := &program{name: name, port: micronet.AddrPortOf(ln.Addr()).Port(), ln: ln, open: map[net.Conn]struct{}{}}
+	p := &program{name: name, port: micronet.AddrPortOf(ln.Addr()).Port(), ln: ln, open: map[net.Conn]struct{}{}, seen: map[visit]bool{}}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -83,7 +87,9 @@ func (p *program) serve(c net.Conn) {
 	if err != nil {
 		return
 	}
-	switch strings.TrimSpace(line) {
+	word, said, _ := strings.Cut(strings.TrimSpace(line), " ")
+	p.note(visit{micronet.AddrPortOf(c.RemoteAddr()).Addr(), said})
+	switch word {
 	case "get":
 		_, _ = io.WriteString(c, p.name+"\n")
 	case "stream":

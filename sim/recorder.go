@@ -20,10 +20,14 @@ type recorder struct {
 	ring  []report.Event
 	first int
 	count uint64
+	drops map[drop]uint64
 }
 
+// drop is a reason for which a node dropped packets. Both words are from a fixed set.
+type drop struct{ node, where, why string }
+
 func newRecorder(names func(micronet.NodeID) string) *recorder {
-	return &recorder{began: time.Now(), names: names}
+	return &recorder{began: time.Now(), names: names, drops: map[drop]uint64{}}
 }
 
 // add notes that something happened now.
@@ -38,6 +42,26 @@ func (r *recorder) add(node, kind, peer, detail string) {
 	}
 	r.ring[r.first] = e
 	r.first = (r.first + 1) % keptEvents
+}
+
+// dropped counts a packet that a node dropped.
+func (r *recorder) dropped(node string, p micronet.PacketDrop) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drops[drop{node, p.Where, p.Why}]++
+}
+
+// dropsOf tells how many packets a node dropped, by "where: why".
+func (r *recorder) dropsOf(node string) map[string]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]uint64{}
+	for d, n := range r.drops {
+		if d.node == node {
+			out[d.where+": "+d.why] = n
+		}
+	}
+	return out
 }
 
 // last returns the events that are kept, oldest first.
@@ -69,6 +93,7 @@ func (r *recorder) events(node string) *micronet.Events {
 			}
 			r.add(node, kind, peer(c.Peer), c.Reason)
 		},
+		PacketDropped:   func(p micronet.PacketDrop) { r.dropped(node, p) },
 		RecordRefused:   func(c micronet.RecordRefusal) { r.add(node, "refused", peer(c.Owner), c.Reason) },
 		InstanceEjected: func(c micronet.Ejection) { r.add(node, "ejected", peer(c.Key.Node), c.Service+": "+c.Reason) },
 		HealthChanged: func(c micronet.HealthChange) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/micro-net/sim/report"
@@ -26,6 +28,7 @@ type Options struct {
 // could not be done: virtual time stood still, or goroutines were left over.
 func Run(s *scenario.Scenario, o Options) (*report.Run, error) {
 	began := time.Now()
+	beExact(o.Seed)
 	var r *report.Run
 	err := Bubble(func() { r = simulate(s, o) })
 	if r == nil {
@@ -49,6 +52,9 @@ func simulate(s *scenario.Scenario, o Options) *report.Run {
 	if o.Progress != nil {
 		m.progress(o.Progress)
 	}
+	if Exact {
+		m.collect()
+	}
 	if err := m.begin(); err != nil {
 		m.fail("", "start", err.Error())
 	} else {
@@ -61,6 +67,20 @@ func simulate(s *scenario.Scenario, o Options) *report.Run {
 	cancel()
 	<-done
 	return r
+}
+
+// collectEvery is how often garbage is collected in an exact run.
+const collectEvery = time.Second
+
+// collect collects garbage at fixed moments, when nobody runs: its workers take turns from the nodes.
+func (m *mesh) collect() {
+	var again func()
+	again = func() {
+		synctest.Wait()
+		runtime.GC()
+		m.agenda.put(m.now()+collectEvery, again)
+	}
+	m.agenda.put(m.now(), again)
 }
 
 // progress tells once a virtual second how far the run is.
@@ -77,7 +97,7 @@ func (m *mesh) progress(tell func(time.Duration, uint64)) {
 func (m *mesh) result(o Options) *report.Run {
 	r := &report.Run{
 		Scenario: m.scenario.Name, About: m.scenario.About, Seed: o.Seed, Fidelity: string(m.scenario.Fidelity), Command: o.Command,
-		Nodes: len(m.scenario.Nodes()), Virtual: m.now(), Events: m.observer.traffic.count(), Passed: len(m.failures) == 0,
+		Nodes: len(m.scenario.Nodes()), Virtual: m.now(), Events: m.observer.traffic.count(), Hash: m.observer.traffic.sum(), Passed: len(m.failures) == 0,
 		Expectations: m.expectations(), Faults: m.spans, Samples: m.observer.samples, Traffic: m.traffic.report(),
 		Topology: m.topology(), PerNode: m.perNode(), Log: m.recorder.last(), States: m.states(),
 	}
@@ -131,7 +151,7 @@ func (m *mesh) states() []report.NodeState {
 		for i := range s.Nodes {
 			believed[m.nameOf(s.Nodes[i].ID)+" "+s.Nodes[i].ID.Short()] = string(s.Nodes[i].Status)
 		}
-		text, err := json.MarshalIndent(map[string]any{"catalog": fmt.Sprintf("%x", s.Catalog[:8]), "nodes": believed}, "", "  ")
+		text, err := json.MarshalIndent(map[string]any{"catalog": fmt.Sprintf("%x", s.Catalog[:8]), "nodes": believed, "drops": m.recorder.dropsOf(x.name)}, "", "  ")
 		if err != nil {
 			text = []byte(err.Error())
 		}

@@ -15,9 +15,9 @@ const (
 )
 
 // talkStream sends numbers and reads them back: a gap, a repeat or a reset is an error. size is in
-// bytes, each way.
-func talkStream(conn net.Conn, size int64) error {
-	if _, err := io.WriteString(conn, "stream\n"); err != nil {
+// bytes, each way; from is the machine of the caller.
+func talkStream(conn net.Conn, from string, size int64) error {
+	if _, err := io.WriteString(conn, "stream "+from+"\n"); err != nil {
 		return err
 	}
 	buf := make([]byte, wordSize*wordsAtOnce)

@@ -128,13 +128,13 @@ func (c *caller) call(host *netsim.Host) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if c.spec.Kind == scenario.Streams {
-		return talkStream(conn, c.spec.Size)
+		return talkStream(conn, c.machine.name, c.spec.Size)
 	}
-	return talkRequest(conn)
+	return talkRequest(conn, c.machine.name)
 }
 
-func talkRequest(conn net.Conn) error {
-	if _, err := io.WriteString(conn, "get\n"); err != nil {
+func talkRequest(conn net.Conn, from string) error {
+	if _, err := io.WriteString(conn, "get "+from+"\n"); err != nil {
 		return err
 	}
 	answer, err := bufio.NewReader(conn).ReadString('\n')

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/micro/micro-net/sim"
 	"github.com/micro/micro-net/sim/batch"
 	"github.com/micro/micro-net/sim/report"
 )
@@ -176,6 +177,9 @@ func (s *simScreen) tell(r *report.Run, dir string) {
 	}
 	if !r.Passed {
 		fmt.Fprintf(s.app.out, "      again: %s\n", r.Command)
+	}
+	if sim.Exact {
+		fmt.Fprintf(s.app.out, "      packets: %016x\n", r.Hash)
 	}
 	if dir != "" {
 		fmt.Fprintf(s.app.out, "      report: %s\n", dir)

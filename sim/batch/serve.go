@@ -31,11 +31,16 @@ type message struct {
 // Serve runs a scenario and writes what a parent reads. Nothing is written from inside of virtual
 // time: a system call there would let other goroutines run.
 func Serve(w io.Writer, s *scenario.Scenario, o sim.Options) error {
+	enc := gob.NewEncoder(w)
+	if sim.Exact {
+		// Nobody may run beside the bubble.
+		run, err := sim.Run(s, o)
+		return enc.Encode(result(run, err))
+	}
 	debug.SetGCPercent(gcPercent)
 	var virtual atomic.Int64
 	var steps atomic.Uint64
 	o.Progress = func(v time.Duration, n uint64) { virtual.Store(int64(v)); steps.Store(n) }
-	enc := gob.NewEncoder(w)
 	done := make(chan struct{})
 	var telling sync.WaitGroup
 	telling.Go(func() {
@@ -55,9 +60,13 @@ func Serve(w io.Writer, s *scenario.Scenario, o sim.Options) error {
 	run, err := sim.Run(s, o)
 	close(done)
 	telling.Wait()
-	last := message{Run: run}
+	return enc.Encode(result(run, err))
+}
+
+func result(run *report.Run, err error) message {
+	m := message{Run: run}
 	if err != nil {
-		last.Err = err.Error()
+		m.Err = err.Error()
 	}
-	return enc.Encode(last)
+	return m
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"strconv"
@@ -24,6 +25,7 @@ type jsonRun struct {
 	Virtual      float64           `json:"virtual_s"`
 	Wall         float64           `json:"wall_s"`
 	Events       uint64            `json:"events"`
+	Hash         string            `json:"hash"` // hexadecimal
 	Passed       bool              `json:"passed"`
 	Failures     []jsonFailure     `json:"failures"`
 	Expectations []jsonExpectation `json:"expectations"`
@@ -139,7 +141,7 @@ func toJSON(r *Run) *jsonRun {
 	j := &jsonRun{
 		Version: formatVersion, Scenario: r.Scenario, About: r.About, Seed: strconv.FormatUint(r.Seed, 10),
 		Fidelity: r.Fidelity, Command: r.Command, Nodes: r.Nodes, Virtual: r.Virtual.Seconds(),
-		Wall: r.Wall.Seconds(), Events: r.Events, Passed: r.Passed,
+		Wall: r.Wall.Seconds(), Events: r.Events, Hash: fmt.Sprintf("%016x", r.Hash), Passed: r.Passed,
 	}
 	j.Failures = each(r.Failures, func(f Failure) jsonFailure {
 		return jsonFailure{f.At.Seconds(), f.Node, f.Invariant, f.Text}

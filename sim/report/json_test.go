@@ -32,7 +32,7 @@ func TestJSONNames(t *testing.T) {
 		want []string
 	}{
 		{v, []string{
-			"about", "command", "events", "expectations", "failures", "faults", "fidelity", "log", "nodes", "passed", "per_node",
+			"about", "command", "events", "expectations", "failures", "faults", "fidelity", "hash", "log", "nodes", "passed", "per_node",
 			"samples", "scenario", "seed", "states", "topology", "traffic", "version", "virtual_s", "wall_s",
 		}},
 		{first(v, "failures"), []string{"at_s", "invariant", "node", "text"}},

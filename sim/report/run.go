@@ -14,6 +14,7 @@ type Run struct {
 	Virtual      time.Duration // how much virtual time passed
 	Wall         time.Duration // how long the run took on the machine
 	Events       uint64        // steps of the simulator
+	Hash         uint64        // over every packet: equal for runs that were equal
 	Passed       bool          // nothing failed
 	Failures     []Failure
 	Expectations []Expectation

@@ -1,0 +1,62 @@
+package main
+
+// edit replaces a piece of text that a file has exactly once.
+type edit struct{ old, new string }
+
+// changes are the edits of each file of package runtime.
+func changes() map[string][]edit {
+	return map[string][]edit{
+		// The seed of everything is the same in every process.
+		"rand.go": {
+			{
+				"	globalRand.state.Init(*seed)\n",
+				"	for i := range seed {\n		seed[i] = byte(i + 1)\n	}\n	globalRand.state.Init(*seed)\n",
+			},
+			{
+				"func rand() uint64 {\n",
+				"func rand() uint64 {\n	if inBubble() {\n		return bubbleRand()\n	}\n",
+			},
+			{
+				"// mrandinit initializes the random state of an m.\n",
+				`// inBubble reports whether a goroutine of a synctest bubble runs on this m.
+//
+//go:nosplit
+func inBubble() bool {
+	gp := getg().m.curg
+	return gp != nil && gp.bubble != nil
+}
+
+var bubbleState uint64
+
+// bubbleRand is the one stream that all bubbled goroutines draw from (splitmix64).
+//
+//go:nosplit
+func bubbleRand() uint64 {
+	bubbleState += 0x9e3779b97f4a7c15
+	z := bubbleState
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb
+	return z ^ (z >> 31)
+}
+
+// mrandinit initializes the random state of an m.
+`,
+			},
+		},
+		// Which ready case of a select goes first.
+		"select.go": {{
+			"		j := cheaprandn(uint32(norder + 1))\n",
+			"		j := cheaprandn(uint32(norder + 1))\n		if inBubble() {\n			j = uint32(bubbleRand() % uint64(norder+1))\n		}\n",
+		}},
+		// Which of the timers that are due at one instant goes first.
+		"time.go": {{
+			"			t.rand = cheaprand()\n",
+			"			t.rand = uint32(bubbleRand())\n",
+		}},
+		// Nobody is preempted: when that happens depends on how busy the machine is.
+		"proc.go": {{
+			"const forcePreemptNS = 10 * 1000 * 1000 // 10ms\n",
+			"const forcePreemptNS = 1 << 62\n",
+		}},
+	}
+}
