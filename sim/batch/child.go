@@ -21,8 +21,6 @@ const (
 	dyingTime = 5 * time.Second
 	// maxStderr bounds what is kept of a child's standard error: its beginning says what went wrong.
 	maxStderr = 256 << 10
-	// keptStderr is how much of it is shown where the whole does not fit.
-	keptStderr = 4 << 10
 )
 
 // child is one run in a process of its own.
