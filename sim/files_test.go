@@ -28,6 +28,9 @@ var quick = []string{
 	"stall-of-many", "forged-dead", "forged-suspect", "poison-record", "udp-blocked", "founder-isolated", "lossy-network",
 }
 
+// quickest are those that run with the race detector, too.
+var quickest = []string{"short-split", "forged-dead", "udp-blocked"}
+
 // load reads a scenario of the repository.
 func load(t *testing.T, name string) *scenario.Scenario {
 	t.Helper()
@@ -63,6 +66,9 @@ func TestScenarios(t *testing.T) {
 			s := load(t, name)
 			if !*all && !slices.Contains(quick, name) {
 				t.Skip("takes long: make sim runs it")
+			}
+			if raced && !slices.Contains(quickest, name) {
+				t.Skip("takes long with the race detector")
 			}
 			for seed := uint64(1); seed <= *seeds; seed++ {
 				runFile(t, name, s, seed)

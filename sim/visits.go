@@ -44,18 +44,18 @@ func (p *program) fresh() []visit {
 // daemon let somebody in as somebody else. Only addresses that were not seen before are looked up.
 func (m *mesh) checkUnauthorized() {
 	for _, s := range m.services {
-		for x, i := range s.on {
-			if i.program == nil {
-				continue
-			}
-			if list := i.program.fresh(); len(list) > 0 {
-				m.checkVisits(s, x, list)
+		for _, x := range s.places() {
+			if p := s.on[x].program; p != nil {
+				m.checkVisits(s, x, p.fresh())
 			}
 		}
 	}
 }
 
 func (m *mesh) checkVisits(s *service, x *machine, list []visit) {
+	if len(list) == 0 {
+		return
+	}
 	table, err := vipsOf(x)
 	if err != nil {
 		m.recorder.add(x.name, "error", "", "which callers stand for which addresses: "+err.Error())
