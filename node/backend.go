@@ -171,7 +171,7 @@ func (b backend) named(list []api.Service) []api.Service {
 		if micronet.CheckName(s.Name) == nil {
 			s.DNS = s.Name + "." + d.Domains[0]
 		}
-		if vip, ok := vips[s.Name]; ok && err == nil {
+		if vip, ok := vips[s.Name]; ok {
 			s.VIP = vip.String()
 		}
 	}

@@ -184,6 +184,24 @@ func TestVIPsAndTheDisk(t *testing.T) {
 	if err != nil || len(all) != 4 || all["web"] != a || writes != 1 {
 		t.Errorf("ofServices = %v, %v in %d writes, want one", all, err, writes)
 	}
+	h.Disk().SetFault(nil)
+	failAfter(h.Disk(), 0)
+	if _, err := v.of(micronet.Destination{Service: "late"}); err == nil {
+		t.Error("a new address was told, and is not on disk")
+	}
+	if b, err := v.of(web); err != nil || b != a {
+		t.Errorf("the disk is full, and web is %v, %v", b, err)
+	}
+	if some, err := v.ofServices([]string{"web", "late"}); err == nil || len(some) != 1 || some["web"] != a {
+		t.Errorf("the disk is full, and services are %v, %v", some, err)
+	}
+	h.Disk().SetFault(func(op, _ string) error {
+		if op == "create" {
+			writes++
+		}
+		return nil
+	})
+	writes = 0
 	caller := v.ofNode(id(1))
 	if _, err := v.ofServices([]string{"web", "one"}); err != nil || writes != 1 || !prefix.Contains(caller) {
 		t.Errorf("nothing new was written: %d writes, caller %v, %v", writes, caller, err)

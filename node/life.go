@@ -98,7 +98,7 @@ func (n *Node) live(ctx context.Context) error {
 		err = l.run(ctx)
 	}
 	if errors.Is(err, errReborn) {
-		// The goodbye was said in the raised epoch: the next life begins above it.
+		// What was said last was said in the raised epoch: the next life begins above it.
 		n.env.Log.Warn("others know a later start of this node than its data folder does", "epoch", l.epoch, "later", l.records.epoch())
 		err = cmp.Or(raiseEpoch(n.disk, l.records.epoch()), err)
 	}

@@ -92,6 +92,12 @@ func (l *life) outcome(ctx context.Context, groups ...*group) error {
 func (l *life) end(ctx context.Context, front, mesh *group) {
 	l.front.quiesce()
 	l.node.web.CloseIdleConnections()
+	if errors.Is(context.Cause(ctx), errReborn) {
+		// This node is back in a moment, in a later epoch: a goodbye would take it out of all answers.
+		front.stop()
+		mesh.stop()
+		return
+	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	if cut := l.flows.Drain(drain); cut > 0 {
 		l.env.Log.Info("connections were cut at the end", "count", cut)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"net/netip"
 
 	micronet "github.com/micro/micro-net"
@@ -12,13 +13,13 @@ import (
 type vips struct {
 	disk disk
 	// turn is a lock that may be held while the file is written: a mutex must not be.
-	turn  chan struct{}
-	table *proxy.VIPs
-	dirty bool // table has what the disk has not
+	turn    chan struct{}
+	table   *proxy.VIPs
+	unsaved map[netip.Addr]bool // what the disk has not
 }
 
 func loadVIPs(d disk, prefix netip.Prefix) (*vips, error) {
-	v := &vips{disk: d, turn: make(chan struct{}, 1)}
+	v := &vips{disk: d, turn: make(chan struct{}, 1), unsaved: map[netip.Addr]bool{}}
 	raw, found, err := d.loadRaw(fileVIPs)
 	if err != nil {
 		return nil, err
@@ -44,23 +45,27 @@ func (v *vips) of(d micronet.Destination) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	return addr, v.keep(fresh)
+	return addr, v.keep(addr, fresh)
 }
 
-// ofServices returns the VIPs of services, in one write; a service without one is left out.
+// ofServices returns the VIPs of services, in one write; a service without one is left out, and so is
+// one whose VIP could not be kept.
 func (v *vips) ofServices(names []string) (map[string]netip.Addr, error) {
 	v.lock()
 	defer v.unlock()
 	out := make(map[string]netip.Addr, len(names))
-	anyFresh := false
 	for _, name := range names {
 		addr, fresh, err := v.table.Of(micronet.Destination{Service: name})
 		if err == nil {
 			out[name] = addr
 		}
-		anyFresh = anyFresh || fresh
+		if fresh {
+			v.unsaved[addr] = true
+		}
 	}
-	return out, v.keep(anyFresh)
+	err := v.save()
+	maps.DeleteFunc(out, func(_ string, a netip.Addr) bool { return v.unsaved[a] })
+	return out, err
 }
 
 // ofNode returns the address that stands for a calling node. When there is none left, or it cannot
@@ -70,23 +75,37 @@ func (v *vips) ofNode(id micronet.NodeID) netip.Addr {
 	v.lock()
 	defer v.unlock()
 	addr, fresh, err := v.table.OfNode(id)
-	if err != nil || v.keep(fresh) != nil {
+	if err != nil || v.keep(addr, fresh) != nil {
 		return proxy.FirstVIP(v.table.Prefix())
 	}
 	return addr
 }
 
-// keep writes the table if it has something new, or something that could not be written before.
-func (v *vips) keep(fresh bool) error {
-	v.dirty = v.dirty || fresh
-	if !v.dirty {
+// keep makes sure that an address is on disk. One that is there already is good whatever the disk
+// does to others.
+func (v *vips) keep(addr netip.Addr, fresh bool) error {
+	if fresh {
+		v.unsaved[addr] = true
+	}
+	err := v.save()
+	if !v.unsaved[addr] {
+		return nil
+	}
+	return err
+}
+
+// save writes the table if it has something that the disk has not.
+func (v *vips) save() error {
+	if len(v.unsaved) == 0 {
 		return nil
 	}
 	raw, err := v.table.Snapshot()
 	if err == nil {
 		err = v.disk.saveRaw(fileVIPs, raw)
 	}
-	v.dirty = err != nil
+	if err == nil {
+		clear(v.unsaved)
+	}
 	return err
 }
 
