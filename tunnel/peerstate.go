@@ -9,6 +9,10 @@ import (
 const (
 	maxPairings = 6  // keys kept per peer: both sides may be renewing theirs, which makes five
 	maxOldBoots = 4  // sessions of a peer that are refused without a challenge
+
+	// oldBootFor is how long they are. A copy of a node's disk may run beside it: whichever of the two is
+	// left must be heard again, by the answer to a challenge.
+	oldBootFor = 15 * time.Second
 	maxHeld     = 16 // packets per peer that wait for a challenge; newest dropped
 
 	// staleAfter is how old a packet of an unknown session may be to be delivered once the
@@ -36,7 +40,7 @@ type peer struct {
 	known    bool    // boot is set
 	window   window
 	next     pendingSession
-	oldBoots []session // newest first
+	oldBoots []oldBoot // newest first
 	held     []heldPacket
 
 	answered   uint64 // generation of our credential that it has, 0: none
@@ -111,13 +115,24 @@ func (p *peer) keep(k *pairing) {
 	p.pairings = slices.Delete(p.pairings, last, last+1)
 }
 
-// retire forgets the confirmed session for good.
-func (p *peer) retire() {
+// oldBoot is a session that another one has replaced.
+type oldBoot struct {
+	session session
+	at      time.Time
+}
+
+// retire forgets the confirmed session, because another one was.
+func (p *peer) retire(now time.Time) {
 	if !p.known {
 		return
 	}
-	p.oldBoots = slices.Insert(p.oldBoots, 0, p.boot)
+	p.oldBoots = slices.Insert(p.oldBoots, 0, oldBoot{p.boot, now})
 	p.oldBoots = p.oldBoots[:min(len(p.oldBoots), maxOldBoots)]
+}
+
+// isOld reports whether a session was replaced a moment ago.
+func (p *peer) isOld(now time.Time, s session) bool {
+	return slices.ContainsFunc(p.oldBoots, func(b oldBoot) bool { return b.session == s && now.Sub(b.at) < oldBootFor })
 }
 
 // info is the peer's way as it is now.

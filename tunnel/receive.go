@@ -163,7 +163,7 @@ func unseal(k *pairing, f *frame, out *effects) ([]byte, error) {
 
 // serve is stages 4 to 6.
 func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer *Peer, out *effects) {
-	fresh, ok := c.admit(p, f, out)
+	fresh, ok := c.admit(a.now, p, f, out)
 	if !ok {
 		return
 	}
@@ -190,11 +190,11 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 }
 
 // admit is stage 4. fresh says that the session is confirmed: the frame cannot be a replay.
-func (c *core) admit(p *peer, f *frame, out *effects) (fresh, ok bool) {
+func (c *core) admit(now time.Time, p *peer, f *frame, out *effects) (fresh, ok bool) {
 	switch {
 	case p.known && f.session == p.boot:
 		fresh, ok = true, p.window.accept(f.counter)
-	case slices.Contains(p.oldBoots, f.session):
+	case p.isOld(now, f.session):
 		p.drop(out, dropOldBoot)
 		return false, false
 	default:
@@ -273,7 +273,7 @@ func (c *core) reportable(a netip.AddrPort) bool {
 
 // confirm makes a session the peer's current one and delivers what waited for that.
 func (c *core) confirm(now time.Time, p *peer, f *frame, floor uint64, out *effects) {
-	p.retire()
+	p.retire(now)
 	p.boot, p.known = f.session, true
 	p.window, p.next = p.next.window, pendingSession{}
 	p.window.floor = floor
