@@ -49,9 +49,7 @@ func load(t *testing.T, name string) *scenario.Scenario {
 // known are faults of micro-net that scenarios have found and that are still there. What such a
 // scenario says is told, and fails no test until somebody takes the line out.
 var known = map[string]string{
-	"disk-full":    "one address that cannot be kept on a full disk makes the addresses of all names fail",
-	"cloned-disk":  "packets of the original are dropped as those of an old boot for ever, once the copy was heard",
-	"forged-alive": "a node whose incarnation was driven to its end says goodbye, and its instances are damped when it is back",
+	"forged-alive": "an insider that drives incarnations to their end makes nodes start again, which counts as flapping",
 }
 
 // TestScenarios runs every scenario of the repository.

@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	maxPairings = 6  // keys kept per peer: both sides may be renewing theirs, which makes five
-	maxOldBoots = 4  // sessions of a peer that are refused without a challenge
+	maxPairings = 6 // keys kept per peer: both sides may be renewing theirs, which makes five
+	maxOldBoots = 4 // sessions of a peer that are refused without a challenge
 
 	// oldBootFor is how long they are. A copy of a node's disk may run beside it: whichever of the two is
 	// left must be heard again, by the answer to a challenge.
 	oldBootFor = 15 * time.Second
-	maxHeld     = 16 // packets per peer that wait for a challenge; newest dropped
+	maxHeld    = 16 // packets per peer that wait for a challenge; newest dropped
 
 	// staleAfter is how old a packet of an unknown session may be to be delivered once the
 	// session is confirmed. Senders tell it as a counter, see marks.
