@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/sim/report"
 	"github.com/micro/micro-net/sim/scenario"
 )
@@ -27,6 +28,9 @@ type Options struct {
 // Run runs a scenario once. What did not hold is in the result; the error says that the run itself
 // could not be done: virtual time stood still, or goroutines were left over.
 func Run(s *scenario.Scenario, o Options) (*report.Run, error) {
+	if s.Fidelity == scenario.Gossip {
+		return nil, micronet.E("sim", micronet.Invalid, "%s: fidelity gossip is not in this version", s.File).WithFix("leave it out: whole nodes are run")
+	}
 	began := time.Now()
 	beExact(o.Seed)
 	var r *report.Run

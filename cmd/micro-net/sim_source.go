@@ -46,6 +46,9 @@ func (a *app) simSource(ctx context.Context, word string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Fidelity == scenario.Gossip {
+		return nil, micronet.E("sim", micronet.Invalid, "%s: fidelity gossip is not in this version", name).WithFix("leave it out: whole nodes are run")
+	}
 	return &source{scenario: s, text: data, again: "run " + quoteArg(word) + " --seed", child: []string{word}}, nil
 }
 
