@@ -61,7 +61,7 @@ func (t *traffic) plan() {
 		spec := &m.scenario.Traffic[i]
 		gap := time.Duration(float64(time.Second) / spec.Rate)
 		for _, x := range m.selected(spec.From) {
-			c := &caller{traffic: t, spec: spec, machine: x, gap: gap, slots: make(chan struct{}, maxCalls)}
+			c := &caller{traffic: t, spec: spec, machine: x, port: m.service(spec.To).spec.Port, gap: gap, slots: make(chan struct{}, maxCalls)}
 			m.agenda.put(max(m.now(), spec.Start)+time.Duration(m.rng.Int64N(int64(gap))), c.next)
 		}
 	}
@@ -73,6 +73,7 @@ type caller struct {
 	traffic *traffic
 	spec    *scenario.Traffic
 	machine *machine
+	port    uint16
 	gap     time.Duration
 	slots   chan struct{}
 	number  uint64
@@ -119,8 +120,7 @@ func (c *caller) call(host *netsim.Host) error {
 	if err != nil {
 		return err
 	}
-	port := c.traffic.mesh.service(c.spec.To).spec.Port
-	conn, err := host.Dial(ctx, netip.Addr{}, netip.AddrPortFrom(to, port))
+	conn, err := host.Dial(ctx, netip.Addr{}, netip.AddrPortFrom(to, c.port))
 	if err != nil {
 		return err
 	}
