@@ -14,29 +14,18 @@ import (
 // makes views.
 type damping struct {
 	damper *router.Damper
-	heard  map[micronet.NodeID]gossip.Version
+	news   news
 }
 
 func newDamping() *damping {
-	return &damping{damper: router.NewDamper(router.DampConfig{}), heard: map[micronet.NodeID]gossip.Version{}}
+	return &damping{damper: router.NewDamper(router.DampConfig{}), news: news{}}
 }
 
 // take counts what documents say that are newer than those before, and forgets owners without one.
 func (d *damping) take(now time.Time, entries []gossip.Entry) {
-	held := make(map[micronet.NodeID]gossip.Version, len(entries))
-	for i := range entries {
-		doc := &entries[i].Document
-		held[doc.Owner] = doc.Version
-		if d.heard[doc.Owner] != doc.Version {
-			d.damper.Announced(now, router.Announcement{Node: doc.Owner, Epoch: doc.Version.Epoch, Instances: doc.Instances})
-		}
-	}
-	for id := range d.heard {
-		if _, ok := held[id]; !ok {
-			d.damper.Forget(id)
-		}
-	}
-	d.heard = held
+	d.news.look(entries, func(doc *gossip.Document) {
+		d.damper.Announced(now, router.Announcement{Node: doc.Owner, Epoch: doc.Version.Epoch, Instances: doc.Instances})
+	}, d.damper.Forget)
 	d.damper.Sweep(now)
 }
 

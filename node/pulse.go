@@ -29,16 +29,16 @@ type pulse struct {
 	self  micronet.NodeID
 	epoch uint64
 
-	mu      sync.Mutex
-	table   *heartbeat.Table
-	chain   *heartbeat.Chain
-	chains  uint64 // made so far
-	anchor  []byte
-	tracked map[micronet.NodeID]gossip.Version
+	mu     sync.Mutex
+	table  *heartbeat.Table
+	chain  *heartbeat.Chain
+	chains uint64 // made so far
+	anchor []byte
+	news   news
 }
 
 func newPulse(env micronet.Env, self micronet.NodeID, epoch uint64) (*pulse, error) {
-	p := &pulse{env: env, self: self, epoch: epoch, table: heartbeat.NewTable(self), tracked: map[micronet.NodeID]gossip.Version{}}
+	p := &pulse{env: env, self: self, epoch: epoch, table: heartbeat.NewTable(self), news: news{}}
 	return p, p.renew(time.Now())
 }
 
@@ -84,12 +84,9 @@ func (p *pulse) published() []byte {
 func (p *pulse) track(now time.Time, entries []gossip.Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	held := make(map[micronet.NodeID]gossip.Version, len(entries))
-	for i := range entries {
-		d := &entries[i].Document
-		held[d.Owner] = d.Version
-		if d.Owner == p.self || p.tracked[d.Owner] == d.Version || len(d.Heartbeat) == 0 {
-			continue
+	p.news.look(entries, func(d *gossip.Document) {
+		if d.Owner == p.self || len(d.Heartbeat) == 0 {
+			return
 		}
 		anchor, err := heartbeat.ParseAnchor(d.Heartbeat)
 		if err == nil {
@@ -98,13 +95,7 @@ func (p *pulse) track(now time.Time, entries []gossip.Entry) {
 		if err != nil {
 			p.env.Events.RecordRefused(micronet.RecordRefusal{Owner: d.Owner, Reason: "heartbeat"})
 		}
-	}
-	for id := range p.tracked {
-		if _, ok := held[id]; !ok {
-			p.table.Forget(id)
-		}
-	}
-	p.tracked = held
+	}, p.table.Forget)
 }
 
 // heard returns when a node was last alive, as far as any sign of life that came here tells.
