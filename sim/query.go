@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -52,5 +51,3 @@ func readAnswer(raw []byte) (out []netip.Addr, err error) {
 	}
 	return out, nil
 }
-
-func compareText(a, b string) int { return cmp.Compare(a, b) }

@@ -28,8 +28,8 @@ type Options struct {
 // Run runs a scenario once. What did not hold is in the result; the error says that the run itself
 // could not be done: virtual time stood still, or goroutines were left over.
 func Run(s *scenario.Scenario, o Options) (*report.Run, error) {
-	if s.Fidelity == scenario.Gossip {
-		return nil, micronet.E("sim", micronet.Invalid, "%s: fidelity gossip is not in this version", s.File).WithFix("leave it out: whole nodes are run")
+	if err := Check(s); err != nil {
+		return nil, err
 	}
 	began := time.Now()
 	beExact(o.Seed)
@@ -40,6 +40,15 @@ func Run(s *scenario.Scenario, o Options) (*report.Run, error) {
 	}
 	r.Wall = time.Since(began)
 	return r, err
+}
+
+// Check tells whether a scenario can be run: its file may ask for what this version does not have. The
+// error is Invalid.
+func Check(s *scenario.Scenario) error {
+	if s.Fidelity == scenario.Gossip {
+		return micronet.E("sim", micronet.Invalid, "%s: fidelity gossip is not in this version", s.File).WithFix("leave it out: whole nodes are run")
+	}
+	return nil
 }
 
 // simulate runs inside the bubble.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -152,7 +153,7 @@ func (t *traffic) report() []report.Traffic {
 	for service, calls := range t.calls {
 		out = append(out, report.Traffic{Service: service, Buckets: buckets(calls)})
 	}
-	slices.SortFunc(out, func(a, b report.Traffic) int { return compareText(a.Service, b.Service) })
+	slices.SortFunc(out, func(a, b report.Traffic) int { return cmp.Compare(a.Service, b.Service) })
 	return out
 }
 
@@ -184,7 +185,7 @@ func buckets(calls []call) []report.Bucket {
 		}
 		out = append(out, b)
 	}
-	slices.SortFunc(out, func(a, b report.Bucket) int { return int(a.At - b.At) })
+	slices.SortFunc(out, func(a, b report.Bucket) int { return cmp.Compare(a.At, b.At) })
 	return out
 }
 

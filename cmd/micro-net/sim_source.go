@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/sim"
 	"github.com/micro/micro-net/sim/scenario"
 	"github.com/micro/micro-net/sim/swarm"
 	"github.com/micro/micro-net/testdata/scenarios"
@@ -46,8 +47,8 @@ func (a *app) simSource(ctx context.Context, word string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Fidelity == scenario.Gossip {
-		return nil, micronet.E("sim", micronet.Invalid, "%s: fidelity gossip is not in this version", name).WithFix("leave it out: whole nodes are run")
+	if err := sim.Check(s); err != nil {
+		return nil, err
 	}
 	return &source{scenario: s, text: data, again: "run " + quoteArg(word) + " --seed", child: []string{word}}, nil
 }
