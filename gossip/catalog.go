@@ -46,6 +46,7 @@ type Catalog struct {
 	stats   Stats             // the counters; the rest is computed
 	sum     [sha256.Size]byte // of all that is held, when summed
 	summed  bool
+	list    []Entry // of All, nil after a change
 	refused map[Reason]uint64
 }
 
@@ -123,15 +124,18 @@ func (c *Catalog) Get(id micronet.NodeID) (Entry, bool) {
 	return o.entry(), true
 }
 
-// All returns the documents held, sorted by owner.
+// All returns the documents held, sorted by owner. The list is read-only, and stays what it is when
+// the catalog changes.
 func (c *Catalog) All() []Entry {
-	out := make([]Entry, 0, len(c.ids))
-	for _, id := range c.ids {
-		if o := c.origins[id]; o.held {
-			out = append(out, o.entry())
+	if c.list == nil {
+		c.list = make([]Entry, 0, len(c.ids))
+		for _, id := range c.ids {
+			if o := c.origins[id]; o.held {
+				c.list = append(c.list, o.entry())
+			}
 		}
 	}
-	return out
+	return c.list
 }
 
 func (o *origin) entry() Entry {
@@ -206,7 +210,7 @@ func (c *Catalog) Forget(id micronet.NodeID) {
 		return
 	}
 	c.stats.Bytes -= int64(len(o.body))
-	c.summed = false
+	c.summed, c.list = false, nil
 	delete(c.origins, id)
 	if i, ok := slices.BinarySearchFunc(c.ids, id, compareIDs); ok {
 		c.ids = slices.Delete(c.ids, i, i+1)
@@ -254,7 +258,7 @@ func (c *Catalog) hold(o *origin, s signedHeader, body []byte, d Document, now, 
 		o.signed.version.Epoch != s.version.Epoch
 	c.stats.Bytes += int64(len(body) - len(o.body))
 	c.stats.Accepted++
-	c.summed = false
+	c.summed, c.list = false, nil
 	o.held, o.signed, o.body, o.document = true, s, body, d
 	o.received, o.confirmed = now, confirmed
 	return changed

@@ -177,7 +177,7 @@ func (c *Catalog) confirm(now time.Time, o *origin, s *summary) {
 		return
 	}
 	if at := now.Add(-s.age); at.After(o.confirmed) {
-		o.confirmed = at
+		o.confirmed, c.list = at, nil
 	}
 }
 

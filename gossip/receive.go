@@ -96,7 +96,7 @@ func (c *Catalog) authorise(now time.Time, o *origin, m *message) error {
 	}
 	for _, s := range []*signedHeader{&o.signed, &o.known} {
 		if s.version == m.version && !s.sameHeader(&m.signedHeader) {
-			o.conflict = m.version
+			o.conflict, c.list = m.version, nil
 			return refuse(m.owner, ReasonEquivocation, "version %d.%d was signed twice with other items", m.version.Epoch, m.version.Seq)
 		}
 	}
@@ -114,7 +114,7 @@ func (c *Catalog) receiveOwn(m *message) (Outcome, error) {
 		return Outcome{}, refuse(m.owner, ReasonSignature, "it is said to be our own, with a wrong signature")
 	}
 	if m.version == own.signed.version {
-		own.conflict = m.version
+		own.conflict, c.list = m.version, nil
 		var out Outcome
 		if m.version.Epoch >= c.epoch { // else we are on the way above it already
 			out.Behind = m.version
@@ -199,10 +199,12 @@ func (c *Catalog) room(o *origin, owner micronet.NodeID, body []byte) error {
 // spend uses one update of the owner's budget, or puts it into quarantine.
 func (c *Catalog) spend(now time.Time, o *origin, owner micronet.NodeID) error {
 	if o.budget.take(now, c.limits.Rate, c.limits.Burst) {
-		o.reason = ""
+		if o.reason != "" {
+			o.reason, c.list = "", nil
+		}
 		return nil
 	}
-	o.quarantine, o.reason = now.Add(c.limits.Quarantine), ReasonRate
+	o.quarantine, o.reason, c.list = now.Add(c.limits.Quarantine), ReasonRate, nil
 	return refuse(owner, ReasonRate, "more than %g updates a second", c.limits.Rate)
 }
 

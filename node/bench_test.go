@@ -19,6 +19,7 @@ func mesh(nodes, instances, services int) sight {
 	s := sight{
 		now: now, self: micronet.Node{ID: id(0), Name: "node-0", Cluster: "main", Status: micronet.Alive, Epoch: 1, Heard: now}, synced: true,
 		heard: func(micronet.NodeID) time.Time { return time.Time{} }, issued: func(micronet.NodeID) time.Time { return time.Time{} },
+		name: calledBy(nil),
 	}
 	for n := range nodes {
 		d := gossip.Document{Owner: id(n), Version: gossip.Version{Epoch: 1, Seq: 1}, Name: fmt.Sprintf("node-%d", n), Cluster: "main"}
@@ -38,6 +39,11 @@ func mesh(nodes, instances, services int) sight {
 		return tunnel.PathInfo{Heard: now, RTT: time.Millisecond, Confirmed: true}, true
 	}
 	return s
+}
+
+// calledBy is a sight's name from a table.
+func calledBy(names map[micronet.NodeID]string) func(micronet.NodeID) string {
+	return func(id micronet.NodeID) string { return names[id] }
 }
 
 func id(n int) micronet.NodeID { return micronet.NodeID{byte(n >> 8), byte(n), 1} }

@@ -145,15 +145,11 @@ func (c *contacts) remembered() []gossip.KnownPeer {
 	return c.book.Peers()
 }
 
-// names tells the name of everybody whose credential was seen.
-func (c *contacts) names() map[micronet.NodeID]string {
+// name tells what a node is called by its credential, "" when that was not seen.
+func (c *contacts) name(id micronet.NodeID) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := make(map[micronet.NodeID]string, len(c.known))
-	for id, cred := range c.known {
-		out[id] = cred.Name
-	}
-	return out
+	return c.known[id].Name
 }
 
 // issued is when the certificate of a node begins, zero when its credential was not seen.
@@ -219,18 +215,30 @@ func (c *contacts) isAuthority(id micronet.NodeID) bool {
 	return c.known[id].Flags&identity.FlagAuthority != 0
 }
 
+// silence is how long ago a node that is remembered was alive.
+type silence struct {
+	id  micronet.NodeID
+	ago time.Duration
+}
+
 // silent tells of all that are remembered and were alive within the last days how long ago that was.
-func (c *contacts) silent() map[micronet.NodeID]time.Duration {
+func (c *contacts) silent() []silence {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.env.Wall()
-	out := make(map[micronet.NodeID]time.Duration, len(c.known))
-	for id := range c.known {
-		if p, ok := c.book.Get(id); ok && now.Sub(p.Heard) < gossip.DefaultKeep {
-			out[id] = max(0, now.Sub(p.Heard))
+	now, peers := c.env.Wall(), c.book.Peers()
+	out := make([]silence, 0, len(peers))
+	for i := range peers {
+		p := &peers[i]
+		if ago := now.Sub(p.Heard); ago < gossip.DefaultKeep && c.isKnownLocked(p.ID) {
+			out = append(out, silence{p.ID, max(0, ago)})
 		}
 	}
 	return out
+}
+
+func (c *contacts) isKnownLocked(id micronet.NodeID) bool {
+	_, ok := c.known[id]
+	return ok
 }
 
 // drop stops writing: the file belongs to another cluster now, or to nobody.

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -53,11 +54,11 @@ func TestContactsLearn(t *testing.T) {
 			t.Errorf("epoch %d, sequence %d: %v, want %v", step.epoch, step.seq, got, step.want)
 		}
 	}
-	if p := c.remembered(); len(p) != 1 || string(p[0].Credential) != "\x03\x01" || c.names()[id(1)] != "node-1" {
+	if p := c.remembered(); len(p) != 1 || string(p[0].Credential) != "\x03\x01" || c.name(id(1)) != "node-1" {
 		t.Errorf("remembered are %+v", p)
 	}
 	c.forget(id(1))
-	if len(c.remembered()) != 0 || len(c.names()) != 0 {
+	if len(c.remembered()) != 0 || len(c.known) != 0 {
 		t.Error("who was forgotten is remembered")
 	}
 	authority := credential(2, 1, 1)
@@ -105,7 +106,7 @@ func TestContactsSave(t *testing.T) {
 			t.Errorf("%s: %d writes, want %d", step.what, writes, step.want)
 		}
 	}
-	if s := c.silent(); s[id(1)] != 0 || s[id(2)] != time.Hour+time.Minute {
+	if s := c.silent(); !slices.Equal(s, []silence{{id(1), 0}, {id(2), time.Hour + time.Minute}}) {
 		t.Errorf("silent are %v", s)
 	}
 	*wall = wall.Add(gossip.DefaultKeep)
@@ -116,7 +117,7 @@ func TestContactsSave(t *testing.T) {
 	// The book itself forgets after 30 days, while the daemon runs.
 	*wall = wall.Add(gossip.PeerKept - gossip.DefaultKeep)
 	c.heard(isAlive)
-	if p := c.remembered(); len(p) != 1 || p[0].ID != id(1) || len(c.names()) != 1 {
+	if p := c.remembered(); len(p) != 1 || p[0].ID != id(1) || len(c.known) != 1 {
 		t.Errorf("after 30 days %+v are remembered, want the one that is alive", p)
 	}
 	c.save()
@@ -139,7 +140,7 @@ func TestContactsAreBounded(t *testing.T) {
 		*wall = wall.Add(time.Second)
 		c.learn(credential(i, 1, 1), []byte{1})
 	}
-	if n, known := len(c.remembered()), len(c.names()); n != gossip.MaxPeers || known > gossip.MaxPeers {
+	if n, known := len(c.remembered()), len(c.known); n != gossip.MaxPeers || known > gossip.MaxPeers {
 		t.Errorf("%d are remembered and %d known, want %d", n, known, gossip.MaxPeers)
 	}
 }

@@ -23,7 +23,8 @@ func (l *life) redial(ctx context.Context) error {
 	begin := time.Now()
 	t := time.NewTimer(0)
 	defer t.Stop()
-	for {
+	core.Update(begin, l.lost(l.view.Load()))
+	for turns := l.view.Load().turns; ; {
 		changed := l.views.wait()
 		select {
 		case <-ctx.Done():
@@ -34,7 +35,10 @@ func (l *life) redial(ctx context.Context) error {
 			core.Result(time.Now(), r.id, r.ok)
 		}
 		now := time.Now()
-		core.Update(now, l.lost())
+		if v := l.view.Load(); v.turns != turns {
+			turns = v.turns
+			core.Update(now, l.lost(v))
+		}
 		ids, at := core.Next(now)
 		for _, id := range ids {
 			wg.Go(func() { l.dialLost(ctx, id, results) })
@@ -60,11 +64,16 @@ type dialled struct {
 	ok bool
 }
 
-// dialLost synchronises membership and catalog with one peer.
+// dialLost synchronises membership and catalog with one peer, if it answers at all: a packet that
+// nobody hears costs less than a handshake.
 func (l *life) dialLost(ctx context.Context, id micronet.NodeID, results chan<- dialled) {
 	one, cancel := context.WithTimeout(ctx, gossip.AttemptTimeout)
 	defer cancel()
-	n, err := l.members.Join(one, id)
+	_, err := l.under.Ping(one, id)
+	n := 0
+	if err == nil {
+		n, err = l.members.Join(one, id)
+	}
 	ok := err == nil && n > 0
 	if ok {
 		l.report("catalog.sync", l.syncWith(one, id))
@@ -76,18 +85,18 @@ func (l *life) dialLost(ctx context.Context, id micronet.NodeID, results chan<- 
 }
 
 // lost lists what Redial chooses from: all who are remembered, with what is believed of them.
-func (l *life) lost() []gossip.RedialPeer {
-	v := l.view.Load()
-	members := map[micronet.NodeID]micronet.NodeStatus{}
-	for _, m := range l.members.Members() {
-		members[m.ID] = m.Status
-	}
-	var out []gossip.RedialPeer
-	for _, p := range l.contacts.remembered() {
+func (l *life) lost(v *view) []gossip.RedialPeer {
+	remembered := l.contacts.remembered()
+	out := make([]gossip.RedialPeer, 0, len(remembered))
+	for i := range remembered {
+		p := &remembered[i]
 		if p.Revoked || p.ID == l.self {
 			continue
 		}
-		status := members[p.ID] // "" when it is no member yet
+		status := micronet.NodeStatus("") // when it is no member yet
+		if m := v.members[p.ID]; m != nil {
+			status = m.Status
+		}
 		if n := v.byID[p.ID]; n != nil && n.Status == micronet.Left {
 			status = micronet.Left
 		} else if status == micronet.Left {

@@ -14,10 +14,12 @@ import (
 const (
 	// viewEvery is how often the view is made anew without being asked: ages and silence pass.
 	viewEvery = time.Second
-	// settle gathers changes that come together into one view. Where making one takes long, it is
+	// settle gathers changes that come together into one view, settlePerNode more for each node: a
+	// larger mesh has more changes, and a view of it costs more. Where making one takes long, it is
 	// viewShare times as long: a storm of changes must not take a whole core.
-	settle    = 20 * time.Millisecond
-	viewShare = 4
+	settle        = 20 * time.Millisecond
+	settlePerNode = time.Millisecond / 2
+	viewShare     = 4
 	// announceSettle gathers changes into one record. Others quarantine an owner that publishes
 	// more than 64 times a second.
 	announceSettle = 50 * time.Millisecond
@@ -210,7 +212,7 @@ func (l *life) keepView(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.looked:
-			if sleep(ctx, max(settle, viewShare*took)) != nil {
+			if sleep(ctx, max(settle+time.Duration(len(l.view.Load().nodes))*settlePerNode, viewShare*took)) != nil {
 				return nil
 			}
 		case <-t.C:
@@ -229,12 +231,13 @@ func (l *life) makeView() {
 	entries := l.records.entries()
 	l.pulse.track(now, entries)
 	v := makeView(sight{
-		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, names: l.contacts.names(),
+		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, name: l.contacts.name,
 		silent: l.contacts.silent(), path: l.under.Path, heard: l.pulse.heard, issued: l.issued,
 		synced: synced,
 	})
 	l.damping.take(now, entries)
 	v.damp(l.damping)
+	v.count(old)
 	if !v.sameCandidates(old) {
 		l.router.Update(now, v.candidates(l.self))
 	}

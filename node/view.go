@@ -33,11 +33,13 @@ type view struct {
 	made      time.Time
 	nodes     []micronet.Node // all known, this one too, sorted by name, cluster and id
 	byID      map[micronet.NodeID]*micronet.Node
-	placed    []placed                 // of every node whose instances count, by node and instance id
-	instances map[string][]*placed     // the same by service, in that order
-	basis     []basis                  // what placed follows from
-	doubted   map[micronet.NodeID]bool // whom membership does not take for alive
-	namesakes []namesakes              // names that more than one node has
+	placed    []placed                           // of every node whose instances count, by node and instance id
+	instances map[string][]*placed               // the same by service, in that order
+	basis     []basis                            // what placed follows from
+	roster    []gossip.Member                    // what membership says, sorted by id
+	members   map[micronet.NodeID]*gossip.Member // of roster
+	turns     uint64                             // how often anybody's status had changed, here or to membership
+	namesakes []namesakes                        // names that more than one node has
 	synced    bool
 }
 
@@ -81,8 +83,8 @@ type sight struct {
 	self    micronet.Node
 	members []gossip.Member
 	entries []gossip.Entry
-	names   map[micronet.NodeID]string        // by credential, for members without a record yet
-	silent  map[micronet.NodeID]time.Duration // remembered, and how long ago they were alive
+	name    func(micronet.NodeID) string // by credential, for members without a record yet
+	silent  []silence                    // remembered, and how long ago they were alive
 	path    func(micronet.NodeID) (tunnel.PathInfo, bool)
 	heard   func(micronet.NodeID) time.Time // the newest sign of life, also through others
 	issued  func(micronet.NodeID) time.Time // when a certificate begins, zero: not known
@@ -91,41 +93,10 @@ type sight struct {
 
 // makeView combines membership, catalog and our own packets. It is pure.
 func makeView(s sight) *view {
-	v := &view{made: s.now, byID: map[micronet.NodeID]*micronet.Node{}, instances: map[string][]*placed{}, doubted: map[micronet.NodeID]bool{}, synced: s.synced}
-	members := map[micronet.NodeID]*gossip.Member{}
-	for i := range s.members {
-		members[s.members[i].ID] = &s.members[i]
-		if s.members[i].Status != micronet.Alive {
-			v.doubted[s.members[i].ID] = true
-		}
-	}
-	add := func(n micronet.Node) { v.byID[n.ID] = &n }
-	add(s.self)
-	for i := range s.entries {
-		if id := s.entries[i].Document.Owner; id != s.self.ID {
-			add(s.node(id, members[id], &s.entries[i]))
-			delete(members, id)
-		}
-	}
-	for id, m := range members {
-		if id != s.self.ID {
-			add(s.node(id, m, nil))
-		}
-	}
-	for id, d := range s.silent {
-		if v.byID[id] == nil {
-			n := s.node(id, nil, nil)
-			n.Heard = s.now.Add(-d)
-			add(n)
-		}
-	}
-	for _, n := range v.byID {
-		v.nodes = append(v.nodes, *n)
-	}
-	slices.SortFunc(v.nodes, func(a, b micronet.Node) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Cluster, b.Cluster), a.ID.Compare(b.ID))
-	})
+	v := &view{made: s.now, instances: map[string][]*placed{}, roster: s.members, synced: s.synced}
+	v.list(&s)
 	v.namesakes = findNamesakes(v.nodes, s.issued)
+	v.placed = make([]placed, 0, countInstances(s.entries))
 	for i := range s.entries {
 		v.place(&s, &s.entries[i])
 	}
@@ -136,9 +107,57 @@ func makeView(s sight) *view {
 	return v
 }
 
+// list lists all nodes that anything is known of.
+func (v *view) list(s *sight) {
+	size := max(len(s.members), len(s.entries), len(s.silent)) + 1
+	v.nodes, v.byID = make([]micronet.Node, 0, size), make(map[micronet.NodeID]*micronet.Node, size)
+	v.members = make(map[micronet.NodeID]*gossip.Member, len(s.members))
+	for i := range s.members {
+		v.members[s.members[i].ID] = &s.members[i]
+	}
+	isNew := func(id micronet.NodeID) bool {
+		_, listed := v.byID[id]
+		v.byID[id] = nil
+		return !listed
+	}
+	isNew(s.self.ID)
+	v.nodes = append(v.nodes, s.self)
+	for i := range s.entries {
+		if id := s.entries[i].Document.Owner; isNew(id) {
+			v.nodes = append(v.nodes, s.node(id, v.members[id], &s.entries[i]))
+		}
+	}
+	for i := range s.members {
+		if id := s.members[i].ID; isNew(id) {
+			v.nodes = append(v.nodes, s.node(id, &s.members[i], nil))
+		}
+	}
+	for _, gone := range s.silent {
+		if isNew(gone.id) {
+			n := s.node(gone.id, nil, nil)
+			n.Heard = s.now.Add(-gone.ago)
+			v.nodes = append(v.nodes, n)
+		}
+	}
+	slices.SortFunc(v.nodes, func(a, b micronet.Node) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Cluster, b.Cluster), a.ID.Compare(b.ID))
+	})
+	for i := range v.nodes {
+		v.byID[v.nodes[i].ID] = &v.nodes[i]
+	}
+}
+
+// countInstances counts the instances of all documents.
+func countInstances(entries []gossip.Entry) (n int) {
+	for i := range entries {
+		n += len(entries[i].Document.Instances)
+	}
+	return n
+}
+
 // node says what is believed of one other node.
 func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micronet.Node {
-	n := micronet.Node{ID: id, Name: s.names[id], Cluster: s.self.Cluster, Heard: s.heard(id)}
+	n := micronet.Node{ID: id, Cluster: s.self.Cluster, Heard: s.heard(id)}
 	if p, ok := s.path(id); ok {
 		n.RTT = p.RTT
 		if p.Heard.After(n.Heard) {
@@ -148,6 +167,8 @@ func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micr
 	if e != nil {
 		d := &e.Document
 		n.Name, n.Cluster, n.Version, n.Gateway, n.Epoch, n.Endpoints = d.Name, d.Cluster, d.Software, d.Gateway, d.Version.Epoch, d.Endpoints
+	} else {
+		n.Name = s.name(id)
 	}
 	if m != nil {
 		n.Epoch = max(n.Epoch, m.Epoch)
@@ -196,7 +217,7 @@ func (v *view) place(s *sight, e *gossip.Entry) {
 	if !n.Status.Serving() {
 		return
 	}
-	down := s.down(n, v.doubted[n.ID], e)
+	down := s.down(n, v.isDoubted(n.ID), e)
 	age := max(0, s.now.Sub(e.Confirmed))
 	if n.ID == s.self.ID {
 		age = 0 // nobody knows it better
@@ -241,8 +262,23 @@ func (v *view) reach() (heard, known int) {
 	return heard, known
 }
 
-// isDoubted reports whether membership does not take a node for alive.
-func (v *view) isDoubted(id micronet.NodeID) bool { return v.doubted[id] }
+// isDoubted reports whether membership does not take a member for alive.
+func (v *view) isDoubted(id micronet.NodeID) bool {
+	m := v.members[id]
+	return m != nil && m.Status != micronet.Alive
+}
+
+// count tells whether anybody's status is another than in the view before.
+func (v *view) count(former *view) {
+	if former == nil {
+		return
+	}
+	v.turns = former.turns
+	sameNodes := slices.EqualFunc(v.nodes, former.nodes, func(a, b micronet.Node) bool { return a.ID == b.ID && a.Status == b.Status })
+	if !sameNodes || !slices.EqualFunc(v.roster, former.roster, func(a, b gossip.Member) bool { return a.ID == b.ID && a.Status == b.Status }) {
+		v.turns++
+	}
+}
 
 // deadMemory is how long signs of life are still sent to a node that is dead.
 const deadMemory = time.Minute

@@ -86,7 +86,7 @@ func oneOtherSight(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel
 	s := sight{
 		heard: func(micronet.NodeID) time.Time { return time.Time{} }, issued: func(micronet.NodeID) time.Time { return time.Time{} },
 		now: now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
-		names: map[micronet.NodeID]string{id(1): "uno"},
+		name: calledBy(map[micronet.NodeID]string{id(1): "uno"}),
 		path: func(micronet.NodeID) (tunnel.PathInfo, bool) {
 			if !known {
 				return tunnel.PathInfo{}, false
@@ -152,7 +152,7 @@ func instancesOf(none bool, services ...string) (out []micronet.Instance) {
 
 func TestViewOfTheMesh(t *testing.T) {
 	s := mesh(3, 2, 4)
-	s.silent = map[micronet.NodeID]time.Duration{id(7): time.Hour, id(1): time.Minute}
+	s.silent = []silence{{id(7), time.Hour}, {id(1), time.Minute}}
 	heard := s.path
 	s.path = func(of micronet.NodeID) (tunnel.PathInfo, bool) {
 		if of == id(7) {
@@ -160,7 +160,7 @@ func TestViewOfTheMesh(t *testing.T) {
 		}
 		return heard(of)
 	}
-	s.names = map[micronet.NodeID]string{id(7): "gone"}
+	s.name = calledBy(map[micronet.NodeID]string{id(7): "gone"})
 	s.entries[1].Confirmed = s.now.Add(-5 * time.Second)
 	s.entries[0].Confirmed = s.now.Add(-time.Minute)
 	v := makeView(s)

@@ -47,11 +47,12 @@ type binding struct {
 type directory struct {
 	mu         sync.RWMutex
 	identities map[netip.Addr]*flow
+	nodes      map[micronet.NodeID]*flow // the same: an identity address costs a hash
 	bound      map[netip.AddrPort]*binding
 }
 
 func newDirectory() *directory {
-	return &directory{identities: map[netip.Addr]*flow{}, bound: map[netip.AddrPort]*binding{}}
+	return &directory{identities: map[netip.Addr]*flow{}, nodes: map[micronet.NodeID]*flow{}, bound: map[netip.AddrPort]*binding{}}
 }
 
 func newFlow(id micronet.NodeID) *flow { return &flow{id: id, identity: id.UDPAddr()} }
@@ -60,12 +61,21 @@ func (d *directory) add(f *flow) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.identities[f.identity.AddrPort().Addr()] = f
+	d.nodes[f.id] = f
 }
 
 func (d *directory) remove(f *flow) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.identities, f.identity.AddrPort().Addr())
+	delete(d.nodes, f.id)
+}
+
+// byNode returns the flow of a peer, nil when it is none.
+func (d *directory) byNode(id micronet.NodeID) *flow {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.nodes[id]
 }
 
 // byIdentity returns the peer that an identity address stands for, nil for none.

@@ -265,7 +265,7 @@ func (u *Underlay) Paths() []PathInfo {
 // Heard returns when the last authenticated frame came from a peer, zero for never. It takes no
 // lock that is ever held for long.
 func (u *Underlay) Heard(id micronet.NodeID) time.Time {
-	if f := u.dir.byIdentity(id.Addr().Addr()); f != nil {
+	if f := u.dir.byNode(id); f != nil {
 		return instant(u.start, f.heard.Load())
 	}
 	return time.Time{}
@@ -274,7 +274,7 @@ func (u *Underlay) Heard(id micronet.NodeID) time.Time {
 // Arrived returns when the last packet of any kind came from an address of a peer, zero for
 // never. Nothing has authenticated QUIC's packets here: this is a hint, Heard is proof.
 func (u *Underlay) Arrived(id micronet.NodeID) time.Time {
-	if f := u.dir.byIdentity(id.Addr().Addr()); f != nil {
+	if f := u.dir.byNode(id); f != nil {
 		return instant(u.start, max(f.heard.Load(), f.arrived.Load()))
 	}
 	return time.Time{}

@@ -114,21 +114,21 @@ func plainError(err error) error {
 	return errors.New(strings.TrimPrefix(text, "1 error occurred: * "))
 }
 
-// resync synchronises again a while after a join, twice, and then as long as members are still
-// being learned: many nodes that join at once fill the gossip queues with their credentials,
+// resync synchronises again a while after a join, twice, and then as long as that teaches members:
+// many nodes that join at once fill the gossip queues with their credentials,
 // and full exchanges are what brings them together (100 nodes: 6 s instead of 45 s).
 func (s *Swim) resync(ctx context.Context, list *memberlist.Memberlist, answered []micronet.NodeID) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
 	for i := range maxResyncs {
-		known := s.size.Load()
 		timer.Reset(resyncAfter + s.env.Phase)
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
+		known := s.size.Load()
 		// A failure costs nothing: the next round, or the periodic one, asks somebody else.
 		_ = s.synchronise(list, s.another(answered))
 		if i > 0 && s.size.Load() == known {

@@ -39,6 +39,8 @@ type table struct {
 	self    life
 	entries map[micronet.NodeID]*entry
 	serving int // entries that are alive or suspect
+
+	members []gossip.Member // of snapshot, nil after a change
 }
 
 type entry struct {
@@ -88,7 +90,7 @@ func (t *table) join(now time.Time, l life, credential []byte) bool {
 	if l.epoch > e.Epoch {
 		e.begin(now, l.epoch)
 	}
-	e.Credential = bytes.Clone(credential)
+	e.Credential, t.members = bytes.Clone(credential), nil
 	t.enter(now, e, micronet.Alive)
 	return true
 }
@@ -108,7 +110,7 @@ func (t *table) update(l life, credential []byte) bool {
 	if e == nil || bytes.Equal(e.Credential, credential) {
 		return false
 	}
-	e.Credential = bytes.Clone(credential)
+	e.Credential, t.members = bytes.Clone(credential), nil
 	return true
 }
 
@@ -162,7 +164,7 @@ func (t *table) expire(now time.Time) bool {
 			changed = t.enter(now, e, micronet.Alive)
 		case !e.Status.Serving() && age > forgetAfter:
 			delete(t.entries, id)
-			changed = true
+			t.members, changed = nil, true
 		}
 	}
 	return changed
@@ -179,7 +181,7 @@ func (t *table) enter(now time.Time, e *entry, s micronet.NodeStatus) bool {
 	if s.Serving() {
 		t.serving++
 	}
-	e.Status, e.Since = s, now
+	e.Status, e.Since, t.members = s, now, nil
 	return true
 }
 
@@ -216,10 +218,12 @@ func (t *table) accused() []accusation {
 // snapshot returns the members, sorted by id. Credentials are replaced and never changed, so that they
 // need no copy.
 func (t *table) snapshot() []gossip.Member {
-	all := make([]gossip.Member, 0, len(t.entries))
-	for _, e := range t.entries {
-		all = append(all, e.Member)
+	if t.members == nil {
+		t.members = make([]gossip.Member, 0, len(t.entries))
+		for _, e := range t.entries {
+			t.members = append(t.members, e.Member)
+		}
+		slices.SortFunc(t.members, func(a, b gossip.Member) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	}
-	slices.SortFunc(all, func(a, b gossip.Member) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-	return all
+	return slices.Clone(t.members)
 }

@@ -47,6 +47,7 @@ const (
 	simultaneous  = dialTime        // connections that came up closer together were dialled at once
 	linger        = 5 * time.Second // a connection that lost against another is kept so long without streams
 	minIdle       = 10 * time.Second
+	gossipIdle    = 10 * time.Second // Config.Idle of a connection that carried nothing but gossip
 	guestSilence  = 5 * time.Second
 	guestLinger   = time.Second // a guest waits so long for the member to end the connection
 	minTick       = time.Second

@@ -27,6 +27,7 @@ type link struct {
 	mu      sync.Mutex // below Tunnel.mu
 	streams int
 	used    time.Time
+	served  bool
 }
 
 func newLink(t *Tunnel, id micronet.NodeID, conn *quicgo.Conn, dialled bool) *link {
@@ -39,7 +40,17 @@ func newLink(t *Tunnel, id micronet.NodeID, conn *quicgo.Conn, dialled bool) *li
 func (l *link) facts() facts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return facts{dialled: l.dialled, since: l.since, streams: l.streams, used: l.used}
+	return facts{dialled: l.dialled, since: l.since, streams: l.streams, used: l.used, served: l.served}
+}
+
+// serves notes what a stream is for.
+func (l *link) serves(p tunnel.Purpose) {
+	if p == tunnel.PurposeMembership || p == tunnel.PurposeCatalog {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.served = true
 }
 
 // retain counts a stream, release discounts it.
@@ -148,6 +159,7 @@ func (t *Tunnel) receive(l *link, q *quicgo.Stream) {
 		}
 		return
 	}
+	l.serves(o.Purpose)
 	in := newInbound(l, q, o)
 	select {
 	case t.inbound <- in:

@@ -161,7 +161,7 @@ func (t *Tunnel) linksLocked() []*link {
 
 // sweepLoop closes connections that nobody needs any more.
 func (t *Tunnel) sweepLoop(ctx context.Context) {
-	tick := time.NewTicker(max(t.idle/ticksPerIdle, minTick) + t.env.Phase)
+	tick := time.NewTicker(max(min(t.idle, gossipIdle)/ticksPerIdle, minTick) + t.env.Phase)
 	defer tick.Stop()
 	for {
 		select {

@@ -13,6 +13,16 @@ type facts struct {
 	since   time.Time // when its handshake was done here
 	streams int       // open now
 	used    time.Time // when the number of streams last changed
+	served  bool      // it carried a stream that was not gossip
+}
+
+// idle is how long a connection is kept without streams. One that only gossip used is given up soon:
+// that goes to random nodes, and hardly ever to the same again.
+func (f facts) idle(most time.Duration) time.Duration {
+	if f.served {
+		return most
+	}
+	return min(most, gossipIdle)
 }
 
 // better reports whether new streams go to a rather than to b. Connections that came up at about
@@ -31,6 +41,7 @@ func better(self, peer micronet.NodeID, a, b facts) bool {
 // last part of that time. What remains is a stream that the two sides closed further apart than
 // that: then an Open in the moment when the end is on its way is answered with a reset.
 func (f facts) usable(now time.Time, idle time.Duration) bool {
+	idle = f.idle(idle)
 	return f.streams > 0 || now.Sub(f.used) < idle-idle/sparesPerIdle
 }
 
@@ -41,7 +52,7 @@ func (f facts) spent(now time.Time, idle time.Duration, lost bool) string {
 	switch {
 	case f.streams > 0:
 		return ""
-	case unused >= idle:
+	case unused >= f.idle(idle):
 		return "idle"
 	case lost && unused >= linger:
 		return "another connection took over"

@@ -161,6 +161,7 @@ func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening)
 		if err != nil {
 			return nil, err
 		}
+		l.serves(o.Purpose)
 		out, err := l.open(ctx, frame)
 		if err == nil {
 			return out, nil

@@ -565,8 +565,9 @@ func TestBetter(t *testing.T) {
 func TestUsableAndSpent(t *testing.T) {
 	now, idle := time.Unix(1000, 0), time.Minute
 	ago := func(s int, streams int) facts {
-		return facts{used: now.Add(-time.Duration(s) * time.Second), streams: streams}
+		return facts{used: now.Add(-time.Duration(s) * time.Second), streams: streams, served: true}
 	}
+	gossip := func(s int) facts { return facts{used: now.Add(-time.Duration(s) * time.Second)} }
 	for _, c := range []struct {
 		f      facts
 		lost   bool
@@ -578,6 +579,9 @@ func TestUsableAndSpent(t *testing.T) {
 		{ago(54, 0), false, false, ""},
 		{ago(60, 0), false, false, "idle"},
 		{ago(60, 1), false, true, ""},
+		{gossip(8), false, true, ""},
+		{gossip(9), false, false, ""},
+		{gossip(10), false, false, "idle"},
 		{ago(60, 1), true, true, ""},
 		{ago(4, 0), true, true, ""},
 		{ago(5, 0), true, true, "another connection took over"},
