@@ -6,8 +6,8 @@ import (
 	micronet "github.com/micro/micro-net"
 )
 
-// Version orders the documents of one node: by epoch (one per start), then by sequence. Dates
-// never order anything.
+// Version orders the documents of one node: by epoch, see StartOf, then by sequence. Dates never
+// order anything.
 type Version struct {
 	Epoch uint64
 	Seq   uint64

@@ -24,7 +24,7 @@ func newDamping() *damping {
 // take counts what documents say that are newer than those before, and forgets owners without one.
 func (d *damping) take(now time.Time, entries []gossip.Entry) {
 	d.news.look(entries, func(doc *gossip.Document) {
-		d.damper.Announced(now, router.Announcement{Node: doc.Owner, Epoch: doc.Version.Epoch, Instances: doc.Instances})
+		d.damper.Announced(now, router.Announcement{Node: doc.Owner, Start: gossip.StartOf(doc.Version.Epoch), Instances: doc.Instances})
 	}, d.damper.Forget)
 	d.damper.Sweep(now)
 }

@@ -45,7 +45,7 @@ type life struct {
 	name     string
 	epoch    uint64
 	mesh     netip.AddrPort
-	members  gossip.Membership
+	members  *membership
 	records  *records
 	pulse    *pulse
 	damping  *damping // of the goroutine that makes views
@@ -199,9 +199,7 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 	}
 	l.under.Handle(tunnel.ChannelMembership, func(from micronet.NodeID, payload []byte, at time.Time) {
 		if l.started() {
-			if h, ok := l.members.(PacketHandler); ok {
-				h.HandlePacket(from, payload, at)
-			}
+			l.members.HandlePacket(from, payload, at)
 		}
 	})
 	l.under.Handle(tunnel.ChannelHeartbeat, l.takeBeats)
@@ -290,10 +288,7 @@ func (l *life) become(pass *passport) error {
 	if err != nil {
 		return err
 	}
-	l.members = l.config.newMembership(swim.Config{
-		Env: l.env, Self: l.self, Epoch: l.epoch, Transport: carrier{l.under, l.tun}, Credential: credential,
-		Delegate: delegate{records: l.records, admit: l.admit, changed: l.look}, Poisoned: l.poisoned,
-	})
+	l.members = l.assembleMembership(credential)
 	l.gate.pass.Store(pass)
 	if pass.root != nil {
 		a, err := newAuthority(l.env, l.node.disk, pass, l.introductions, l.mayBeAlive)
@@ -308,6 +303,25 @@ func (l *life) become(pass *passport) error {
 	}
 	l.assembleProxy()
 	return nil
+}
+
+// assembleMembership makes the membership of this start.
+func (l *life) assembleMembership(credential []byte) *membership {
+	rng := l.env.Rand("renewal")
+	m := &membership{next: l.nextMembership, met: l.announce, report: l.report, poisoned: make(chan struct{}, 1)}
+	m.pick = func(from []micronet.NodeID, n int) []micronet.NodeID {
+		rng.Shuffle(len(from), func(i, j int) { from[i], from[j] = from[j], from[i] })
+		return from[:min(len(from), n)]
+	}
+	m.hold(l.newMembership(l.epoch, credential))
+	return m
+}
+
+func (l *life) newMembership(epoch uint64, credential []byte) gossip.Membership {
+	return l.config.newMembership(swim.Config{
+		Env: l.env, Self: l.self, Epoch: epoch, Transport: carrier{l.under, l.tun}, Credential: credential,
+		Delegate: delegate{records: l.records, admit: l.admit, changed: l.look}, Poisoned: l.poisoned,
+	})
 }
 
 // assembleProxy makes the parts that carry programs' connections.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/tunnel"
 )
@@ -237,7 +238,7 @@ func finishInstall(d disk, keys identity.Keys) error {
 	return d.rename(fileNext, fileMembership)
 }
 
-// starts is how often this node was started.
+// starts holds the latest epoch of this node.
 type starts struct {
 	Epoch uint64 `json:"epoch"`
 }
@@ -248,7 +249,7 @@ func nextEpoch(d disk) (uint64, error) {
 	if _, err := d.load(fileEpoch, &kept); err != nil {
 		return 0, err
 	}
-	kept.Epoch++
+	kept.Epoch = gossip.NextStart(kept.Epoch)
 	return kept.Epoch, d.save(fileEpoch, kept)
 }
 

@@ -89,11 +89,13 @@ func (r *records) refresh() error {
 	return r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) { return c.Refresh(now) })
 }
 
-// outgrow goes above the present epoch, because others do not believe it any more.
-func (r *records) outgrow() error {
+// outgrow goes above the present epoch, because others do not believe it any more, and returns the new
+// one. It counts from the next publication on.
+func (r *records) outgrow() (uint64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.catalog.Raise(r.catalog.Epoch() + 1)
+	err := r.catalog.Raise(r.catalog.Epoch() + 1)
+	return r.catalog.Epoch(), err
 }
 
 // received takes a broadcast message of a member.

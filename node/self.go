@@ -17,13 +17,13 @@ type self struct {
 	env     micronet.Env
 	config  *Config
 	pass    *passport
-	epoch   uint64
 	mesh    netip.AddrPort
 	machine [16]byte
 	seen    func() []netip.AddrPort // our addresses as peers see them
 	anchor  func() []byte           // of our heartbeats
 
 	mu        sync.Mutex
+	epoch     uint64
 	seq       uint64 // of credentials
 	endpoints []netip.AddrPort
 }
@@ -59,9 +59,21 @@ func (s *self) refresh() bool {
 }
 
 func (s *self) where() []netip.AddrPort {
+	_, endpoints := s.now()
+	return endpoints
+}
+
+// raise begins a new epoch.
+func (s *self) raise(epoch uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.endpoints)
+	s.epoch = epoch
+}
+
+func (s *self) now() (epoch uint64, endpoints []netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch, slices.Clone(s.endpoints)
 }
 
 // credential makes a new credential of the endpoints as they were last seen.
@@ -98,8 +110,9 @@ func (s *self) document(instances []micronet.Instance) gossip.Document {
 // node is this node as the view lists it.
 func (s *self) node(now time.Time) micronet.Node {
 	m := s.pass.member()
+	epoch, endpoints := s.now()
 	return micronet.Node{
-		ID: s.pass.id(), Name: m.Name, Cluster: m.ClusterName, Status: micronet.Alive, Epoch: s.epoch,
-		Endpoints: s.where(), Version: s.config.Version, Heard: now,
+		ID: s.pass.id(), Name: m.Name, Cluster: m.ClusterName, Status: micronet.Alive, Epoch: epoch,
+		Endpoints: endpoints, Version: s.config.Version, Heard: now,
 	}
 }

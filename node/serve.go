@@ -8,6 +8,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
 	"github.com/micro/micro-net/tunnel"
 )
 
@@ -190,7 +191,7 @@ func refuse(ctx context.Context, in tunnel.Inbound, reason string) {
 
 // handToMembership gives a stream to membership, which closes it.
 func (l *life) handToMembership(ctx context.Context, in tunnel.Inbound) {
-	h, ok := l.members.(StreamHandler)
+	h, ok := l.members.streams()
 	if !ok {
 		refuse(ctx, in, "this node's membership takes no streams")
 		return
@@ -353,14 +354,27 @@ func (l *life) behind() {
 }
 
 // poisoned learns that somebody has driven this node's incarnation so high that others may not believe
-// it any more. Only a later start can be told from that.
+// it any more. Only a later epoch can be told from that.
 func (l *life) poisoned() {
-	l.env.Log.Warn("another node has driven this one's incarnation to its end; it starts again in a new epoch", "epoch", l.epoch)
-	if err := l.records.outgrow(); err != nil {
-		l.report("node.poisoned", err)
-		return
+	l.env.Log.Warn("another node has driven this one's incarnation to its end; its membership goes on in a new epoch", "epoch", l.records.epoch())
+	l.members.renew()
+}
+
+// nextMembership makes a membership in an epoch above all before. What this node offers is published in
+// that epoch once others know of it, and its next start comes above.
+func (l *life) nextMembership() (gossip.Membership, error) {
+	epoch, err := l.records.outgrow()
+	if err != nil {
+		return nil, err
 	}
-	l.behind()
+	l.report("node.epoch", raiseEpoch(l.node.disk, epoch))
+	l.address.raise(epoch)
+	credential, err := l.address.credential()
+	if err != nil {
+		return nil, err
+	}
+	l.under.SetLocal(l.address.local(credential))
+	return l.newMembership(epoch, credential), nil
 }
 
 // moved looks whether our addresses changed, and tells everybody if so.

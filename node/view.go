@@ -233,7 +233,7 @@ func (s *sight) down(n *micronet.Node, doubted bool, e *gossip.Entry) string {
 	switch {
 	case n.ID == s.self.ID:
 		return ""
-	case n.Epoch > e.Document.Version.Epoch:
+	case gossip.StartOf(n.Epoch) > gossip.StartOf(e.Document.Version.Epoch):
 		return "its node has started again and has not said yet what it offers"
 	case n.Status == micronet.Suspect:
 		return "its node has fallen silent"

@@ -18,6 +18,7 @@ func TestNodeStatus(t *testing.T) {
 	member := func(s micronet.NodeStatus, since time.Duration, epoch uint64) *gossip.Member {
 		return &gossip.Member{ID: id(1), Epoch: epoch, Status: s, Since: ago(since)}
 	}
+	again := gossip.NextStart(1)
 	document := func(epoch uint64, left bool) *gossip.Entry {
 		return &gossip.Entry{Confirmed: ago(time.Second), Document: gossip.Document{
 			Owner: id(1), Version: gossip.Version{Epoch: epoch, Seq: 1}, Name: "one", Cluster: "main", Left: left,
@@ -51,8 +52,9 @@ func TestNodeStatus(t *testing.T) {
 		{"left, and no member any more", nil, document(1, true), never, micronet.Left, false, ""},
 		{"left in others' words, a moment ago", member(micronet.Left, time.Second, 1), document(1, false), 7 * time.Second, micronet.Suspect, true, "silent"},
 		{"left in others' words alone", member(micronet.Left, time.Minute, 1), document(1, false), time.Hour, micronet.Dead, false, ""},
-		{"started again after it left", member(micronet.Alive, time.Second, 2), document(1, true), time.Second, micronet.Alive, true, ""},
-		{"started again, with the record of before", member(micronet.Alive, time.Second, 2), document(1, false), time.Second, micronet.Alive, true, "started again"},
+		{"started again after it left", member(micronet.Alive, time.Second, again), document(1, true), time.Second, micronet.Alive, true, ""},
+		{"started again, with the record of before", member(micronet.Alive, time.Second, again), document(1, false), time.Second, micronet.Alive, true, "started again"},
+		{"in a renewed membership, with the record of before", member(micronet.Alive, time.Second, again+1), document(again, false), time.Second, micronet.Alive, true, ""},
 		{"a record newer than membership knows", member(micronet.Alive, time.Second, 1), document(2, false), time.Second, micronet.Alive, true, ""},
 	} {
 		path := tunnel.PathInfo{Heard: ago(c.heard), RTT: time.Millisecond}

@@ -13,13 +13,13 @@ const MaxWatched = 262144
 // Announcement is what an owner says of its instances, in a document that it signed.
 type Announcement struct {
 	Node      micronet.NodeID
-	Epoch     uint64 // one per start of the owner
+	Start     uint64 // which start of the owner it belongs to, higher for later ones
 	Instances []micronet.Instance
 }
 
 // announced is the last announcement of an owner: whether each instance served.
 type announced struct {
-	epoch   uint64
+	start   uint64
 	serving map[string]bool
 }
 
@@ -30,10 +30,10 @@ type announced struct {
 // time for what the instances go through meanwhile.
 func (d *Damper) Announced(now time.Time, a Announcement) {
 	former := d.owners[a.Node]
-	if former != nil && a.Epoch < former.epoch {
+	if former != nil && a.Start < former.start {
 		return
 	}
-	next := &announced{epoch: a.Epoch, serving: make(map[string]bool, len(a.Instances))}
+	next := &announced{start: a.Start, serving: make(map[string]bool, len(a.Instances))}
 	for i := range a.Instances {
 		if d.watched-former.size()+len(next.serving) >= MaxWatched {
 			d.ignored++
@@ -43,7 +43,7 @@ func (d *Damper) Announced(now time.Time, a Announcement) {
 	}
 	switch {
 	case former == nil:
-	case a.Epoch > former.epoch:
+	case a.Start > former.start:
 		for id := range former.serving {
 			d.Transition(now, micronet.InstanceKey{Node: a.Node, ID: id}, Restarted)
 		}

@@ -105,7 +105,7 @@ func TestDampAddedAgain(t *testing.T) {
 
 // announce is what node 1 says: one health per instance, "-" for none.
 func announce(epoch uint64, healths ...micronet.Health) Announcement {
-	a := Announcement{Node: node(1), Epoch: epoch}
+	a := Announcement{Node: node(1), Start: epoch}
 	for i, h := range healths {
 		if h != "-" {
 			a.Instances = append(a.Instances, micronet.Instance{Service: "web", ID: fmt.Sprint(i), Health: h})
@@ -204,7 +204,7 @@ func TestDampBounds(t *testing.T) {
 
 func TestAnnouncedBounds(t *testing.T) {
 	d := NewDamper(DampConfig{})
-	many := Announcement{Node: node(1), Epoch: 1, Instances: make([]micronet.Instance, MaxWatched+1)}
+	many := Announcement{Node: node(1), Start: 1, Instances: make([]micronet.Instance, MaxWatched+1)}
 	for i := range many.Instances {
 		many.Instances[i].ID = fmt.Sprint(i)
 	}
@@ -241,7 +241,7 @@ func newFlappy() *flappy {
 // say publishes a document of the first instance's owner.
 func (f *flappy) say(now time.Time, up bool) {
 	f.up = up
-	f.damper.Announced(now, Announcement{Node: node(1), Epoch: 1, Instances: []micronet.Instance{f.candidates(now)[0].Instance}})
+	f.damper.Announced(now, Announcement{Node: node(1), Start: 1, Instances: []micronet.Instance{f.candidates(now)[0].Instance}})
 }
 
 func (f *flappy) candidates(now time.Time) []Candidate {

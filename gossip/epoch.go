@@ -1,0 +1,16 @@
+package gossip
+
+// An epoch has two parts. The upper one counts the starts of a node; the lower renewalBits count the
+// renewals of its membership within a start: a node whose incarnation somebody drove to its end goes
+// on under the next epoch, and nothing about it has started again.
+//
+//	start ─────────────────────────── renewal
+//	54 bits, 1 for the first          8 bits, 0 at the start
+const renewalBits = 8
+
+// StartOf returns which start of its node an epoch belongs to. Epochs of one start are the same life
+// of the same programs.
+func StartOf(epoch uint64) uint64 { return epoch >> renewalBits }
+
+// NextStart returns the first epoch of the start after that of epoch.
+func NextStart(epoch uint64) uint64 { return (StartOf(epoch) + 1) << renewalBits }
