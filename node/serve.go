@@ -227,14 +227,17 @@ func (l *life) keepView(ctx context.Context) error {
 
 func (l *life) makeView() {
 	now := time.Now()
-	old := l.view.Load()
+	old, before := l.view.Load(), met(nil)
+	if old != nil {
+		before = old.met
+	}
 	synced := l.records.isSynced() || len(l.contacts.remembered()) == 0
 	entries := l.records.entries()
 	l.pulse.track(now, entries)
 	v := makeView(sight{
 		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, name: l.contacts.name,
 		silent: l.contacts.silent(), path: l.under.Path, heard: l.pulse.heard, issued: l.issued,
-		synced: synced,
+		met: before, synced: synced,
 	})
 	l.damping.take(now, entries)
 	v.damp(l.damping)
@@ -270,7 +273,7 @@ func (l *life) tellChanges(now *view) {
 		n := &now.nodes[i]
 		before, known := l.told[n.ID]
 		// A peer that is only remembered is not news: it was not alive to us before.
-		if n.ID == l.self || (!known && n.Status == micronet.Dead) {
+		if n.ID == l.self || (!known && (n.Status == micronet.Dead || n.Status == micronet.Suspect)) {
 			continue
 		}
 		told[n.ID] = n.Status

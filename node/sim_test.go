@@ -485,8 +485,39 @@ func TestFolderFromABackup(t *testing.T) {
 		b.await(30*time.Second, "b is back", b.seen("b", micronet.Alive, "a", "c"))
 		b.serve(all[1], "echo", "b")
 		b.await(20*time.Second, "its record counts", b.answers(all[2], "echo", "b"))
-		if got := all[1].life().epoch; got < 5 {
-			t.Errorf("b is in its epoch %d, others knew 4 before", got)
+		if got := gossip.StartOf(all[1].life().epoch); got < 5 {
+			t.Errorf("b is in its start %d, others knew 4 before", got)
+		}
+	})
+}
+
+// A node that starts says of nobody that it is dead before it could have heard it.
+func TestRememberedPeersAreSuspectFirst(t *testing.T) {
+	inBubble(t, 18, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		b.halt(all[1])
+		b.crash(all[2])
+		time.Sleep(time.Minute)
+		b.start("b", "")
+		begin := time.Now()
+		status := func(of *simNode) micronet.NodeStatus {
+			s, _ := all[1].node.Snapshot()
+			for _, n := range s.Nodes {
+				if n.Name == of.host.Name() {
+					return n.Status
+				}
+			}
+			return ""
+		}
+		b.stays(9*time.Second, "nobody is dead", func() error {
+			if sa, sc := status(all[0]), status(all[2]); sa == micronet.Dead || sc != micronet.Suspect {
+				return fmt.Errorf("after %v a is %s, c is %s", time.Since(begin), sa, sc)
+			}
+			return nil
+		})
+		b.await(3*time.Second, "c is dead", b.seen("c", micronet.Dead, "b"))
+		if s := status(all[0]); s != micronet.Alive {
+			t.Errorf("a is %s", s)
 		}
 	})
 }

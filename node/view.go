@@ -16,7 +16,8 @@ const (
 	// freshFor is how long a sign of life of a node speaks for it against membership's doubt, also one
 	// that came through others: 99.9 % of those arrive within it at a hundred nodes.
 	freshFor = 6 * time.Second
-	// deadAfter is how long nobody may have heard a node until it is dead.
+	// deadAfter is how long nobody may have heard a node until it is dead. One that was never heard has as
+	// long since this node came to know of it: at a start that is everybody who is remembered.
 	deadAfter = 10 * time.Second
 	// quietFor is how long membership's word that a node is alive stands without any sign of life: a
 	// node that is cut off from everybody takes membership a minute to see that. In a large mesh signs
@@ -39,7 +40,8 @@ type view struct {
 	roster    []gossip.Member                    // what membership says, sorted by id
 	members   map[micronet.NodeID]*gossip.Member // of roster
 	turns     uint64                             // how often anybody's status had changed, here or to membership
-	namesakes []namesakes                        // names that more than one node has
+	met       met
+	namesakes []namesakes // names that more than one node has
 	synced    bool
 }
 
@@ -77,6 +79,33 @@ type placed struct {
 // usable reports whether callers here may be led to the instance. It may flap.
 func (p *placed) usable() bool { return p.down == "" && p.instance.Health.Serving() }
 
+// met tells since when, in this life, a node knows of others.
+type met map[micronet.NodeID]time.Time
+
+// of is when a node was met; now for one that is new.
+func (m met) of(id micronet.NodeID, now time.Time) time.Time {
+	if at, ok := m[id]; ok {
+		return at
+	}
+	return now
+}
+
+// with is what is known with these nodes. It is the same table when they are the same nodes.
+func (m met) with(nodes []micronet.Node, now time.Time) met {
+	same := len(m) == len(nodes)
+	for i := 0; same && i < len(nodes); i++ {
+		_, same = m[nodes[i].ID]
+	}
+	if same {
+		return m
+	}
+	out := make(met, len(nodes))
+	for i := range nodes {
+		out[nodes[i].ID] = m.of(nodes[i].ID, now)
+	}
+	return out
+}
+
 // sight is what a view is made from.
 type sight struct {
 	now     time.Time
@@ -88,6 +117,7 @@ type sight struct {
 	path    func(micronet.NodeID) (tunnel.PathInfo, bool)
 	heard   func(micronet.NodeID) time.Time // the newest sign of life, also through others
 	issued  func(micronet.NodeID) time.Time // when a certificate begins, zero: not known
+	met     met                             // of the former view
 	synced  bool
 }
 
@@ -145,6 +175,7 @@ func (v *view) list(s *sight) {
 	for i := range v.nodes {
 		v.byID[v.nodes[i].ID] = &v.nodes[i]
 	}
+	v.met = s.met.with(v.nodes, s.now)
 }
 
 // countInstances counts the instances of all documents.
@@ -179,7 +210,8 @@ func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micr
 
 // status: only the owner's signed goodbye makes a node left. Membership's word is a hint: a node of
 // which there is a fresh sign of life, its own or one that others pass on, is alive whatever
-// membership says, and one that nobody has heard for a while is dead.
+// membership says, and one that nobody has heard for a while is dead. One that was never heard is suspect
+// until it is that long since this node knows of it: nobody can have heard it for us before.
 func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micronet.NodeStatus {
 	if e != nil && e.Document.Left && (m == nil || m.Epoch <= e.Document.Version.Epoch) {
 		return micronet.Left
@@ -191,7 +223,7 @@ func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micr
 	switch {
 	case silent < freshFor:
 		return micronet.Alive
-	case silent < deadAfter, m != nil && m.Status == micronet.Suspect:
+	case min(silent, s.now.Sub(s.met.of(n.ID, s.now))) < deadAfter, m != nil && m.Status == micronet.Suspect:
 		return micronet.Suspect
 	}
 	return micronet.Dead

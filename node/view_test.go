@@ -87,6 +87,7 @@ func oneOther(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel.Path
 func oneOtherSight(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel.PathInfo, known bool) sight {
 	s := sight{
 		heard: func(micronet.NodeID) time.Time { return time.Time{} }, issued: func(micronet.NodeID) time.Time { return time.Time{} },
+		met: met{id(1): now.Add(-time.Hour)},
 		now: now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
 		name: calledBy(map[micronet.NodeID]string{id(1): "uno"}),
 		path: func(micronet.NodeID) (tunnel.PathInfo, bool) {
@@ -155,6 +156,7 @@ func instancesOf(none bool, services ...string) (out []micronet.Instance) {
 func TestViewOfTheMesh(t *testing.T) {
 	s := mesh(3, 2, 4)
 	s.silent = []silence{{id(7), time.Hour}, {id(1), time.Minute}}
+	s.met = met{id(7): s.now.Add(-deadAfter)}
 	heard := s.path
 	s.path = func(of micronet.NodeID) (tunnel.PathInfo, bool) {
 		if of == id(7) {
@@ -206,6 +208,57 @@ func TestViewOfTheMesh(t *testing.T) {
 		if got := len(v.of(c.d)); got != c.want {
 			t.Errorf("%v has %d instances, want %d", c.d, got, c.want)
 		}
+	}
+}
+
+// Who was never heard in this life is suspect, and not offered, for as long as a silent node is.
+func TestNobodyIsDeadAtTheStart(t *testing.T) {
+	start := time.Unix(10_000, 0)
+	doc := &gossip.Entry{Confirmed: start, Document: gossip.Document{
+		Owner: id(1), Version: gossip.Version{Epoch: 256, Seq: 1}, Name: "one", Cluster: "main", Instances: instancesOf(false, "web"),
+	}}
+	for _, c := range []struct {
+		name       string
+		remembered bool
+		member     *gossip.Member
+		entry      *gossip.Entry
+	}{
+		{"remembered", true, nil, nil},
+		{"remembered, and others have its record", true, nil, doc},
+		{"of whom others have a record", false, nil, doc},
+		{"dead to membership", false, &gossip.Member{ID: id(1), Epoch: 256, Status: micronet.Dead, Since: start}, doc},
+	} {
+		var former met
+		look := func(after time.Duration) *view {
+			s := oneOtherSight(start.Add(after), c.member, c.entry, tunnel.PathInfo{}, false)
+			s.met = former
+			if c.remembered {
+				s.silent = map[micronet.NodeID]time.Duration{id(1): time.Hour}
+			}
+			v := makeView(s)
+			former = v.met
+			return v
+		}
+		for _, step := range []struct {
+			after time.Duration
+			want  micronet.NodeStatus
+		}{{0, micronet.Suspect}, {deadAfter - 1, micronet.Suspect}, {deadAfter, micronet.Dead}, {time.Hour, micronet.Dead}} {
+			v := look(step.after)
+			if got := v.byID[id(1)].Status; got != step.want {
+				t.Errorf("%s: after %v it is %s, want %s", c.name, step.after, got, step.want)
+			}
+			for _, p := range v.of(micronet.Destination{Service: "web"}) {
+				if p.usable() {
+					t.Errorf("%s: after %v its instance is offered", c.name, step.after)
+				}
+			}
+		}
+	}
+	// One that is not known any more and comes back is met anew.
+	s := oneOtherSight(start, nil, nil, tunnel.PathInfo{}, false)
+	s.met = met{id(1): start.Add(-time.Hour)}
+	if v := makeView(s); len(v.met) != 1 {
+		t.Errorf("who is forgotten was met still: %v", v.met)
 	}
 }
 

@@ -61,15 +61,16 @@ func (m *mesh) checkInvariants(seen []sight) {
 	}
 }
 
-// checkFalseDead: a node that runs and was not held up is dead to nobody who could hear of it.
+// checkFalseDead: a node that runs and was not held up is dead to nobody who could hear of it. Who has just
+// started knows of nobody's death before it could have heard it.
 func (m *mesh) checkFalseDead(s *sight) {
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		x := m.machineOf(n.ID)
-		if n.Status != micronet.Dead || x == nil || x.id != n.ID || !m.mayNotBeDead(x) || !m.mayNotBeDead(s.machine) {
+		if n.Status != micronet.Dead || x == nil || x.id != n.ID || !m.mayNotBeDead(x) || !s.machine.steady() {
 			continue
 		}
-		if m.oracle.connected(s.machine, x) >= hearTime {
+		if m.oracle.connected(s.machine, x) >= min(hearTime, time.Since(s.machine.since)) {
 			m.fail(s.machine.name, string(scenario.NoFalseDead), x.name+" runs and can be heard, and is shown dead")
 		}
 	}
@@ -77,8 +78,12 @@ func (m *mesh) checkFalseDead(s *sight) {
 
 // mayNotBeDead reports whether a machine has run long enough, was not held up, and did not lie.
 func (m *mesh) mayNotBeDead(x *machine) bool {
-	return x.alive() && time.Since(x.since) >= bootTime+hearTime && time.Since(x.stalled) >= stallMemory &&
-		time.Since(x.doubted) >= stallMemory
+	return x.steady() && time.Since(x.since) >= bootTime+hearTime
+}
+
+// steady reports whether a machine runs, was not held up, and did not lie.
+func (x *machine) steady() bool {
+	return x.alive() && time.Since(x.stalled) >= stallMemory && time.Since(x.doubted) >= stallMemory
 }
 
 // checkGhosts: nobody offers what was withdrawn, or what nobody can reach.
