@@ -30,6 +30,7 @@ type RedialPeer struct {
 	ID     micronet.NodeID
 	Heard  time.Time           // last sign of life, zero for never
 	Status micronet.NodeStatus // "" when it is remembered, but no member
+	Near   string              // where it is: those with the same are likely reached, or not, together; may be ""
 }
 
 // lost reports whether the peer should be dialled. Suspects are members: they get the benefit
@@ -42,21 +43,31 @@ func (p RedialPeer) lost() bool { return p.Status == "" || p.Status == micronet.
 //
 // Each peer has a back-off of its own, 2 s doubling to 60 s, jittered. Over it stands one
 // promise: while anybody is lost, two attempts are never more than RedialInterval apart; if
-// nobody is due, the next one in line is taken early. One success is enough to merge two
-// halves, and all nodes of both try.
+// nobody is due, one is taken early. One success is enough to merge two halves, and all nodes of
+// both try.
+//
+// Of those that are due, peers that were lost together come before single ones: they are likely an
+// island of the mesh that lives on, and a single one a host that crashed. Islands take turns, and
+// so do places within each, so that after a split into several all are tried soon.
 //
 // Redial is a pure core and not safe for concurrent use.
 type Redial struct {
 	rng     *rand.Rand
 	peers   map[micronet.NodeID]*redialPeer
 	started bool
+	dials   int       // attempts made
 	last    time.Time // the latest attempt
 	since   time.Time // when somebody was lost after nobody had been
 }
 
 type redialPeer struct {
 	id       micronet.NodeID
+	near     string
 	lost     bool
+	lostAt   time.Time // when it was lost, before this start: when it was heard
+	before   bool      // it was lost before this start
+	island   *island   // of those that are in the queue
+	tried    time.Time // start of the latest attempt, zero for none
 	attempts int       // since it was last alive
 	due      time.Time // when its back-off ends
 	dialled  time.Time // start of the attempt without a Result, zero for none
@@ -80,8 +91,12 @@ func (r *Redial) Update(now time.Time, peers []RedialPeer) {
 			e = &redialPeer{id: p.ID}
 		}
 		if lost := p.lost(); lost != e.lost {
-			*e = redialPeer{id: p.ID, lost: lost, due: r.firstDue(now, p.Heard)}
+			*e = redialPeer{id: p.ID, lost: lost, lostAt: now, due: r.firstDue(now, p.Heard)}
+			if !r.started && !p.Heard.IsZero() {
+				e.lostAt, e.before = p.Heard, true
+			}
 		}
+		e.near = p.Near
 		known[p.ID] = e
 	}
 	r.peers = known
@@ -119,12 +134,27 @@ func (r *Redial) Next(now time.Time) (ids []micronet.NodeID, at time.Time) {
 		count = 1
 	}
 	r.started = true
-	for _, p := range queue[:count] {
-		p.attempts++
-		p.dialled, r.last = now, now
-		ids = append(ids, p.id)
+	if count > 0 {
+		gather(now, slices.DeleteFunc(r.sorted(), func(p *redialPeer) bool { return !p.lost }))
 	}
-	return ids, r.next(queue[count:])
+	for range count {
+		p := choose(now, queue, r.dials)
+		r.dials++
+		p.attempts++
+		p.dialled, p.tried, r.last = now, now, now
+		p.island.note(p)
+		ids = append(ids, p.id)
+		queue = slices.DeleteFunc(queue, func(q *redialPeer) bool { return q == p })
+	}
+	return ids, r.next(queue)
+}
+
+// gap is how long after another one this peer may have been lost together with it.
+func (p *redialPeer) gap() time.Duration {
+	if p.before {
+		return bookGap
+	}
+	return islandGap
 }
 
 // queue returns the lost peers that are not being dialled, those due first in front.

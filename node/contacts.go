@@ -247,3 +247,30 @@ func (c *contacts) drop() {
 	defer c.mu.Unlock()
 	c.dropped = true
 }
+
+// placeBits4 and placeBits6 are the parts of an address that nodes of one place share.
+const (
+	placeBits4 = 24
+	placeBits6 = 48
+)
+
+// place tells where a node is, as far as its addresses do: the network of the first of them that is not
+// of its host alone; "" when there is none.
+func (c *contacts) place(id micronet.NodeID) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.known[id].Endpoints {
+		a := e.Addr().Unmap()
+		if a.IsLoopback() || a.IsLinkLocalUnicast() {
+			continue
+		}
+		bits := placeBits6
+		if a.Is4() {
+			bits = placeBits4
+		}
+		if p, err := a.WithZone("").Prefix(bits); err == nil {
+			return p.String()
+		}
+	}
+	return ""
+}

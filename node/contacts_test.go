@@ -69,6 +69,33 @@ func TestContactsLearn(t *testing.T) {
 	}
 }
 
+// Nodes in one network are in one place.
+func TestContactsPlace(t *testing.T) {
+	c, _, _ := people(t)
+	for n, x := range []struct {
+		endpoints []string
+		want      string
+	}{
+		{nil, ""},
+		{[]string{"127.0.0.1:1"}, ""},
+		{[]string{"127.0.0.1:1", "10.1.2.3:8085", "10.9.9.9:8085"}, "10.1.2.0/24"},
+		{[]string{"[::ffff:10.1.2.9]:8085"}, "10.1.2.0/24"},
+		{[]string{"[fe80::1]:1", "[2001:db8:1:2::3]:8085"}, "2001:db8:1::/48"},
+	} {
+		cred := credential(n, 1, 1)
+		for _, e := range x.endpoints {
+			cred.Endpoints = append(cred.Endpoints, netip.MustParseAddrPort(e))
+		}
+		c.learn(cred, []byte{1})
+		if got := c.place(id(n)); got != x.want {
+			t.Errorf("%v is in %q, want %q", x.endpoints, got, x.want)
+		}
+	}
+	if got := c.place(id(99)); got != "" {
+		t.Errorf("a stranger is in %q", got)
+	}
+}
+
 // The book is written when it changed, and again after a failure; it remembers who is alive.
 func TestContactsSave(t *testing.T) {
 	c, h, wall := people(t)

@@ -86,7 +86,7 @@ func (l *life) dialLost(ctx context.Context, id micronet.NodeID, results chan<- 
 
 // lost lists what Redial chooses from: all who are remembered, with what is believed of them.
 func (l *life) lost(v *view) []gossip.RedialPeer {
-	remembered := l.contacts.remembered()
+	now, remembered := time.Now(), l.contacts.remembered()
 	out := make([]gossip.RedialPeer, 0, len(remembered))
 	for i := range remembered {
 		p := &remembered[i]
@@ -103,7 +103,15 @@ func (l *life) lost(v *view) []gossip.RedialPeer {
 			// Only the signed goodbye counts; without it the peer is looked for as if dead.
 			status = micronet.Dead
 		}
-		out = append(out, gossip.RedialPeer{ID: p.ID, Heard: l.under.Heard(p.ID), Status: status})
+		out = append(out, gossip.RedialPeer{ID: p.ID, Heard: l.lastHeard(now, p), Status: status, Near: l.contacts.place(p.ID)})
 	}
 	return out
+}
+
+// lastHeard is when a peer was heard: in this life, or else as the address book has it.
+func (l *life) lastHeard(now time.Time, p *gossip.KnownPeer) time.Time {
+	if at := l.under.Heard(p.ID); !at.IsZero() {
+		return at
+	}
+	return now.Add(-max(0, l.env.Wall().Sub(p.Heard)))
 }

@@ -233,7 +233,7 @@ func TestNobodyIsDeadAtTheStart(t *testing.T) {
 			s := oneOtherSight(start.Add(after), c.member, c.entry, tunnel.PathInfo{}, false)
 			s.met = former
 			if c.remembered {
-				s.silent = map[micronet.NodeID]time.Duration{id(1): time.Hour}
+				s.silent = []silence{{id(1), time.Hour}}
 			}
 			v := makeView(s)
 			former = v.met
