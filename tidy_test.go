@@ -49,6 +49,7 @@ var imports = map[string][]string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/goccy/go-yaml", "golang.org/x/term",
 	},
 	"sim/netsim":   {"."},
+	"sim/light":    {".", "tunnel", "tunnel/quic"},
 	"sim/lab":      {"."},
 	"sim/simdet":   {},
 	"sim/batch":    {".", "sim", "sim/report", "sim/scenario"},
@@ -57,7 +58,7 @@ var imports = map[string][]string{
 	"sim/swarm":    {},
 	"sim": {
 		".", "gossip", "gossip/swim", "gossip/wire", "internal/identity", "node", "node/api", "proxy", "tunnel", "tunnel/quic",
-		"sim/netsim", "sim/report", "sim/scenario", "golang.org/x/net",
+		"sim/light", "sim/netsim", "sim/report", "sim/scenario", "golang.org/x/net",
 	},
 }
 

@@ -10,7 +10,9 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/node"
 	"github.com/micro/micro-net/node/api"
+	"github.com/micro/micro-net/sim/light"
 	"github.com/micro/micro-net/sim/netsim"
+	"github.com/micro/micro-net/sim/scenario"
 )
 
 const (
@@ -53,7 +55,15 @@ type machine struct {
 	life    *lifetime       // the latest, nil before the first
 }
 
-// daemon is what a machine's daemon listens on: everything that needs no privilege of the host.
+// depth is what a daemon is made of. In whole ones it listens on everything that needs no privilege of
+// the host. For gossip nobody calls anybody: there is no DNS, proxy or API, and streams are light.
+func depth(f scenario.Fidelity) []node.Option {
+	if f == scenario.Gossip {
+		return []node.Option{node.WithDaemon(node.Daemon{VIPs: daemon().VIPs, Capture: node.CaptureOff, Domains: []string{domain}, ConfigDir: configDir}), node.WithTunnel(light.New)}
+	}
+	return []node.Option{node.WithDaemon(daemon())}
+}
+
 func daemon() node.Daemon {
 	local := func(port uint16) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
-	"github.com/micro/micro-net/node"
 	"github.com/micro/micro-net/sim/netsim"
 	"github.com/micro/micro-net/sim/report"
 	"github.com/micro/micro-net/sim/scenario"
@@ -70,6 +69,7 @@ func newMesh(s *scenario.Scenario, seed uint64) *mesh {
 		scenario: s, world: netsim.New(seed, netsim.Options{}), began: time.Now(),
 		rng:    rand.New(rand.NewPCG(seed, 0x5ce4a210)),
 		byHost: map[*netsim.Host]*machine{}, names: map[micronet.NodeID]*machine{},
+		verdicts: make([]verdict, len(s.Expect)),
 	}
 	m.recorder = newRecorder(m.nameOf)
 	m.world.SetDefaultLink(netsim.Link{})
@@ -192,7 +192,7 @@ func (m *mesh) boot(x *machine) error {
 	env := x.host.Env()
 	env.Log = slog.New(slog.DiscardHandler)
 	env.Events = m.recorder.events(x.name)
-	more := append(x.inside.plugs(), node.WithDaemon(daemon()))
+	more := append(x.inside.plugs(), depth(m.scenario.Fidelity)...)
 	// The founder has no token at its first start. Who is a member already does not look at it.
 	if err := x.boot(&m.ending, env, m.token, more...); err != nil {
 		return err

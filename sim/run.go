@@ -42,11 +42,22 @@ func Run(s *scenario.Scenario, o Options) (*report.Run, error) {
 	return r, err
 }
 
-// Check tells whether a scenario can be run: its file may ask for what this version does not have. The
-// error is Invalid.
+// Check tells whether a scenario can be run: with fidelity gossip nobody can call anybody. The error is
+// Invalid.
 func Check(s *scenario.Scenario) error {
-	if s.Fidelity == scenario.Gossip {
-		return micronet.E("sim", micronet.Invalid, "%s: fidelity gossip is not in this version", s.File).WithFix("leave it out: whole nodes are run")
+	if s.Fidelity != scenario.Gossip {
+		return nil
+	}
+	refuse := func(what string) error {
+		return micronet.E("sim", micronet.Invalid, "%s: fidelity gossip has no %s", s.File, what).WithFix("leave fidelity out: whole nodes are run")
+	}
+	if len(s.Traffic) > 0 {
+		return refuse("traffic: its nodes have neither DNS nor proxy")
+	}
+	for i := range s.Groups {
+		if s.Groups[i].NAT.Kind != scenario.NoNAT {
+			return refuse("NATs: its streams find no way through them")
+		}
 	}
 	return nil
 }

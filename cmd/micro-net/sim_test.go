@@ -101,11 +101,11 @@ func TestSimPrintsData(t *testing.T) {
 
 func TestSimRefusesWrongInput(t *testing.T) {
 	sim := simulator(t)
-	write(t, "gossip.yaml", "name: x\nfidelity: gossip\nnodes: 3\nduration: 5s\n")
+	write(t, "gossip.yaml", "name: x\nfidelity: gossip\nnodes: 3\nservices: [{name: web, instances: 1}]\ntraffic: [{from: all, to: web, rate: 1/s}]\nduration: 5s\n")
 	write(t, "bad.yaml", "name: x\nnodes: 3\nduraton: 5s\n")
 	for want, args := range map[string][]string{
 		`bad.yaml:3: duraton: unknown key; did you mean "duration"?`: {"run", "bad.yaml"},
-		"fidelity gossip is not in this version":                     {"run", "gossip.yaml"},
+		"fidelity gossip has no traffic":                             {"run", "gossip.yaml"},
 		`"nosuch" is neither a file nor a scenario of this program`:  {"run", "nosuch"},
 		"none.yaml: no such file":                                    {"run", "./none.yaml"},
 		`--seeds "9..1" is no range of seeds`:                        {"run", "short-split", "--seeds", "9..1"},
