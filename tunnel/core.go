@@ -329,9 +329,11 @@ func (c *core) hello(now time.Time, p *peer, full bool, out *effects) {
 func (c *core) send(now time.Time, p *peer, ch Channel, payload []byte, out *effects) error {
 	const op = "tunnel.send"
 	c.sync(p)
-	p.paths.use(now)
-	c.hello(now, p, false, out)
-	c.settle(now, p, out)
+	if p.paths.doubtful(now) {
+		p.paths.seek(now)
+		c.hello(now, p, false, out)
+		c.settle(now, p, out)
+	}
 	to := p.paths.best
 	if to == nil {
 		p.drop(out, dropNoPath)

@@ -20,6 +20,7 @@ const (
 	refreshEvery = 5 * time.Second  // of the path in use
 	spareEvery   = 15 * time.Second // of other confirmed candidates
 	quietAfter   = time.Second      // packets leave and none arrive: probe at once
+	muteAfter    = 10 * time.Second // gossip leaves and nothing arrives: probe
 	idleAfter    = 30 * time.Second // without use a path is no longer kept
 	urgentFor    = 2 * time.Second  // how long a challenge is repeated without other use
 
@@ -164,6 +165,27 @@ func (s *paths) use(now time.Time) {
 	}
 	if now.After(s.used) {
 		s.used = now
+	}
+}
+
+// doubtful reports whether packets of gossip need a look at the way they take: it is not confirmed, or
+// the peer was neither heard nor asked for a while. It may have restarted and know us no more.
+func (s *paths) doubtful(now time.Time) bool {
+	b := s.best
+	return b == nil || !b.confirmed || (now.Sub(s.arrived) >= muteAfter && now.Sub(b.probed) >= muteAfter)
+}
+
+// seek takes note that a packet of gossip leaves now: a way is looked for, and not kept. Gossip goes to
+// ever other peers; keeping the ways to all would cost each node as many probes as there are nodes.
+func (s *paths) seek(now time.Time) {
+	if !s.wanted(now) {
+		s.restart(now)
+	}
+	if until := now.Add(urgentFor); until.After(s.urgent) {
+		s.urgent = until
+	}
+	if s.best != nil && s.best.confirmed {
+		s.best.hurried = true
 	}
 }
 

@@ -495,11 +495,11 @@ func TestForgottenPeerIsHeardAgain(t *testing.T) {
 		time.Sleep(time.Second)
 		b.stop()
 		b2 := startNode(t, nw, newTestKey(2), 5, addrB, true)
-		for i := range 10 {
+		for i := range 20 {
 			a.say(t, b2, fmt.Sprint("to b2 ", i))
 			time.Sleep(time.Second)
 		}
-		if got := b2.received(); len(got) < 5 || got[len(got)-1] != "to b2 9" {
+		if got := b2.received(); len(got) < 5 || got[len(got)-1] != "to b2 19" {
 			t.Fatalf("b2 received %q", got)
 		}
 		if r := a.reasons(); !slices.Equal(r, []string{pathConfirmed, pathLost, pathConfirmed}) {
@@ -816,13 +816,16 @@ func TestPathIsLostAndFound(t *testing.T) {
 		a.say(t, b, "x")
 		time.Sleep(time.Second)
 		nw.setDrop(func(netip.AddrPort, netip.AddrPort, []byte) bool { return true })
-		a.say(t, b, "lost")
-		time.Sleep(8 * time.Second)
+		for range 14 {
+			a.say(t, b, "lost")
+			time.Sleep(time.Second)
+		}
 		if r := a.reasons(); !slices.Equal(r, []string{pathConfirmed, pathLost}) {
 			t.Fatalf("path changes %v", r)
 		}
 		nw.setDrop(nil)
-		time.Sleep(6 * time.Second)
+		a.say(t, b, "found")
+		time.Sleep(time.Second)
 		if p, _ := a.Path(b.key.id); !p.Confirmed {
 			t.Fatal("the path was not found again")
 		}
