@@ -10,21 +10,27 @@ import (
 
 // inbound is a stream that a peer opened.
 type inbound struct {
-	*stream
+	stream
 	opening  tunnel.Opening
 	answered atomic.Bool
 }
 
 var _ tunnel.Inbound = (*inbound)(nil)
 
-// From returns who says that it opened the stream.
-func (i *inbound) From() micronet.NodeID { return i.peer }
+func newInbound(t *Tunnel, p *peer, c conn, o tunnel.Opening) *inbound {
+	return &inbound{stream: makeStream(t, p, c), opening: o}
+}
+
+// From returns who opened the stream, as he says.
+func (i *inbound) From() micronet.NodeID { return i.peer.id }
 
 // Opening returns what the stream was opened with.
 func (i *inbound) Opening() tunnel.Opening { return i.opening }
 
 // Accept answers the opening frame.
-func (i *inbound) Accept() error { return i.answer("tunnel.accept", tunnel.Answer{Accepted: true}) }
+func (i *inbound) Accept() error {
+	return i.answer("tunnel.accept", tunnel.Answer{Accepted: true})
+}
 
 // Refuse answers with a kind and one sentence and closes the stream.
 func (i *inbound) Refuse(kind micronet.Kind, reason string) error {
@@ -34,16 +40,17 @@ func (i *inbound) Refuse(kind micronet.Kind, reason string) error {
 
 func (i *inbound) answer(op string, a tunnel.Answer) error {
 	if i.answered.Swap(true) {
-		return micronet.E(op, micronet.Internal, "the stream was answered before").WithPeer(i.peer)
+		return micronet.E(op, micronet.Internal, "the stream was answered before").WithPeer(i.peer.id)
 	}
-	_, err := i.stream.Write(tunnel.AppendAnswer(nil, a))
+	frame := appendGreeting(nil, greeting{from: i.tunnel.self, to: i.peer.id})
+	_, err := i.stream.Write(tunnel.AppendAnswer(frame, a))
 	return err
 }
 
 // Write sends payload. The stream must have been accepted.
 func (i *inbound) Write(p []byte) (int, error) {
 	if !i.answered.Load() {
-		return 0, micronet.E("tunnel.write", micronet.Internal, "the stream was not accepted yet").WithPeer(i.peer)
+		return 0, micronet.E("tunnel.write", micronet.Internal, "the stream was not accepted yet").WithPeer(i.peer.id)
 	}
 	return i.stream.Write(p)
 }

@@ -4,124 +4,80 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
-	"net/netip"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
 )
 
-// outbound is a stream that this node opened. Whoever comes first, Read or Answered, reads the answer.
+// outbound is a stream that this node opened. Whoever comes first, Read or Answered, reads the
+// reply; the others wait for the slot. Thus no stream needs a goroutine.
 type outbound struct {
-	*stream
-	asking  chan struct{} // the one slot of who reads the answer
-	settled chan struct{} // closed with verdict set
-	verdict error         // nil: accepted
-	reader  tunnel.AnswerReader
+	stream
+	verdict atomic.Pointer[verdict] // nil until the answer is there
+	asking  chan struct{}           // the one slot of who reads the reply
+	reply   reply                   // of the holder of asking
 
-	mu       sync.Mutex
-	deadline time.Time // for reads, as set by the user
-	borrowed bool      // Answered uses the read deadline to end its wait
+	// Guarded by stream.mu: Answered borrows the read deadline to end its wait.
+	deadline time.Time // as set by the user
+	borrowed bool
 }
+
+// verdict is the peer's answer: nil when it accepted.
+type verdict struct{ err error }
 
 var _ tunnel.Outbound = (*outbound)(nil)
 
-// Open starts a stream; see tunnel.Tunnel.
-func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening) (tunnel.Outbound, error) {
-	frame, err := tunnel.AppendOpening(header{from: t.self, to: to}.append(nil), o)
-	if err != nil {
-		return nil, err
-	}
-	if to.IsZero() || to == t.self {
-		return nil, micronet.E("tunnel.open", micronet.Invalid, "a stream goes to another node, not to %s", to.Short())
-	}
-	if _, ok := t.alive(); !ok {
-		return nil, notRunning("tunnel.open")
-	}
-	conn, err := t.dial(ctx, to)
-	if err != nil {
-		return nil, err
-	}
-	s, ok := t.adopt(conn, to)
-	if !ok {
-		abort(conn)
-		return nil, notRunning("tunnel.open")
-	}
-	if _, err := s.Write(frame); err != nil {
-		s.Abort()
-		return nil, err
-	}
-	return &outbound{stream: s, asking: make(chan struct{}, 1), settled: make(chan struct{})}, nil
-}
-
-// dial tries the addresses of a peer, one after the other.
-func (t *Tunnel) dial(ctx context.Context, to micronet.NodeID) (net.Conn, error) {
-	life, _ := t.alive()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(life, cancel)
-	defer stop()
-	err := micronet.E("tunnel.dial", micronet.Unreachable, "no address of it is known").WithPeer(to)
-	for _, addr := range t.addresses(to) {
-		conn, failed := t.env.Net.Dial(ctx, netip.Addr{}, addr)
-		if failed == nil {
-			return conn, nil
-		}
-		if ctx.Err() != nil {
-			return nil, explain("tunnel.dial", to, context.Cause(ctx))
-		}
-		err = micronet.E("tunnel.dial", micronet.Unreachable, "%w", failed).WithPeer(to)
-	}
-	return nil, err
-}
-
-func (t *Tunnel) addresses(to micronet.NodeID) []netip.AddrPort {
-	if p, ok := t.socket.Path(to); ok && p.Remote.IsValid() {
-		return []netip.AddrPort{p.Remote}
-	}
-	p, _ := t.socket.Peer(to)
-	return p.Endpoints
+func newOutbound(t *Tunnel, p *peer, c conn) *outbound {
+	return &outbound{stream: makeStream(t, p, c), asking: make(chan struct{}, 1), reply: reply{want: p.id}}
 }
 
 // Read returns payload once the answer has arrived. A refusal is its error.
 func (o *outbound) Read(p []byte) (int, error) {
-	select {
-	case <-o.settled:
-	default:
-		o.asking <- struct{}{}
-		err := o.readAnswer()
-		<-o.asking
-		if err != nil {
+	if v := o.verdict.Load(); v == nil || v.err != nil {
+		if err := o.awaitAnswer(); err != nil {
 			return 0, err
 		}
-	}
-	if o.verdict != nil {
-		return 0, o.verdict
 	}
 	return o.stream.Read(p)
 }
 
-// Answered waits for the answer to the opening frame.
+// awaitAnswer waits within the read deadline. Another holder of the slot meets the same deadline,
+// so that waiting for the slot needs no timer.
+func (o *outbound) awaitAnswer() error {
+	o.asking <- struct{}{}
+	defer func() { <-o.asking }()
+	return o.readAnswer()
+}
+
+// Answered waits for the answer to the opening frame. It ends with ctx, with the read deadline and
+// with the stream.
 func (o *outbound) Answered(ctx context.Context) error {
+	if v := o.verdict.Load(); v != nil {
+		return v.err
+	}
 	select {
-	case <-o.settled:
-		return o.verdict
-	case <-ctx.Done():
-		return explain("tunnel.answer", o.peer, context.Cause(ctx))
 	case o.asking <- struct{}{}:
+	case <-ctx.Done():
+		return explain("tunnel.answer", o.peer.id, context.Cause(ctx))
 	}
 	defer func() { <-o.asking }()
+	if ctx.Done() == nil {
+		return o.readAnswer()
+	}
 	woken := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { o.lend(true); close(woken) })
+	stop := context.AfterFunc(ctx, func() {
+		o.borrowDeadline()
+		close(woken)
+	})
 	err := o.readAnswer()
 	if !stop() {
 		<-woken
-		o.lend(false)
+		o.returnDeadline()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return explain("tunnel.answer", o.peer, context.Cause(ctx))
+			return explain("tunnel.answer", o.peer.id, context.Cause(ctx))
 		}
 	}
 	return err
@@ -129,40 +85,42 @@ func (o *outbound) Answered(ctx context.Context) error {
 
 // readAnswer is called by the holder of the slot.
 func (o *outbound) readAnswer() error {
-	select {
-	case <-o.settled:
-		return o.verdict
-	default:
+	if v := o.verdict.Load(); v != nil {
+		return v.err
 	}
-	answer, err := o.reader.Next(o.stream.conn)
+	answer, err := o.reply.next(&o.stream)
 	switch {
 	case err == nil:
-		err = answer.Err(o.peer)
-	case errors.Is(err, os.ErrDeadlineExceeded) && o.why() == nil:
-		return os.ErrDeadlineExceeded // a later call goes on reading
+		err = answer.Err(o.peer.id)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err // a later call goes on reading
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		err = micronet.E("tunnel.answer", micronet.Closed, "the peer closed the stream without an answer").WithPeer(o.peer)
-	default:
-		err = o.explain("tunnel.answer", err)
+		err = micronet.E("tunnel.answer", micronet.Closed, "the peer closed the stream without an answer").WithPeer(o.peer.id)
+	case micronet.KindOf(err) == micronet.Unauthorized:
+		o.cut(err) // nothing more goes to somebody else
 	}
-	o.verdict = err
-	close(o.settled)
+	o.verdict.Store(&verdict{err})
 	return err
 }
 
-// lend gives the read deadline to a wait that has ended, and back to the user.
-func (o *outbound) lend(yes bool) {
+func (o *outbound) borrowDeadline() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.borrowed = yes
-	at := o.deadline
-	if yes {
-		at = time.Unix(1, 0)
-	}
-	_ = o.stream.SetReadDeadline(at) // fails when it is closed, which ends the wait as well
+	o.borrowed = true
+	_ = o.readUntilLocked(time.Unix(1, 0)) // the reader finds the error, if there is one
 }
 
-// SetReadDeadline implements net.Conn.
+func (o *outbound) returnDeadline() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.borrowed = false
+	_ = o.readUntilLocked(o.deadline) // as above
+}
+
+func (o *outbound) SetDeadline(d time.Time) error {
+	return errors.Join(o.SetReadDeadline(d), o.SetWriteDeadline(d))
+}
+
 func (o *outbound) SetReadDeadline(d time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -170,10 +128,5 @@ func (o *outbound) SetReadDeadline(d time.Time) error {
 	if o.borrowed {
 		return nil
 	}
-	return o.stream.SetReadDeadline(d)
-}
-
-// SetDeadline implements net.Conn.
-func (o *outbound) SetDeadline(d time.Time) error {
-	return errors.Join(o.SetReadDeadline(d), o.SetWriteDeadline(d))
+	return o.readUntilLocked(d)
 }

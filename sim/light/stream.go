@@ -1,184 +1,186 @@
 package light
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
-
-	micronet "github.com/micro/micro-net"
-	"github.com/micro/micro-net/tunnel"
 )
 
-// stream is one connection with a peer.
+// stream is what outbound and inbound streams have in common.
 type stream struct {
 	tunnel *Tunnel
-	conn   net.Conn
-	peer   micronet.NodeID
-	since  time.Time
+	peer   *peer
+	conn   conn
 
-	drained atomic.Bool // the peer's end was read
-	ended   atomic.Bool // nothing is written any more
+	reading chan struct{} // the one slot of the reader
+	writing chan struct{} // the one slot of the writer
 
-	mu     sync.Mutex
-	closed error // why it ended here, nil while it is open
+	mu       sync.Mutex
+	closed   bool  // Close or Abort was called; the stream counts no more
+	finished bool  // no more writes
+	over     bool  // the peer's end was read
+	cause    error // why it was cut, nil when its owner did it
 }
 
-// abort resets a connection.
-func abort(conn net.Conn) {
-	if a, ok := conn.(interface{ Abort() }); ok {
-		a.Abort()
-		return
-	}
-	if l, ok := conn.(interface{ SetLinger(sec int) error }); ok {
-		_ = l.SetLinger(0) // fails when it is closed already
-	}
-	_ = conn.Close() // nothing is left to do about it
+func makeStream(t *Tunnel, p *peer, c conn) stream {
+	return stream{tunnel: t, peer: p, conn: c, reading: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
 }
 
 func (s *stream) Read(p []byte) (int, error) {
-	n, err := s.conn.Read(p)
-	if errors.Is(err, io.EOF) {
-		s.drained.Store(true)
+	s.reading <- struct{}{}
+	defer func() { <-s.reading }()
+	if err := s.refusal("tunnel.read", &s.closed); err != nil {
+		return 0, err
 	}
-	return n, s.explain("tunnel.read", err)
+	n, err := s.conn.Read(p)
+	s.peer.received.Add(uint64(n))
+	if err == nil {
+		return n, nil
+	}
+	if errors.Is(err, io.EOF) {
+		s.setOver()
+	}
+	if why := s.refusal("tunnel.read", &s.closed); why != nil {
+		return n, why
+	}
+	return n, explain("tunnel.read", s.peer.id, err)
 }
 
 func (s *stream) Write(p []byte) (int, error) {
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
+	if err := s.refusal("tunnel.write", &s.finished); err != nil {
+		return 0, err
+	}
 	n, err := s.conn.Write(p)
-	return n, s.explain("tunnel.write", err)
+	s.peer.sent.Add(uint64(n))
+	if err == nil {
+		return n, nil
+	}
+	if why := s.refusal("tunnel.write", &s.finished); why != nil {
+		return n, why
+	}
+	// Who has ended his direction properly and resets then does not read what comes.
+	if s.isOver() && errors.Is(err, syscall.ECONNRESET) {
+		return n, readsNoMore("tunnel.write", s.peer.id)
+	}
+	return n, explain("tunnel.write", s.peer.id, err)
 }
 
-// explain prefers the reason why the stream ended here.
-func (s *stream) explain(op string, err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
-		return err
-	}
-	if why := s.why(); why != nil {
-		return why
-	}
-	if s.ended.Load() && op == "tunnel.write" {
-		return s.closedHere()
-	}
-	return explain(op, s.peer, err)
-}
-
-func (s *stream) why() error {
+// refusal says why a direction is not used any more, nil while its flag is not set.
+func (s *stream) refusal(op string, flag *bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed
-}
-
-// explain turns an error of the network into one of ours. io.EOF and os.ErrDeadlineExceeded stay, as
-// readers and net.Error ask for exactly them.
-func explain(op string, peer micronet.NodeID, err error) error {
-	if e, ok := errors.AsType[*micronet.Error](err); ok {
-		return e
-	}
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return os.ErrDeadlineExceeded
-	case errors.Is(err, context.DeadlineExceeded):
-		return micronet.E(op, micronet.Timeout, "%w", err).WithPeer(peer)
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return tunnel.ResetError(op, peer, "")
-	case errors.Is(err, context.Canceled), errors.Is(err, net.ErrClosed):
-		return micronet.E(op, micronet.Closed, "%w", err).WithPeer(peer)
-	}
-	return micronet.E(op, micronet.Unreachable, "%w", err).WithPeer(peer)
-}
-
-func (s *stream) closedHere() error {
-	return micronet.E("tunnel.stream", micronet.Closed, "the stream was closed here").WithPeer(s.peer)
-}
-
-// CloseWrite ends this direction after what was written.
-func (s *stream) CloseWrite() error {
-	if s.ended.Swap(true) {
+	case !*flag:
 		return nil
+	case s.cause != nil:
+		return s.cause
 	}
-	return s.explain("tunnel.close", closeWrite(s.conn))
+	return closedHere(op, s.peer.id)
 }
 
-func closeWrite(conn net.Conn) error {
-	if c, ok := conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
-
-// close notes that the stream ends here; false when it had ended before.
-func (s *stream) close(why error) bool {
+func (s *stream) setOver() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed != nil {
-		return false
-	}
-	s.closed = why
-	return true
+	s.over = true
 }
 
-// Close ends both directions: what was written is still delivered. What the peer still writes is thrown
-// away for a while, as a connection with unread input would be reset.
-func (s *stream) Close() error {
-	if !s.close(s.closedHere()) {
+func (s *stream) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
+}
+
+// CloseWrite ends this direction after what was written. A Write that waits for the peer to read
+// returns with what it has handed over.
+func (s *stream) CloseWrite() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closeWriteLocked()
+}
+
+func (s *stream) closeWriteLocked() error {
+	if s.finished {
 		return nil
 	}
-	s.tunnel.forget(s)
-	if !s.ended.Swap(true) && closeWrite(s.conn) != nil || s.drained.Load() || !s.linger() {
-		abortUnread(s.conn, s.drained.Load())
+	s.finished = true
+	if err := s.conn.CloseWrite(); err != nil {
+		return readsNoMore("tunnel.close", s.peer.id) // there is nothing left to close
 	}
 	return nil
 }
 
-// abortUnread closes a connection politely when nothing is left to read.
-func abortUnread(conn net.Conn, drained bool) {
-	if drained {
-		_ = conn.Close() // what was written is on its way
-		return
+// Close ends both directions: what was written is still delivered, what the peer still writes is
+// thrown away.
+func (s *stream) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
 	}
-	abort(conn)
-}
-
-// linger reads to the peer's end; false when the tunnel has ended.
-func (s *stream) linger() bool {
-	t := s.tunnel
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.running {
-		return false
-	}
-	t.group.Go(func() {
-		stop := context.AfterFunc(t.life, func() { abort(s.conn) })
-		defer stop()
-		_ = s.conn.SetDeadline(time.Now().Add(linger)) // cannot fail: it is open
-		_, err := io.Copy(io.Discard, s.conn)
-		abortUnread(s.conn, err == nil)
-	})
-	return true
+	// A peer that reads no more is no error of Close.
+	_ = s.closeWriteLocked()
+	s.closed = true
+	// Wakes a reader. The only error is that of a connection that has ended.
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+	s.mu.Unlock()
+	s.tunnel.release(s)
+	s.tunnel.linger(s)
+	return nil
 }
 
 // Abort resets both directions at once, also after Close.
-func (s *stream) Abort() { s.cut(s.closedHere()) }
+func (s *stream) Abort() { s.cut(nil) }
 
+// cut is Abort by somebody else than the owner, with the reason.
 func (s *stream) cut(why error) {
-	s.close(why)
-	s.ended.Store(true)
-	s.tunnel.forget(s)
+	s.mu.Lock()
+	first := !s.closed
+	if first {
+		s.cause = why
+	}
+	s.closed, s.finished = true, true
+	s.mu.Unlock()
 	abort(s.conn)
+	if first {
+		s.tunnel.release(s)
+	}
+	s.tunnel.discard(s)
 }
 
 // LocalAddr returns the identity address of this node.
-func (s *stream) LocalAddr() net.Addr { return s.tunnel.self.UDPAddr() }
+func (s *stream) LocalAddr() net.Addr { return s.tunnel.local }
 
 // RemoteAddr returns the identity address of the peer.
-func (s *stream) RemoteAddr() net.Addr { return s.peer.UDPAddr() }
+func (s *stream) RemoteAddr() net.Addr { return s.peer.addr }
 
-func (s *stream) SetDeadline(d time.Time) error      { return s.conn.SetDeadline(d) }
-func (s *stream) SetReadDeadline(d time.Time) error  { return s.conn.SetReadDeadline(d) }
-func (s *stream) SetWriteDeadline(d time.Time) error { return s.conn.SetWriteDeadline(d) }
+func (s *stream) SetDeadline(d time.Time) error {
+	return errors.Join(s.SetReadDeadline(d), s.SetWriteDeadline(d))
+}
+
+func (s *stream) SetReadDeadline(d time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readUntilLocked(d)
+}
+
+// readUntilLocked sets the deadline that reads wait for. Close has set the last one.
+func (s *stream) readUntilLocked(d time.Time) error {
+	if s.closed {
+		return nil
+	}
+	return s.conn.SetReadDeadline(d)
+}
+
+func (s *stream) SetWriteDeadline(d time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.finished {
+		return nil
+	}
+	return s.conn.SetWriteDeadline(d)
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,62 +12,67 @@ import (
 	"github.com/micro/micro-net/tunnel/quic"
 )
 
-// Bounds of what waits. Whoever meets one is cut off and counted in Events.PacketDropped.
-const (
-	inboundQueue = 1024 // streams that wait for Accept
-	maxWaiting   = 1024 // connections without opening
-	maxGuests    = 64   // guests served at once
-)
-
-// Times.
-const (
-	openingTime = 5 * time.Second // for header and opening of a connection
-	linger      = 5 * time.Second // for the peer's end after Close
-)
-
-// Socket is the node's UDP socket, as far as this tunnel needs it. *tunnel.Underlay is one.
-type Socket interface {
-	// LocalAddr is where the node listens; connections come to the TCP port of the same number.
-	LocalAddr() netip.AddrPort
-	// Path tells how packets to a peer travel now, Peer what its credential says.
-	Path(peer micronet.NodeID) (tunnel.PathInfo, bool)
-	Peer(peer micronet.NodeID) (tunnel.Peer, bool)
-}
-
-// Tunnel carries streams. See New.
+// Tunnel carries each stream over a TCP connection of its own. See New.
 type Tunnel struct {
-	// constant
-	env     micronet.Env
-	self    micronet.NodeID
-	socket  Socket
-	guest   quic.Guest
-	inbound chan *inbound
-	waiting chan struct{} // slots of connections without opening
-	guests  chan struct{} // slots
-	ready   chan struct{} // closed when Run carries
-	ended   chan struct{} // closed when Run stops carrying
-	group   sync.WaitGroup
+	// Constant after New.
+	env    micronet.Env
+	self   micronet.NodeID
+	local  *net.UDPAddr   // identity address of this node
+	listen netip.AddrPort // where peers and guests come in
+	socket quic.Socket
+	guest  quic.Guest
+	idle   time.Duration
 
+	inbound   chan *inbound // InboundQueue streams that wait for Accept
+	waiting   chan struct{} // maxWaiting slots of connections that have not said what they want
+	guests    chan struct{} // maxGuests slots
+	lingering chan struct{} // maxLingering slots
+	ready     chan struct{} // closed when Run carries
+	ended     chan struct{} // closed when Run stops carrying
+	group     sync.WaitGroup
+
+	// Guarded by mu, which is held for map work and never while something blocks.
 	mu      sync.Mutex
 	started bool
 	running bool
-	life    context.Context // of Run
-	open    map[*stream]struct{}
+	life    context.Context // of Run, set before running
+	peers   map[micronet.NodeID]*peer
 }
 
 var _ tunnel.Tunnel = (*Tunnel)(nil)
 
-// New returns a tunnel that is not running yet, for node.WithTunnel. The error is Invalid and names
-// what the Config lacks: TLS and times of it are not used, and the Socket must be one of this package.
+// New returns a Tunnel that is not running yet: until Run carries, and after it has ended, Open and
+// Accept return Closed. Of the Config it uses Env, Self, Socket, Guest and Idle; the error is Invalid
+// and names what is missing. It fits node.WithTunnel.
+//
+// A Socket may offer more than it has to, as *tunnel.Underlay does: Peer tells the addresses of peers
+// without a path, Ping introduces this node to a peer and notices those that have fallen silent.
 func New(c quic.Config) (tunnel.Tunnel, error) {
-	socket, ok := c.Socket.(Socket)
-	if c.Self.IsZero() || !ok {
-		return nil, micronet.E("tunnel.new", micronet.Invalid, "the config needs Self, and a Socket with LocalAddr, Path and Peer")
+	t, err := newTunnel(c)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func newTunnel(c quic.Config) (*Tunnel, error) {
+	if c.Self.IsZero() || c.Socket == nil || c.Env.Net == nil {
+		return nil, micronet.E("tunnel.new", micronet.Invalid, "the config needs Self, Socket and Env.Net")
+	}
+	listen := micronet.AddrPortOf(c.Socket.QUIC().LocalAddr())
+	if !listen.IsValid() {
+		return nil, micronet.E("tunnel.new", micronet.Invalid, "the socket has no address")
+	}
+	if c.Idle == 0 {
+		c.Idle = quic.DefaultIdle
 	}
 	return &Tunnel{
-		env: c.Env.EnsureDefaults(), self: c.Self, socket: socket, guest: c.Guest,
-		inbound: make(chan *inbound, inboundQueue), waiting: make(chan struct{}, maxWaiting), guests: make(chan struct{}, maxGuests),
-		ready: make(chan struct{}), ended: make(chan struct{}), open: map[*stream]struct{}{},
+		env: c.Env.EnsureDefaults(), self: c.Self, local: c.Self.UDPAddr(), listen: listen,
+		socket: c.Socket, guest: c.Guest, idle: max(c.Idle, minIdle),
+		inbound: make(chan *inbound, InboundQueue), waiting: make(chan struct{}, maxWaiting),
+		guests: make(chan struct{}, maxGuests), lingering: make(chan struct{}, maxLingering),
+		ready: make(chan struct{}), ended: make(chan struct{}),
+		peers: make(map[micronet.NodeID]*peer),
 	}, nil
 }
 
@@ -77,158 +81,110 @@ func (t *Tunnel) Ready() <-chan struct{} { return t.ready }
 
 // Run carries streams until ctx ends or the listener fails. It may be called once.
 func (t *Tunnel) Run(ctx context.Context) error {
-	if !t.start() {
-		return micronet.E("tunnel.run", micronet.Internal, "Run was called twice")
+	if err := t.begin(); err != nil {
+		return err
 	}
-	addr := netip.AddrPortFrom(netip.IPv6Unspecified(), t.socket.LocalAddr().Port())
-	listener, err := t.env.Net.Listen(ctx, addr)
+	listener, err := t.env.Net.Listen(ctx, t.listen)
 	if err != nil {
-		return micronet.E("tunnel.run", micronet.Internal, "listen for streams: %w", err)
+		return explain("tunnel.run", micronet.NodeID{}, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	t.mu.Lock()
-	t.running, t.life = true, ctx
+	t.life, t.running = ctx, true
 	t.mu.Unlock()
 	close(t.ready)
-	failed := make(chan error, 1)
-	t.group.Go(func() { failed <- t.accept(listener) })
-	select {
-	case <-ctx.Done():
-		err = nil
-	case err = <-failed:
-	}
-	t.stop(cancel)
-	if e := listener.Close(); err == nil && e != nil {
-		err = micronet.E("tunnel.run", micronet.Internal, "%w", e)
-	}
-	t.group.Wait()
-	return err
+
+	t.group.Go(func() { cancel(t.acceptAll(ctx, listener)) })
+	t.group.Go(func() { t.watch(ctx) })
+	<-ctx.Done()
+	return t.stop(listener, context.Cause(ctx))
 }
 
-func (t *Tunnel) start() bool {
+func (t *Tunnel) begin() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := !t.started
+	if t.started {
+		return micronet.E("tunnel.run", micronet.Internal, "Run was called twice")
+	}
 	t.started = true
-	return first
+	return nil
 }
 
-// stop cuts all streams.
-func (t *Tunnel) stop(cancel func()) {
+// stop ends everything: no new work, then all streams, then our own goroutines, which have all seen
+// life end.
+func (t *Tunnel) stop(listener net.Listener, cause error) error {
 	t.mu.Lock()
 	t.running = false
 	t.mu.Unlock()
 	close(t.ended)
-	cancel()
-	for _, s := range t.streams() {
-		s.cut(micronet.E("tunnel.stream", micronet.Closed, "the node stops").WithPeer(s.peer))
+	failed := listener.Close()
+	for _, id := range t.known() {
+		t.Disconnect(id, "the node stops")
 	}
+	t.group.Wait()
+	if e, ok := cause.(*listenerError); ok {
+		return explain("tunnel.run", micronet.NodeID{}, e.err)
+	}
+	return explain("tunnel.run", micronet.NodeID{}, failed)
 }
 
-func (t *Tunnel) streams() []*stream {
+// listenerError is the cause of an end of Run that nobody asked for.
+type listenerError struct{ err error }
+
+func (e *listenerError) Error() string { return e.err.Error() }
+
+// spawn runs f in a goroutine that Run waits for; false when the tunnel has ended.
+func (t *Tunnel) spawn(f func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make([]*stream, 0, len(t.open))
-	for s := range t.open {
-		all = append(all, s)
+	if t.running {
+		t.group.Go(f)
 	}
-	slices.SortFunc(all, func(a, b *stream) int { return a.peer.Compare(b.peer) })
-	return all
+	return t.running
 }
 
-// accept takes connections until the listener ends, which it does with Run.
-func (t *Tunnel) accept(listener net.Listener) error {
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			if t.life.Err() != nil {
-				return nil
-			}
-			return micronet.E("tunnel.run", micronet.Internal, "accept: %w", err)
-		}
-		select {
-		case t.waiting <- struct{}{}:
-			t.group.Go(func() { t.receive(conn) })
-		default:
-			t.drop(conn, "too many streams wait for their opening", micronet.NodeID{})
-		}
-	}
+func (t *Tunnel) isRunning() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.running
 }
 
-// receive reads what a connection is about and hands it on.
-func (t *Tunnel) receive(conn net.Conn) {
-	stop := context.AfterFunc(t.life, func() { abort(conn) })
-	defer stop()
-	h, o, err := t.opening(conn)
-	<-t.waiting
-	switch {
-	case err != nil:
-		t.drop(conn, "no valid opening", h.from)
-	case h.guest:
-		t.serveGuest(conn)
-	case h.to != t.self:
-		t.drop(conn, "meant for another node", h.from)
-	default:
-		t.offer(conn, h.from, o)
-	}
-}
-
-func (t *Tunnel) opening(conn net.Conn) (h header, o tunnel.Opening, err error) {
-	if err = conn.SetReadDeadline(time.Now().Add(openingTime)); err != nil {
-		return h, o, err
-	}
-	if h, err = readHeader(conn); err == nil && !h.guest {
-		o, err = tunnel.ReadOpening(conn)
-	}
+// Open starts a stream; see tunnel.Tunnel.
+func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening) (tunnel.Outbound, error) {
+	const op = "tunnel.open"
+	frame, err := tunnel.AppendOpening(appendGreeting(nil, greeting{from: t.self, to: to}), o)
 	if err != nil {
-		return h, o, err
+		return nil, err
 	}
-	return h, o, conn.SetReadDeadline(time.Time{})
-}
-
-func (t *Tunnel) offer(conn net.Conn, from micronet.NodeID, o tunnel.Opening) {
-	s, ok := t.adopt(conn, from)
-	if !ok {
-		abort(conn)
-		return
+	if to.IsZero() || to == t.self {
+		return nil, micronet.E(op, micronet.Invalid, "a stream goes to another node, not to %s", to.Short())
 	}
-	select {
-	case t.inbound <- &inbound{stream: s, opening: o}:
-	default:
-		s.Abort()
-		t.env.Events.PacketDropped(micronet.PacketDrop{Where: "tunnel", Why: "inbound queue full", Peer: from})
+	p, err := t.enter(to)
+	if err != nil {
+		return nil, err
 	}
-}
-
-func (t *Tunnel) drop(conn net.Conn, why string, peer micronet.NodeID) {
-	abort(conn)
-	if t.life.Err() == nil {
-		t.env.Events.PacketDropped(micronet.PacketDrop{Where: "tunnel", Why: why, Peer: peer})
+	defer t.leave(p)
+	c, err := t.dial(ctx, p)
+	if err != nil {
+		return nil, err
 	}
-}
-
-// adopt takes a connection into the table; false when the tunnel has ended.
-func (t *Tunnel) adopt(conn net.Conn, peer micronet.NodeID) (*stream, bool) {
-	s := &stream{tunnel: t, conn: conn, peer: peer, since: time.Now()}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.running {
-		return nil, false
+	if _, err := c.Write(frame); err != nil {
+		abort(c)
+		return nil, explain(op, to, err)
 	}
-	t.open[s] = struct{}{}
-	return s, true
-}
-
-func (t *Tunnel) forget(s *stream) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.open, s)
+	out := newOutbound(t, p, c)
+	if err := t.adopt(&out.stream, "dialled"); err != nil {
+		abort(c)
+		return nil, err
+	}
+	p.sent.Add(uint64(len(frame)))
+	return out, nil
 }
 
 // Accept returns the next stream that a peer opened; see tunnel.Tunnel.
 func (t *Tunnel) Accept(ctx context.Context) (tunnel.Inbound, error) {
-	if _, ok := t.alive(); !ok {
+	if !t.isRunning() {
 		return nil, notRunning("tunnel.accept")
 	}
 	select {
@@ -239,42 +195,4 @@ func (t *Tunnel) Accept(ctx context.Context) (tunnel.Inbound, error) {
 	case <-ctx.Done():
 		return nil, explain("tunnel.accept", micronet.NodeID{}, context.Cause(ctx))
 	}
-}
-
-// alive returns the context of Run while it carries.
-func (t *Tunnel) alive() (context.Context, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.life, t.running
-}
-
-// Connections lists the peers with open streams, sorted: each stream is a connection of its own, and
-// those of one peer are shown as one.
-func (t *Tunnel) Connections() []tunnel.ConnectionInfo {
-	var out []tunnel.ConnectionInfo
-	for _, s := range t.streams() {
-		if n := len(out); n > 0 && out[n-1].Peer == s.peer {
-			out[n-1].Streams++
-			continue
-		}
-		info := tunnel.ConnectionInfo{Peer: s.peer, Path: micronet.PathDirect, Transport: micronet.TransportTCP, Streams: 1, Since: s.since}
-		if p, ok := t.socket.Path(s.peer); ok {
-			info.Remote, info.RTT = p.Remote, p.RTT
-		}
-		out = append(out, info)
-	}
-	return out
-}
-
-// Disconnect resets the streams of a peer.
-func (t *Tunnel) Disconnect(peer micronet.NodeID, reason string) {
-	for _, s := range t.streams() {
-		if s.peer == peer {
-			s.cut(micronet.E("tunnel.stream", micronet.Closed, "the connection was closed here: %s", reason).WithPeer(peer))
-		}
-	}
-}
-
-func notRunning(op string) error {
-	return micronet.E(op, micronet.Closed, "the tunnel is not running")
 }

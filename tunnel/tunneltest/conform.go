@@ -16,9 +16,6 @@ type Pair struct {
 	A, B     tunnel.Tunnel
 	IDA, IDB micronet.NodeID
 	Buffered int // the most bytes that a writer can hand over on one stream while nobody reads
-	// Single says that each stream is a connection of its own, as with TCP: none is kept without a
-	// stream, and who writes to a stream that the peer closed is told of a reset.
-	Single bool
 }
 
 // Ready is what a tunnel may offer to say that its Run has begun to carry.

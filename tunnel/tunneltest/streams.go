@@ -103,7 +103,7 @@ func testCloseDelivers(t *testing.T, f *fixture) {
 	}
 	group.Wait()
 	// The other side reads no more, and a writer learns of it.
-	if err := writeUntilError(in); !errors.Is(err, net.ErrClosed) || tunnel.IsReset(err) && !f.Single {
+	if err := writeUntilError(in); !errors.Is(err, net.ErrClosed) || tunnel.IsReset(err) {
 		t.Errorf("Write to a closed stream = %v, want net.ErrClosed and no reset", err)
 	}
 }

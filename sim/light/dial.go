@@ -1,0 +1,142 @@
+package light
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/tunnel"
+)
+
+// conn is what the network's streams have to be able to do.
+type conn interface {
+	net.Conn
+	CloseWrite() error
+	SetLinger(sec int) error // 0: Close resets the connection
+}
+
+// abort resets both directions.
+func abort(c conn) {
+	// Errors say that there is nothing left to reset.
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// directory is an optional power of the Socket: the addresses that a peer may be at.
+type directory interface {
+	Peer(id micronet.NodeID) (tunnel.Peer, bool)
+}
+
+// pinger is an optional power of the Socket: a sign of life. Who was pinged knows who has pinged.
+type pinger interface {
+	Ping(ctx context.Context, id micronet.NodeID) (tunnel.PathInfo, error)
+}
+
+// dial connects to where a peer is, and tries again until ctx, dialTime or the peer has ended:
+// handshakes of QUIC go on as well while nobody answers.
+func (t *Tunnel) dial(ctx context.Context, p *peer) (conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, dialTime, noAnswer(p.id))
+	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	stop := context.AfterFunc(p.life, func() { giveUp(gone(p)) })
+	defer stop()
+	for gap := dialGap; ; gap *= 2 {
+		t.introduce(ctx, p.id)
+		if c := t.attempt(ctx, p.id); c != nil {
+			return c, nil
+		}
+		if !pause(ctx, gap) {
+			return nil, explain("tunnel.dial", p.id, context.Cause(ctx))
+		}
+	}
+}
+
+// gone says why a peer has ended, which the end of the tunnel does not say.
+func gone(p *peer) error {
+	cause := context.Cause(p.life)
+	if micronet.KindOf(cause) == micronet.Closed {
+		return cause
+	}
+	return notRunning("tunnel.dial")
+}
+
+func noAnswer(to micronet.NodeID) error {
+	return micronet.E("tunnel.dial", micronet.Timeout, "nobody takes the connection").WithPeer(to).
+		WithFix("is the peer running, and does its network let TCP through on the port of the mesh?")
+}
+
+// pause waits; false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// introduce makes a node known to a peer that it has not reached yet. QUIC's packets do the same.
+func (t *Tunnel) introduce(ctx context.Context, to micronet.NodeID) {
+	if path, ok := t.socket.Path(to); ok && path.Confirmed {
+		return
+	}
+	if s, ok := t.socket.(pinger); ok {
+		ctx, cancel := context.WithTimeout(ctx, introTime)
+		defer cancel()
+		// Without an answer the addresses are tried all the same.
+		_, _ = s.Ping(ctx, to)
+	}
+}
+
+// attempt tries a peer's addresses once; nil when nobody takes the connection.
+func (t *Tunnel) attempt(ctx context.Context, to micronet.NodeID) conn {
+	for _, a := range t.addresses(to) {
+		if c := t.attemptAt(ctx, a); c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+func (t *Tunnel) attemptAt(ctx context.Context, a netip.AddrPort) conn {
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	c, err := t.connect(ctx, a)
+	if err != nil {
+		return nil // what is wrong with one address is of no interest when the next one is tried
+	}
+	return c
+}
+
+func (t *Tunnel) connect(ctx context.Context, a netip.AddrPort) (conn, error) {
+	raw, err := t.env.Net.Dial(ctx, netip.Addr{}, a)
+	if err != nil {
+		return nil, err
+	}
+	return asConn(raw)
+}
+
+func asConn(raw net.Conn) (conn, error) {
+	if c, ok := raw.(conn); ok {
+		return c, nil
+	}
+	_ = raw.Close() // the error below says more
+	return nil, micronet.E("tunnel.dial", micronet.Internal, "streams of this network cannot end one direction alone")
+}
+
+// addresses are those that packets to a peer go to now, or may go to.
+func (t *Tunnel) addresses(to micronet.NodeID) []netip.AddrPort {
+	if path, ok := t.socket.Path(to); ok && path.Remote.IsValid() {
+		return []netip.AddrPort{path.Remote}
+	}
+	if s, ok := t.socket.(directory); ok {
+		p, _ := s.Peer(to)
+		return p.Endpoints
+	}
+	return nil
+}
