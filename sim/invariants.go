@@ -112,8 +112,9 @@ func (m *mesh) ghost(at *machine, svc *service, key micronet.InstanceKey) string
 	return ""
 }
 
-// checkLost: what was registered is known wherever its owner can be heard.
+// checkLost: what was registered is known wherever its owner can be heard, and what was known is kept.
 func (m *mesh) checkLost(s *sight) {
+	m.checkKept(s)
 	for _, svc := range m.services {
 		for _, x := range svc.places() {
 			i := svc.on[x]

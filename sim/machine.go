@@ -53,6 +53,7 @@ type machine struct {
 	wipes   int             // how often its disk was lost
 	id      micronet.NodeID // of the latest daemon that was asked
 	life    *lifetime       // the latest, nil before the first
+	kept    *kept           // nil before somebody looked
 }
 
 // depth is what a daemon is made of. In whole ones it listens on everything that needs no privilege of
@@ -75,11 +76,16 @@ func daemon() node.Daemon {
 	}
 }
 
-// boot starts the daemon of a machine; ending waits for it. token is "" for the founder.
+// boot starts the daemon of a machine; ending waits for it. token is "" for the founder. Who lost its
+// disk lost its keys too: it asks for the name of its host, which belongs to the node that it was, and has to
+// get another one.
 func (m *machine) boot(ending *sync.WaitGroup, env micronet.Env, token string, more ...node.Option) error {
 	opts := []node.Option{
-		node.WithEnv(env), node.WithName(m.nodeName()), node.WithCluster("sim"), node.WithDataDir(dataDir),
+		node.WithEnv(env), node.WithCluster("sim"), node.WithDataDir(dataDir),
 		node.WithListen(netip.AddrPortFrom(netip.IPv6Unspecified(), meshPort)), node.WithVersion("sim"),
+	}
+	if m.wipes == 0 {
+		opts = append(opts, node.WithName(m.name))
 	}
 	if token != "" {
 		opts = append(opts, node.WithJoin(token))
@@ -98,15 +104,6 @@ func (m *machine) boot(ending *sync.WaitGroup, env micronet.Env, token string, m
 		r.err = n.Run(ctx)
 	})
 	return nil
-}
-
-// nodeName is what the daemon is called. Who lost its disk lost its keys too, and its name belongs to
-// the node that it was.
-func (m *machine) nodeName() string {
-	if m.wipes == 0 {
-		return m.name
-	}
-	return fmt.Sprintf("%s-%d", m.name, m.wipes+1)
 }
 
 // lifetime is one run of a daemon.

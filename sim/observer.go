@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"math"
 	"runtime"
 	"time"
@@ -152,6 +153,10 @@ func (o *observer) agreement() agreement {
 		if missing > 0 && a.whyMembers == "" {
 			a.whyMembers = s.machine.name + " does not know all nodes"
 		}
+		if name, twice := s.namesakes(); twice > 0 {
+			pairs += twice
+			a.whyMembers = cmp.Or(a.whyMembers, s.machine.name+" knows two nodes called "+name)
+		}
 	}
 	a.finish(o, pairs, right, sums)
 	return a
@@ -212,6 +217,23 @@ func (o *observer) missing(s *sight) (n int) {
 		}
 	}
 	return n
+}
+
+// namesakes counts the nodes that share the name of another one that has not left, and names the first.
+func (s *sight) namesakes() (name string, n int) {
+	before := ""
+	for i := range s.Nodes { // sorted by name
+		x := &s.Nodes[i]
+		if x.Status == micronet.Left || x.Name == "" {
+			continue
+		}
+		if x.Name == before {
+			name = cmp.Or(name, x.Name)
+			n++
+		}
+		before = x.Name
+	}
+	return name, n
 }
 
 // believed reports whether a status is the truth about a node. Who left may be taken for dead by those

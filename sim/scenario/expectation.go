@@ -18,7 +18,8 @@ type Condition interface {
 }
 
 type (
-	// Converged: membership and catalog are equal at all nodes that run and are connected.
+	// Converged: membership and catalog are equal at all nodes that run and are connected, and no two nodes have one
+	// name.
 	Converged struct {
 		// AfterHeal, when above 0: this long after each time the network became whole, that is after
 		// a Heal and after the end of a partition that had a For.
@@ -84,7 +85,7 @@ const (
 	NoLoops        Invariant = "no_loops"        // nothing visits a relay or cluster twice
 	NoGhosts       Invariant = "no_ghosts"       // no answer offers what its owner withdrew, or a silent node has
 	NoUnauthorized Invariant = "no_unauthorized" // no byte for a caller that is not certified and allowed
-	NoLost         Invariant = "no_lost"         // what is registered is known wherever its owner is connected to
+	NoLost         Invariant = "no_lost"         // what is registered is known wherever its owner is connected to, and kept
 	NoFalseDead    Invariant = "no_false_dead"   // no running, connected node is shown dead
 	Bounded        Invariant = "bounded"         // queues, memory and goroutines are within their limits
 )
