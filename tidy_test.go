@@ -51,7 +51,9 @@ var imports = map[string][]string{
 	"sim/netsim":   {"."},
 	"sim/light":    {".", "tunnel", "tunnel/quic"},
 	"sim/lab":      {"."},
-	"sim/simdet":   {},
+	"sim/simdet":   {"sim/overlay"},
+	"sim/overlay":  {},
+	"sim/defence":  {"sim/overlay"},
 	"sim/batch":    {".", "sim", "sim/report", "sim/scenario"},
 	"sim/report":   {"."},
 	"sim/scenario": {".", "github.com/goccy/go-yaml"},
@@ -94,7 +96,8 @@ var exceptions = map[string][]string{
 	"env.go":          {"crypto/rand"}, // the default of Env.Entropy
 	"internal/osenv":  {"os.", "os/exec", "os/signal", "net.Dial", "net.Listen", "net.Interface", "net.Default"},
 	"sim/exact_on.go": {"crypto/rand"},    // replaces the reader of a whole process
-	"sim/simdet":      {"os.", "os/exec"}, // copies files of the toolchain
+	"sim/simdet":      {"os.", "os/exec"}, // asks where the toolchain is
+	"sim/overlay":     {"os."},            // copies source files
 	"sim/lab":         {"os.", "os/exec"}, // builds network namespaces out of real commands
 	"cmd/micro-net":   {"os."},            // arguments, standard streams, exit
 }

@@ -1,24 +1,23 @@
 package main
 
-// edit replaces a piece of text that a file has exactly once.
-type edit struct{ old, new string }
+import "github.com/micro/micro-net/sim/overlay"
 
 // changes are the edits of each file of package runtime.
-func changes() map[string][]edit {
-	return map[string][]edit{
+func changes() map[string][]overlay.Edit {
+	return map[string][]overlay.Edit{
 		// The seed of everything is the same in every process.
 		"rand.go": {
 			{
-				"	globalRand.state.Init(*seed)\n",
-				"	for i := range seed {\n		seed[i] = byte(i + 1)\n	}\n	globalRand.state.Init(*seed)\n",
+				Old: "	globalRand.state.Init(*seed)\n",
+				New: "	for i := range seed {\n		seed[i] = byte(i + 1)\n	}\n	globalRand.state.Init(*seed)\n",
 			},
 			{
-				"func rand() uint64 {\n",
-				"func rand() uint64 {\n	if inBubble() {\n		return bubbleRand()\n	}\n",
+				Old: "func rand() uint64 {\n",
+				New: "func rand() uint64 {\n	if inBubble() {\n		return bubbleRand()\n	}\n",
 			},
 			{
-				"// mrandinit initializes the random state of an m.\n",
-				`// inBubble reports whether a goroutine of a synctest bubble runs on this m.
+				Old: "// mrandinit initializes the random state of an m.\n",
+				New: `// inBubble reports whether a goroutine of a synctest bubble runs on this m.
 //
 //go:nosplit
 func inBubble() bool {
@@ -45,18 +44,18 @@ func bubbleRand() uint64 {
 		},
 		// Which ready case of a select goes first.
 		"select.go": {{
-			"		j := cheaprandn(uint32(norder + 1))\n",
-			"		j := cheaprandn(uint32(norder + 1))\n		if inBubble() {\n			j = uint32(bubbleRand() % uint64(norder+1))\n		}\n",
+			Old: "		j := cheaprandn(uint32(norder + 1))\n",
+			New: "		j := cheaprandn(uint32(norder + 1))\n		if inBubble() {\n			j = uint32(bubbleRand() % uint64(norder+1))\n		}\n",
 		}},
 		// Which of the timers that are due at one instant goes first.
 		"time.go": {{
-			"			t.rand = cheaprand()\n",
-			"			t.rand = uint32(bubbleRand())\n",
+			Old: "			t.rand = cheaprand()\n",
+			New: "			t.rand = uint32(bubbleRand())\n",
 		}},
 		// Nobody is preempted: when that happens depends on how busy the machine is.
 		"proc.go": {{
-			"const forcePreemptNS = 10 * 1000 * 1000 // 10ms\n",
-			"const forcePreemptNS = 1 << 62\n",
+			Old: "const forcePreemptNS = 10 * 1000 * 1000 // 10ms\n",
+			New: "const forcePreemptNS = 1 << 62\n",
 		}},
 	}
 }
