@@ -8,7 +8,7 @@ ARGS    ?=
 TESTFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo bench fuzz sim simdet e2e clean
+.PHONY: help build test race lint demo bench fuzz sim defences simdet e2e clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 sim: build ## all scenarios and a swarm in virtual time (SEEDS=1..50)
 	bin/micro-net sim run $(basename $(notdir $(wildcard testdata/scenarios/*.yaml)))
 	bin/micro-net sim swarm --seeds $(or $(SEEDS),1..50)
+
+defences: ## each defence taken out of the program once: a scenario has to notice
+	$(GO) test -count=1 -timeout 15m -run '^TestDefences$$' ./sim/defence -args -all
 
 simdet: ## the simulator over a changed Go runtime, towards runs that repeat to the bit
 	@dir=$$(mktemp -d); set -e; $(GO) run ./sim/simdet "$$dir"; \

@@ -1,0 +1,144 @@
+package defence
+
+import "github.com/micro/micro-net/sim/overlay"
+
+// belief: who is taken for alive, and told so.
+func belief() []Defence {
+	membershipAlone := edit("node/view.go",
+		"case silent < freshFor:\n\t\treturn micronet.Alive", "case silent < 0:\n\t\treturn micronet.Alive")
+	return []Defence{
+		{
+			Name: "signs-of-life-outweigh-death", Scenario: "forged-dead", Breaks: "resolves", Seeds: 2, Files: membershipAlone,
+			About: "A node that shows signs of life stays in the answers, whoever says that it is dead",
+		},
+		{
+			Name: "signs-of-life-outweigh-suspicion", Scenario: "forged-suspect", Breaks: "resolves", Seeds: 2, Files: membershipAlone,
+			About: "A node that shows signs of life stays in the answers, whoever suspects it",
+		},
+		{
+			Name: "signs-of-life-are-carried", Scenario: "bridge", Breaks: "no_false_dead", Seeds: 2,
+			About: "Every node passes on the signs of life of all others",
+			Files: edit("gossip/heartbeat/packet.go", "\tb = t.appendNews(b, now, doubted)\n\tb = t.appendRest(b, now)\n", ""),
+		},
+		{
+			Name: "refutations-are-believed", Scenario: "taken-for-dead", Breaks: "success_rate", Seeds: 5,
+			About: "Who learns that it is taken for dead contradicts in a newer incarnation, and is a member like all again",
+			Files: edit("gossip/swim/table.go", "case l.epoch < e.Epoch:\n\t\treturn errFormerLife",
+				"case l.epoch < e.Epoch || l.epoch == e.Epoch && !e.Status.Serving():\n\t\treturn errFormerLife"),
+		},
+		{
+			Name: "silence-withdraws", Scenario: "host-crash", Breaks: "gone_within", Seeds: 2,
+			About: "The instances of a node of which nothing fresh is heard leave the answers before it is dead",
+			Files: map[string][]overlay.Edit{"node/view.go": {
+				{Old: "case n.Status == micronet.Suspect:", New: "case false:"},
+				{Old: "case doubted && !s.hears(n.ID):", New: "case false:"},
+			}},
+		},
+	}
+}
+
+// memory: who finds whom again.
+func memory() []Defence {
+	return []Defence{
+		{
+			Name: "joins-are-repeated", Scenario: "joins-at-once", Breaks: "converged", Seeds: 3,
+			About: "A node joins through several members at once, and synchronises again with others in the seconds after that",
+			Files: map[string][]overlay.Edit{
+				"gossip/swim/join.go": {{Old: "for i := range maxResyncs {", New: "for i := range 0 {"}},
+				"gossip/redial.go":    {{Old: "redialFirst   = 3", New: "redialFirst   = 1"}},
+			},
+		},
+		{
+			Name: "the-lost-are-called", Scenario: "split-10m", Breaks: "converged", Seeds: 2,
+			About: "Members that are taken for dead are called for ever",
+			Files: edit("gossip/redial.go", `return p.Status == "" || p.Status == micronet.Dead`, `return p.Status == ""`),
+		},
+		{
+			Name: "the-met-are-on-disk", Scenario: "restart-in-split", Breaks: "converged", Seeds: 2,
+			About: "Who was met is remembered on disk, and called after a restart",
+			Files: edit("node/contacts.go", "\tif !c.changed || c.dropped {", "\tif true {"),
+		},
+		{
+			Name: "the-lost-keep-their-records", Scenario: "short-split", Breaks: "no_lost", Seeds: 2,
+			About: "A node that loses sight of others keeps their records",
+			Files: edit("gossip/catalog.go", "c.outlived(now, c.origins[id].confirmed) && !alive(id)", "!alive(id)"),
+		},
+		{
+			Name: "fingerprints-are-compared", Scenario: "missed-news", Breaks: "resolves", Seeds: 2,
+			About: "Signs of life carry a fingerprint of the catalog, and catalogs that differ are compared at once",
+			Files: edit("node/pulse.go", "l.records.diverges(at, from, bytes.Equal(", "l.records.diverges(at, from, true || bytes.Equal("),
+		},
+	}
+}
+
+// records: what is believed of what members say of themselves and others.
+func records() []Defence {
+	return []Defence{
+		{
+			Name: "records-are-signed", Scenario: "poison-record", Breaks: "no_lost", Seeds: 2,
+			About: "A record counts with its owner's signature alone, and is not passed on without it",
+			Files: edit("gossip/signed.go", "return ed25519.Verify(", "return true || ed25519.Verify("),
+		},
+		{
+			Name: "updates-are-limited", Scenario: "record-flood", Breaks: "bounded", Seeds: 1,
+			About: "An owner that publishes too often is not listened to for a while",
+			Files: edit("gossip/receive.go", "if o.budget.take(now, c.limits.Rate, c.limits.Burst) {", "if true {"),
+		},
+	}
+}
+
+// calls: whom callers are led to.
+func calls() []Defence {
+	return []Defence{
+		{
+			Name: "flapping-is-damped", Scenario: "flapping-instances", Breaks: "resolves", Seeds: 2,
+			About: "Nobody is led to an instance that comes and goes",
+			Files: edit("router/damp.go", "m.damped = m.damped || m.penalty >= d.config.Suppress", "m.damped = false"),
+		},
+		{
+			Name: "the-last-is-never-damped", Scenario: "flapping-instances", Breaks: "resolves", Seeds: 2,
+			About: "The last healthy instance of a service is not damped",
+			Files: edit("node/damping.go", "\tif len(out) == 0 {\n\t\treturn list\n\t}\n", ""),
+		},
+		{
+			Name: "losing-sight-is-no-flap", Scenario: "one-node-isolated", Breaks: "resolves", Seeds: 2,
+			About: "Only what an owner signed counts as a flap, not that it could not be heard",
+			Files: edit("node/damping.go", "\t\tp := &v.placed[i]\n\t\tp.damping, p.damped = d.of(", `		p := &v.placed[i]
+		if p.down != "" {
+			d.damper.Transition(v.made, micronet.InstanceKey{Node: p.node.ID, ID: p.instance.ID}, router.Failed)
+		}
+		p.damping, p.damped = d.of(`),
+		},
+		{
+			Name: "the-unreachable-are-ejected", Scenario: "partial-reach", Breaks: "latency", Seeds: 2,
+			About: "An instance that could not be reached is left out for a growing time",
+			Files: edit("router/ejection.go", "func (r *Router) ejectLocked(nanos int64, c Choice) time.Duration {\n",
+				"func (r *Router) ejectLocked(nanos int64, c Choice) time.Duration {\n\tif true {\n\t\treturn 0\n\t}\n"),
+		},
+	}
+}
+
+// identity: who speaks for a node, and under which name.
+func identity() []Defence {
+	neverOutbid := edit("gossip/receive.go", "return Outcome{Behind: m.version}, nil", "return Outcome{}, nil")
+	return []Defence{
+		{
+			Name: "epochs-are-raised", Scenario: "rolled-back-disk", Breaks: "converged", Seeds: 2, Files: neverOutbid,
+			About: "A node that finds later records of itself counts itself above them",
+		},
+		{
+			Name: "copies-are-outbid", Scenario: "cloned-disk", Breaks: "converged", Seeds: 2, Files: neverOutbid,
+			About: "A node whose identity ran twice counts itself above what its copy has said",
+		},
+		{
+			Name: "the-copy-left-is-heard", Scenario: "cloned-disk", Breaks: "converged", Seeds: 2,
+			About: "Of two machines with one identity the one that is left is heard again",
+			Files: edit("tunnel/peerstate.go", "oldBootFor = 15 * time.Second", "oldBootFor = 1 << 62"),
+		},
+		{
+			Name: "names-are-taken-once", Scenario: "lost-disk", Breaks: "converged", Seeds: 2,
+			About: "A name that belongs to a node is given to no other",
+			Files: edit("node/authority.go", "return ok && holder != by", "return false && ok && holder != by"),
+		},
+	}
+}
