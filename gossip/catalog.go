@@ -43,6 +43,7 @@ type Catalog struct {
 	origins map[micronet.NodeID]*origin
 	ids     []micronet.NodeID // keys of origins, sorted
 	recent  history
+	rival   Version           // of our own, not published here, and its document was not seen yet
 	stats   Stats             // the counters; the rest is computed
 	sum     [sha256.Size]byte // of all that is held, when summed
 	summed  bool
@@ -96,6 +97,10 @@ type Outcome struct {
 	// version: our state was lost, or our identity lives twice. The remedy is Raise to an epoch
 	// above it, then Publish. Zero: we are not behind.
 	Behind Version
+	// Rival is the document that came with Behind, or was fetched for it, and RivalAge how long its
+	// signer was last heard to confirm it; nil when it is not here.
+	Rival    *Document
+	RivalAge time.Duration
 }
 
 // NewCatalog returns an empty catalog.

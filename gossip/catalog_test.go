@@ -615,6 +615,45 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// A document in our name that we did not publish is shown as soon as it is here, once, with its age.
+func TestRival(t *testing.T) {
+	now := catalogStart
+	id, _ := catalogKey(1)
+	lost := newTestCatalog(1)
+	mustPublish(t, lost, now, testDocument("alpha", "web-1"))
+	big := mustPublish(t, lost, now, testDocument("alpha", instanceNames(50)...))
+	b := newTestCatalog(2)
+	if _, err := b.Import(now, mustDocument(t, lost, now, 1)); err != nil {
+		t.Fatal(err)
+	}
+	full := mustDocument(t, b, now.Add(time.Minute), 1)
+
+	a := newTestCatalog(1)
+	mustPublish(t, a, now, testDocument("alpha", "web-9"))
+	out := mustReceive(t, a, now, big)
+	if out.Behind.Seq != 2 || out.Rival != nil || !slices.Equal(out.Fetch, []gossip.Want{{Owner: id}}) {
+		t.Fatalf("an announcement in our name gives %+v, want it to be fetched", out)
+	}
+	if err := a.Raise(2); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := a.Receive(now, forge(2, full, func([]byte) {})); out.Rival != nil {
+		t.Error("a forged document is shown")
+	}
+	out = mustReceive(t, a, now, full)
+	if out.Rival == nil || len(out.Rival.Instances) != 50 || out.RivalAge < time.Minute || out.RivalAge > time.Minute+3*time.Second || out.Behind.Seq != 0 {
+		t.Fatalf("the document in our name gives %+v", out)
+	}
+	if out := mustReceive(t, a, now, full); !reflect.DeepEqual(out, gossip.Outcome{}) {
+		t.Errorf("the same again gives %+v", out)
+	}
+	// One that comes whole is shown at once.
+	c := newTestCatalog(1)
+	if out := mustReceive(t, c, now, full); out.Behind.Seq != 2 || out.Rival == nil || out.Fetch != nil {
+		t.Errorf("a whole document in our name gives %+v", out)
+	}
+}
+
 func TestGoodbyeAndReturn(t *testing.T) {
 	now := catalogStart
 	a, b := newTestCatalog(1), newTestCatalog(2)

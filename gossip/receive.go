@@ -106,6 +106,11 @@ func (c *Catalog) authorise(now time.Time, o *origin, m *message) error {
 // receiveOwn looks at what others say is ours. A forger must not make us raise our epoch.
 func (c *Catalog) receiveOwn(m *message) (Outcome, error) {
 	own := c.own()
+	if m.version == c.rival && m.kind == kindFull && !m.sameHeader(&own.signed) && m.verify() {
+		var out Outcome
+		c.rivalOf(m, &out)
+		return out, nil
+	}
 	if !c.newerThanOwn(m.version) && (m.version != own.signed.version || m.sameHeader(&own.signed)) {
 		c.stats.Duplicates++
 		return Outcome{}, nil
@@ -113,16 +118,32 @@ func (c *Catalog) receiveOwn(m *message) (Outcome, error) {
 	if !m.verify() {
 		return Outcome{}, refuse(m.owner, ReasonSignature, "it is said to be our own, with a wrong signature")
 	}
+	var out Outcome
 	if m.version == own.signed.version {
 		own.conflict, c.list = m.version, nil
-		var out Outcome
 		if m.version.Epoch >= c.epoch { // else we are on the way above it already
 			out.Behind = m.version
+			c.rivalOf(m, &out)
 		}
 		return out, refuse(m.owner, ReasonEquivocation,
 			"version %d.%d of our own document was signed twice: this identity lives twice, or lost its state", m.version.Epoch, m.version.Seq)
 	}
-	return Outcome{Behind: m.version}, nil
+	out.Behind = m.version
+	c.rivalOf(m, &out)
+	return out, nil
+}
+
+// rivalOf adds the document of a message in our name that is not ours, or asks for it.
+func (c *Catalog) rivalOf(m *message, out *Outcome) {
+	c.rival = Version{}
+	if m.kind != kindFull || hashBody(m.body) != m.hash {
+		c.rival = m.version
+		out.Fetch = append(out.Fetch, Want{Owner: c.cfg.Self})
+		return
+	}
+	if d, err := c.decodeFor(m.owner, m.version, m.left, bytes.Clone(m.body), m.count); err == nil {
+		out.Rival, out.RivalAge = &d, m.age
+	}
 }
 
 // newerThanOwn reports whether v is beyond what we have published or are about to.

@@ -1,10 +1,8 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -48,6 +46,7 @@ type life struct {
 	members  *membership
 	records  *records
 	pulse    *pulse
+	twin     *twin
 	damping  *damping // of the goroutine that makes views
 	contacts *contacts
 	router   Router
@@ -96,11 +95,6 @@ func (n *Node) live(ctx context.Context) error {
 		n.id.Store(&l.self)
 		l.mesh = micronet.AddrPortOf(l.listeners.mesh.LocalAddr())
 		err = l.run(ctx)
-	}
-	if errors.Is(err, errReborn) {
-		// What was said last was said in the raised epoch: the next life begins above it.
-		n.env.Log.Warn("others know a later start of this node than its data folder does", "epoch", l.epoch, "later", l.records.epoch())
-		err = cmp.Or(raiseEpoch(n.disk, l.records.epoch()), err)
 	}
 	n.current.Store(nil)
 	n.lives.fire()
@@ -278,11 +272,11 @@ func (l *life) become(pass *passport) error {
 	if l.pulse, err = newPulse(l.env, l.self, l.epoch); err != nil {
 		return err
 	}
-	l.damping = newDamping()
+	l.damping, l.twin = newDamping(), &twin{born: time.Now()}
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
 		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(),
-	}, effects{spread: l.spread, changed: l.look, behind: l.behind})
+	}, effects{spread: l.spread, changed: l.look, behind: l.behind, rival: l.rivalled})
 	l.router = l.config.newRouter(router.Config{Rand: l.env.Rand("router"), Ejected: l.env.Events.InstanceEjected})
 	credential, err := l.address.credential()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -152,18 +153,24 @@ func (b backend) Metrics(w io.Writer) error {
 	return b.gauges(w)
 }
 
+// yes is 1 for true.
+func yes(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func (b backend) gauges(w io.Writer) error {
 	s, c := b.Status(), b.l.records.stats()
-	ready := 0.0
-	if s.Ready {
-		ready = 1
-	}
+	_, twice := b.l.twin.where(time.Now())
 	for _, g := range []gauge{
 		{"nodes_alive", "Nodes that are alive, this one included.", float64(s.Nodes.Alive)},
 		{"nodes_suspect", "Nodes that are suspect.", float64(s.Nodes.Suspect)},
 		{"nodes_dead", "Nodes that are dead.", float64(s.Nodes.Dead)},
 		{"services", "Services with instances on live nodes.", float64(s.Services)},
-		{"ready", "1 when the node is ready.", ready},
+		{"ready", "1 when the node is ready.", yes(s.Ready)},
+		{"key_twice", "1 while another daemon runs with this node's key.", yes(twice)},
 		{"certificate_expiry_seconds", "When this node's certificate ends, Unix time.", float64(s.Certificate.Expires.Unix())},
 		{"catalog_documents", "Documents held in the catalog.", float64(c.Documents)},
 		{"catalog_bytes", "Bytes of all documents held.", float64(c.Bytes)},

@@ -31,9 +31,6 @@ type Node struct {
 	turn    chan struct{} // a lock that may be held while services.json is written
 
 	fault atomic.Pointer[error] // why Run failed; set before lives is closed
-
-	// owned by Run
-	rebirths int
 }
 
 // New allocates a node. It opens nothing and starts nothing.
@@ -66,15 +63,10 @@ func build(c Config) (*Node, error) {
 
 // Why a life ends other than by a fault.
 var (
-	errEnded  = errors.New("the node was told to stop")
-	errMoved  = errors.New("the node joined another cluster")
-	errLeft   = errors.New("the node left its cluster")
-	errReborn = errors.New("others know a later start of this node")
+	errEnded = errors.New("the node was told to stop")
+	errMoved = errors.New("the node joined another cluster")
+	errLeft  = errors.New("the node left its cluster")
 )
-
-// maxRebirths bounds how often one Run starts again because others know a later start of this node
-// than its disk does. Two nodes with one identity would otherwise outdo each other for ever.
-const maxRebirths = 3
 
 // Run founds or joins a cluster, or goes on with the one in the data folder, and lives until ctx
 // ends: then it says goodbye and returns nil. It may be called once.
@@ -116,8 +108,6 @@ func (n *Node) run(ctx context.Context) error {
 			return nil
 		case errors.Is(err, errMoved):
 			n.config.Join = "" // that token was for the cluster before
-		case errors.Is(err, errReborn):
-			n.rebirths++
 		default:
 			return err
 		}

@@ -25,11 +25,11 @@ const (
 // pulse tells others that this node lives, and passes on what it hears of others: signs of life that
 // only their owners can make, for nodes that cannot hear them directly. It is safe for concurrent use.
 type pulse struct {
-	env   micronet.Env
-	self  micronet.NodeID
-	epoch uint64
+	env  micronet.Env
+	self micronet.NodeID
 
 	mu     sync.Mutex
+	epoch  uint64
 	table  *heartbeat.Table
 	chain  *heartbeat.Chain
 	chains uint64 // made so far
@@ -64,6 +64,14 @@ func (p *pulse) renew(now time.Time) error {
 	p.chain, p.anchor = chain, anchor
 	p.table.Own(now, chain)
 	return nil
+}
+
+// raise begins a chain that counts above those of all former epochs.
+func (p *pulse) raise(now time.Time, epoch uint64) error {
+	p.mu.Lock()
+	p.epoch = epoch
+	p.mu.Unlock()
+	return p.renew(now)
 }
 
 // due reports whether the chain should be renewed.

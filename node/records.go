@@ -33,6 +33,7 @@ type effects struct {
 	spread  func(key string, msg []byte) // to all members
 	changed func()                       // the view must be made anew
 	behind  func()                       // others hold a newer record of this node than it does
+	rival   func(*gossip.Document, time.Duration)
 }
 
 var _ gossip.Store = (*records)(nil)
@@ -74,6 +75,9 @@ func (r *records) perform(out gossip.Outcome) {
 	if out.Behind != (gossip.Version{}) {
 		r.behind()
 	}
+	if out.Rival != nil {
+		r.rival(out.Rival, out.RivalAge)
+	}
 }
 
 // publish announces what this node offers.
@@ -89,13 +93,16 @@ func (r *records) refresh() error {
 	return r.do(func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error) { return c.Refresh(now) })
 }
 
-// outgrow goes above the present epoch, because others do not believe it any more, and returns the new
-// one. It counts from the next publication on.
-func (r *records) outgrow() (uint64, error) {
+// outgrow goes above an epoch that others do not believe any more, and returns the new one, which counts
+// from the next publication on. known says that others made it go above already, because they know a
+// later one.
+func (r *records) outgrow(above uint64) (epoch uint64, known bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	err := r.catalog.Raise(r.catalog.Epoch() + 1)
-	return r.catalog.Epoch(), err
+	if known = r.catalog.Epoch() > above; !known {
+		err = r.catalog.Raise(above + 1)
+	}
+	return r.catalog.Epoch(), known, err
 }
 
 // received takes a broadcast message of a member.

@@ -7,7 +7,7 @@ const (
 	// up to renewMax, so that an attacker who goes on makes the mesh learn of us every few seconds
 	// and not with each of its packets. Others take 32 lives of a node in five minutes.
 	renewFirst = time.Second
-	renewMax   = 15 * time.Second
+	renewMax   = 20 * time.Second
 	// renewForget is how long it has been quiet until the first wait counts again.
 	renewForget = 5 * time.Minute
 )

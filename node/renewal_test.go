@@ -15,10 +15,10 @@ func TestRenewalsAreSpaced(t *testing.T) {
 		{time.Second, 3 * time.Second},
 		{time.Minute, time.Minute}, // the wait has passed, and doubles all the same
 		{time.Minute, 68 * time.Second},
-		{time.Minute, 83 * time.Second},
-		{83 * time.Second, 98 * time.Second}, // no longer than the longest
-		{98*time.Second + renewForget, 98*time.Second + renewForget},
-		{98*time.Second + renewForget, 99*time.Second + renewForget},
+		{time.Minute, 84 * time.Second},
+		{84 * time.Second, 104 * time.Second}, // no longer than the longest
+		{104*time.Second + renewForget, 104*time.Second + renewForget},
+		{104*time.Second + renewForget, 105*time.Second + renewForget},
 	} {
 		if got := r.next(start.Add(c.asked)); !got.Equal(start.Add(c.made)) {
 			t.Errorf("renewal %d: after %v, want %v", i, got.Sub(start), c.made)

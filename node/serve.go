@@ -63,7 +63,7 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	case <-front.ctx.Done():
 	}
 	err := l.outcome(ctx, base, mesh, front)
-	if errors.Is(err, errMoved) || errors.Is(err, errReborn) {
+	if errors.Is(err, errMoved) {
 		l.end(ctx, front, mesh)
 		return err
 	}
@@ -82,7 +82,7 @@ func (l *life) outcome(ctx context.Context, groups ...*group) error {
 			return err
 		}
 	}
-	for _, choice := range []error{errMoved, errLeft, errReborn} {
+	for _, choice := range []error{errMoved, errLeft} {
 		if errors.Is(context.Cause(ctx), choice) {
 			return choice
 		}
@@ -95,12 +95,6 @@ func (l *life) outcome(ctx context.Context, groups ...*group) error {
 func (l *life) end(ctx context.Context, front, mesh *group) {
 	l.front.quiesce()
 	l.node.web.CloseIdleConnections()
-	if errors.Is(context.Cause(ctx), errReborn) {
-		// This node is back in a moment, in a later epoch: a goodbye would take it out of all answers.
-		front.stop()
-		mesh.stop()
-		return
-	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	if cut := l.flows.Drain(drain); cut > 0 {
 		l.env.Log.Info("connections were cut at the end", "count", cut)
@@ -345,15 +339,12 @@ func (l *life) publish() {
 	l.look()
 }
 
-// behind learns that others hold a record of this node from a later start than this one: the data
-// folder was restored from a backup. Membership takes the node for its own past until it starts
-// again above that; where this has not helped, or there is no folder, the record alone is raised.
+// behind learns that others hold a record of this node from a later epoch than this one: the data folder
+// was restored from a backup, or there is a twin. Membership takes the node for its own past until it
+// goes on above that.
 func (l *life) behind() {
-	if l.node.disk.keeps() && l.node.rebirths < maxRebirths {
-		l.stop(errReborn)
-		return
-	}
-	l.announce()
+	l.env.Log.Warn("others know a later record of this node than its own; it goes on above that", "epoch", l.records.epoch())
+	l.members.renew()
 }
 
 // poisoned learns that somebody has driven this node's incarnation so high that others may not believe
@@ -366,7 +357,12 @@ func (l *life) poisoned() {
 // nextMembership makes a membership in an epoch above all before. What this node offers is published in
 // that epoch once others know of it, and its next start comes above.
 func (l *life) nextMembership() (gossip.Membership, error) {
-	epoch, err := l.records.outgrow()
+	before, _ := l.address.now()
+	epoch, known, err := l.records.outgrow(before)
+	if err == nil && known {
+		// Of signs of life, too, only those above what others know count.
+		err = l.pulse.raise(time.Now(), epoch)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -477,6 +477,7 @@ func TestFolderFromABackup(t *testing.T) {
 			b.start("b", "")
 			b.await(10*time.Second, "b is back", b.seen("b", micronet.Alive, "a", "c"))
 		}
+		known := all[1].life().epoch
 		b.halt(all[1])
 		if err := micronet.WriteFile(all[1].host.FS(), testDir+"/"+fileEpoch, old, secretPerm); err != nil {
 			t.Fatal(err)
@@ -485,8 +486,11 @@ func TestFolderFromABackup(t *testing.T) {
 		b.await(30*time.Second, "b is back", b.seen("b", micronet.Alive, "a", "c"))
 		b.serve(all[1], "echo", "b")
 		b.await(20*time.Second, "its record counts", b.answers(all[2], "echo", "b"))
-		if got := gossip.StartOf(all[1].life().epoch); got < 5 {
-			t.Errorf("b is in its start %d, others knew 4 before", got)
+		if got := all[1].life().records.epoch(); got <= known {
+			t.Errorf("b is in epoch %d, others knew %d before", got, known)
+		}
+		if w := warned(all[1], keyTwice); w != nil {
+			t.Errorf("its own past is taken for a twin: %s", w.Text)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/node/api"
 )
 
 // Snapshot is what a node believes at one moment. Everything in it is read-only.
@@ -51,4 +52,13 @@ func (n *Node) Snapshot() (Snapshot, bool) {
 	default:
 	}
 	return s, true
+}
+
+// Warnings lists what `status` warns of now, most urgent first; none when the node is not running.
+func (n *Node) Warnings() []api.Warning {
+	l := n.current.Load()
+	if l == nil {
+		return nil
+	}
+	return l.warnings()
 }

@@ -74,7 +74,7 @@ func (l *life) fetch(ctx context.Context, rng *rand.Rand, owners []micronet.Node
 	if len(owners) <= fetchHelpers {
 		missing = nil
 		for _, id := range owners {
-			if !l.isAlive(id) || l.fetchFrom(ctx, id, []micronet.NodeID{id}) != nil {
+			if id == l.self || !l.isAlive(id) || l.fetchFrom(ctx, id, []micronet.NodeID{id}) != nil {
 				missing = append(missing, id)
 			}
 		}

@@ -26,6 +26,9 @@ func (l *life) warnings() []api.Warning {
 	case left < expiresSoon:
 		add("certificate-expires", fmt.Sprintf("the certificate of this node ends in %s", left.Round(time.Hour)), "check that an authority is reachable")
 	}
+	if w, there := l.twin.warning(time.Now(), l.address.where()); there {
+		out = append(out, w)
+	}
 	v := l.view.Load()
 	for i := range v.namesakes {
 		if s := &v.namesakes[i]; s.alive() {

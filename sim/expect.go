@@ -6,6 +6,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/node/api"
 	"github.com/micro/micro-net/sim/report"
 	"github.com/micro/micro-net/sim/scenario"
 )
@@ -30,9 +31,11 @@ func (m *mesh) planExpectations() {
 			m.agenda.put(c.At, judge(func() verdict { return m.lookResolves(c) }))
 		case scenario.Status:
 			m.agenda.put(c.At, judge(func() verdict { return m.lookStatus(c) }))
+		case scenario.Warns:
+			m.agenda.put(c.At, judge(func() verdict { return m.lookWarns(c) }))
 		case scenario.Converged:
 			if c.AfterHeal == 0 {
-				m.agenda.put(c.At+c.Within, judge(m.lookConverged))
+				m.agenda.put(c.At+c.Within, judge(func() verdict { return m.lookConverged(c) }))
 			}
 		}
 	}
@@ -82,9 +85,14 @@ func (m *mesh) judgeAlways(i int, c scenario.Always) {
 	m.verdicts[i] = v
 }
 
-func (m *mesh) lookConverged() verdict {
+func (m *mesh) lookConverged(c scenario.Converged) verdict {
 	m.observer.look()
-	a := m.observer.agreement()
+	among := everybody
+	if !c.Among.IsZero() {
+		list := set(m.selected(c.Among))
+		among = func(x *machine) bool { return list[x] }
+	}
+	a := m.observer.agreement(among)
 	if !a.full() {
 		return verdict{measured: fmt.Sprintf("members agree to %.1f %%, catalogs to %.1f %%: %s", 100*a.members, 100*a.catalog, a.whyMembers)}
 	}
@@ -164,6 +172,20 @@ func (m *mesh) lookStatus(c scenario.Status) verdict {
 		}
 	}
 	return verdict{held: count > 0, measured: fmt.Sprintf("%d times %s", count, want)}
+}
+
+func (m *mesh) lookWarns(c scenario.Warns) verdict {
+	list := m.selected(c.Nodes)
+	for _, x := range list {
+		if x.state != running {
+			return verdict{measured: x.name + " does not run"}
+		}
+		shown := slices.ContainsFunc(x.life.node.Warnings(), func(w api.Warning) bool { return w.Code == c.Code })
+		if shown != c.Shown {
+			return verdict{measured: fmt.Sprintf("%s shows it: %v", x.name, shown)}
+		}
+	}
+	return verdict{held: len(list) > 0, measured: fmt.Sprintf("%d nodes show it: %v", len(list), c.Shown)}
 }
 
 func (m *mesh) lookSuccess(c scenario.SuccessRate) verdict {

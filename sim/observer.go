@@ -56,7 +56,7 @@ func (o *observer) tick() {
 	every := sampleEvery
 	o.look()
 	m.checkInvariants(o.seen)
-	agreed := o.agreement()
+	agreed := o.agreement(everybody)
 	if o.watching(agreed) {
 		every = watchEvery
 	}
@@ -125,20 +125,23 @@ type agreement struct {
 
 func (a agreement) full() bool { return a.members == 1 && a.catalog == 1 }
 
-// agreement compares what everybody believes with the truth, and the catalogs with each other.
-func (o *observer) agreement() agreement {
+// everybody is a choice of all machines.
+func everybody(*machine) bool { return true }
+
+// agreement compares what some machines believe of each other with the truth, and their catalogs.
+func (o *observer) agreement(among func(*machine) bool) agreement {
 	var a agreement
 	pairs, right, sums := 0, 0, map[[32]byte]int{}
 	for i := range o.seen {
 		s := &o.seen[i]
-		if !s.machine.judged() {
+		if !s.machine.judged() || !among(s.machine) {
 			continue
 		}
 		sums[s.Catalog]++
 		for _, n := range s.Nodes {
 			a.count(n.Status)
 			x := o.mesh.machineOf(n.ID)
-			if x == nil || x == s.machine || x.isStalled() || x.doubtful() {
+			if x == nil || x == s.machine || x.isStalled() || x.doubtful() || !among(x) {
 				continue
 			}
 			pairs++
@@ -148,7 +151,7 @@ func (o *observer) agreement() agreement {
 				a.whyMembers = s.machine.name + " takes " + x.name + " for " + string(n.Status)
 			}
 		}
-		missing := o.missing(s)
+		missing := o.missing(s, among)
 		pairs += missing
 		if missing > 0 && a.whyMembers == "" {
 			a.whyMembers = s.machine.name + " does not know all nodes"
@@ -158,7 +161,7 @@ func (o *observer) agreement() agreement {
 			a.whyMembers = cmp.Or(a.whyMembers, s.machine.name+" knows two nodes called "+name)
 		}
 	}
-	a.finish(o, pairs, right, sums)
+	a.finish(pairs, right, sums, o.running(among))
 	return a
 }
 
@@ -173,7 +176,7 @@ func (a *agreement) count(s micronet.NodeStatus) {
 	}
 }
 
-func (a *agreement) finish(o *observer, pairs, right int, sums map[[32]byte]int) {
+func (a *agreement) finish(pairs, right int, sums map[[32]byte]int, running int) {
 	nodes, most := 0, 0
 	for _, n := range sums {
 		nodes += n
@@ -183,7 +186,7 @@ func (a *agreement) finish(o *observer, pairs, right int, sums map[[32]byte]int)
 	if pairs > 0 {
 		a.members = float64(right) / float64(pairs)
 	}
-	if running := o.running(); running > 0 {
+	if running > 0 {
 		a.catalog = float64(most) / float64(running)
 	}
 	if nodes > 0 {
@@ -191,9 +194,9 @@ func (a *agreement) finish(o *observer, pairs, right int, sums map[[32]byte]int)
 	}
 }
 
-func (o *observer) running() (n int) {
+func (o *observer) running(among func(*machine) bool) (n int) {
 	for _, x := range o.mesh.machines {
-		if x.judged() {
+		if x.judged() && among(x) {
 			n++
 		}
 	}
@@ -204,7 +207,7 @@ func (o *observer) running() (n int) {
 func (m *machine) judged() bool { return m.alive() && !m.doubtful() }
 
 // missing counts the running machines that a daemon does not know.
-func (o *observer) missing(s *sight) (n int) {
+func (o *observer) missing(s *sight, among func(*machine) bool) (n int) {
 	known := map[*machine]bool{s.machine: true}
 	for i := range s.Nodes {
 		if x := o.mesh.machineOf(s.Nodes[i].ID); x != nil && x.id == s.Nodes[i].ID {
@@ -212,7 +215,7 @@ func (o *observer) missing(s *sight) (n int) {
 		}
 	}
 	for _, x := range o.mesh.machines {
-		if x.judged() && !known[x] {
+		if x.judged() && among(x) && !known[x] {
 			n++
 		}
 	}
@@ -252,7 +255,7 @@ func (o *observer) sample(a agreement) report.Sample {
 	}
 	if n := len(o.samples); n > 0 {
 		if d := s.At - o.samples[n-1].At; d > 0 {
-			s.GossipBytes = float64(o.traffic.fresh()) / float64(max(1, o.running())) / d.Seconds()
+			s.GossipBytes = float64(o.traffic.fresh()) / float64(max(1, o.running(everybody))) / d.Seconds()
 		}
 	}
 	return s

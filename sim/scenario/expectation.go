@@ -27,6 +27,8 @@ type (
 		// At and Within: between At and At+Within at the latest, and from then on until the next
 		// fault. At is Scenario.Duration where neither AfterHeal nor At is given.
 		At, Within time.Duration
+		// Among, when set: only these nodes are looked at, and what they believe of each other.
+		Among Selector
 	}
 
 	// Always: the invariants hold all the time.
@@ -60,6 +62,14 @@ type (
 		Nodes, SeenBy Selector
 		Is            MemberState
 		At            time.Duration // Scenario.Duration when the file does not say
+	}
+
+	// Warns: each of the nodes shows a warning with a code in its status, or none of them does.
+	Warns struct {
+		Nodes Selector
+		Code  string
+		Shown bool          // true when the file does not say
+		At    time.Duration // Scenario.Duration when the file does not say
 	}
 
 	// GoneWithin: nobody is offered the instances of ServiceOn any more, this long after each step
@@ -107,6 +117,7 @@ func (SuccessRate) condition() {}
 func (Latency) condition()     {}
 func (Resolves) condition()    {}
 func (Status) condition()      {}
+func (Warns) condition()       {}
 func (GoneWithin) condition()  {}
 
 // Key returns "converged".
@@ -126,6 +137,9 @@ func (Resolves) Key() string { return "resolves" }
 
 // Key returns "status".
 func (Status) Key() string { return "status" }
+
+// Key returns "warns".
+func (Warns) Key() string { return "warns" }
 
 // Key returns "gone_within".
 func (GoneWithin) Key() string { return "gone_within" }

@@ -13,7 +13,7 @@ type condition func(r *reader, v *value) Condition
 func conditions() map[string]condition {
 	return map[string]condition{
 		"converged": nil, "always": always, "success_rate": successRate, "latency": latency,
-		"resolves": resolves, "status": status, "gone_within": goneWithin,
+		"resolves": resolves, "status": status, "warns": warns, "gone_within": goneWithin,
 	}
 }
 
@@ -69,6 +69,7 @@ func (r *reader) convergedFields(c *Converged) fields {
 		"after_heal": into(r, &c.AfterHeal, (*value).positive),
 		"at":         into(r, &c.At, r.moment),
 		"within":     into(r, &c.Within, (*value).positive),
+		"among":      r.nodesAt(&c.Among, &c.At),
 	}
 }
 
@@ -79,6 +80,8 @@ func (r *reader) converged(v *value, c *Converged) {
 	switch heal, at := v.get("after_heal"), v.get("at"); {
 	case heal != nil && (at != nil || v.get("within") != nil):
 		r.fail(heal.mistake("remove it, or at and within", "after_heal stands alone"))
+	case heal != nil && v.get("among") != nil:
+		r.fail(v.get("among").mistake("use at and within", "after_heal is about all nodes"))
 	case heal != nil && len(r.heals()) == 0:
 		r.fail(heal.mistake("add a heal, or use at", "nothing is healed in this timeline"))
 	case heal != nil && slices.Min(r.heals())+c.AfterHeal > r.end():
@@ -229,6 +232,21 @@ func status(r *reader, v *value) Condition {
 	s := Status{At: r.end()}
 	r.object(v, r.statusFields(&s), "nodes", "seen_by", "is")
 	return s
+}
+
+func (r *reader) warnsFields(w *Warns) fields {
+	return fields{
+		"nodes": r.nodesAt(&w.Nodes, &w.At),
+		"code":  into(r, &w.Code, (*value).label),
+		"shown": into(r, &w.Shown, (*value).boolean),
+		"at":    into(r, &w.At, r.moment),
+	}
+}
+
+func warns(r *reader, v *value) Condition {
+	w := Warns{At: r.end(), Shown: true}
+	r.object(v, r.warnsFields(&w), "nodes", "code")
+	return w
 }
 
 func (r *reader) goneWithinFields(g *GoneWithin) fields {

@@ -23,6 +23,9 @@ func TestExpectations(t *testing.T) {
 		"resolves: {service: db, from: all, instances: 0}":                                Resolves{"db", s("all"), 0, 10 * time.Minute},
 		"status: {nodes: 3, seen_by: not 3, is: dead, at: 45s}":                           Status{s("3"), s("not 3"), Dead, 45 * time.Second},
 		"status: {nodes: 3, seen_by: j, is: left}":                                        Status{s("3"), s("j"), Left, 10 * time.Minute},
+		"converged: true\n  at: 60s\n  among: eu":                                         Converged{At: time.Minute, Among: s("eu")},
+		"warns: {nodes: 3, code: key-twice, at: 45s}":                                     Warns{s("3"), "key-twice", true, 45 * time.Second},
+		"warns: {nodes: all, code: minority, shown: false}":                               Warns{s("all"), "minority", false, 10 * time.Minute},
 		"gone_within: {service_on: 3, after: kill, at_most: 8s}":                          GoneWithin{s("3"), "kill", 8 * time.Second},
 	} {
 		file := head + "timeline:\n- {at: 1s, kill: 3}\n- {at: 2s, join: {nodes: 1}}\n- {at: 3s, heal: all}\nexpect:\n- " + text + "\n"

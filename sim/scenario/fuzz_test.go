@@ -37,6 +37,7 @@ expect:
   - latency: {service: web, quantile: p99, at_most: 1s, outside: [[0, 1s], [30s, 45s]]}
   - resolves: {service: web, from: all, instances: 4, at: 1m}
   - status: {nodes: twin, seen_by: founder, is: alive, at: 1m}
+  - warns: {nodes: 2, code: minority, shown: false, at: 10s}
   - gone_within: {service_on: 2, after: stall, at_most: 8s}
 duration: 3m
 `
