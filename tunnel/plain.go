@@ -3,6 +3,7 @@ package tunnel
 import (
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -25,6 +26,30 @@ type plainConn struct {
 }
 
 var _ net.PacketConn = plainConn{}
+
+// searchingConn is a plainConn over a connection that has a SyscallConn: quic-go searches for the size of
+// paths over such ones alone.
+type searchingConn struct {
+	plainConn
+	raw rawer
+}
+
+// rawer is what quic-go looks for.
+type rawer interface {
+	SyscallConn() (syscall.RawConn, error)
+}
+
+// SyscallConn returns that of the connection below.
+func (c searchingConn) SyscallConn() (syscall.RawConn, error) { return c.raw.SyscallConn() }
+
+// openPlain takes a connection as it is.
+func openPlain(u *Underlay, conn net.PacketConn) (socket, net.PacketConn, error) {
+	p := plainConn{u, conn}
+	if raw, ok := conn.(rawer); ok {
+		return plainSocket{conn}, searchingConn{p, raw}, nil
+	}
+	return plainSocket{conn}, p, nil
+}
 
 // ReadFrom returns the next QUIC packet, and handles all others that come before it.
 func (c plainConn) ReadFrom(b []byte) (int, net.Addr, error) {

@@ -26,7 +26,7 @@ type udpSocket interface {
 func openSocket(u *Underlay, conn net.PacketConn) (socket, net.PacketConn, error) {
 	c, ok := conn.(udpSocket)
 	if !ok {
-		return plainSocket{conn}, plainConn{u, conn}, nil
+		return openPlain(u, conn)
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {

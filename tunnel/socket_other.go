@@ -6,5 +6,5 @@ import "net"
 
 // openSocket takes any connection as it is: only on Linux we know how to do better.
 func openSocket(u *Underlay, conn net.PacketConn) (socket, net.PacketConn, error) {
-	return plainSocket{conn}, plainConn{u, conn}, nil
+	return openPlain(u, conn)
 }

@@ -77,3 +77,23 @@ func set[T any](named linkKeys, to *T, value T) {
 
 // IsZero reports whether the file says nothing of the link.
 func (l Link) IsZero() bool { return l.named == 0 }
+
+// NamesMTU reports whether the scenario limits the size of packets anywhere at any time.
+func (s *Scenario) NamesMTU() bool {
+	some := s.Network.named
+	for i := range s.Groups {
+		some |= s.Groups[i].Network.named
+	}
+	for i := range s.Links {
+		some |= s.Links[i].Link.named
+	}
+	for i := range s.Timeline {
+		switch a := s.Timeline[i].Action.(type) {
+		case SetLink:
+			some |= a.Link.named
+		case SetNetwork:
+			some |= a.Link.named
+		}
+	}
+	return some&namedMTU != 0
+}

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -167,5 +168,25 @@ func TestAnchorsAndJSON(t *testing.T) {
 "timeline": [{"at": "1s", "kill": 3}, {"at": 0, "partition": [["1-2"], [3]]}]}`)
 	if len(s.Timeline) != 2 || s.Timeline[1].Action.Verb() != "kill" {
 		t.Errorf("JSON is %+v", s.Timeline)
+	}
+}
+
+// Sizes of packets count wherever a file limits them.
+func TestNamesMTU(t *testing.T) {
+	const plain = "name: x\nduration: 1m\ngroups:\n- {name: a, nodes: 2%s}\nnetwork: {latency: 1ms%s}\nlinks:\n- {from: a, to: a, loss: 1%%%s}\ntimeline:\n- {at: 1s, link: {from: a, to: a, loss: 2%%%s}}\n- {at: 2s, network: {loss: 1%%%s}}\n"
+	for i, want := range []bool{true, true, true, true, true, false} {
+		add := make([]any, 5)
+		for k := range add {
+			add[k] = ""
+		}
+		if i < len(add) {
+			add[i] = ", mtu: 1300"
+		}
+		if i == 0 {
+			add[i] = ", network: {mtu: 1300}"
+		}
+		if got := parse(t, fmt.Sprintf(plain, add...)).NamesMTU(); got != want {
+			t.Errorf("place %d: %v, want %v", i, got, want)
+		}
 	}
 }
