@@ -53,7 +53,7 @@ type PacketDrop struct {
 
 // RecordRefusal says that a record of the catalog was not accepted.
 type RecordRefusal struct {
-	Owner  NodeID
+	Owner  NodeID // zero when it may not be the owner's fault
 	Reason string
 }
 

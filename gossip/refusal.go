@@ -58,3 +58,17 @@ func ReasonOf(err error) Reason {
 	}
 	return ""
 }
+
+// BlamedFor returns whose fault a refusal is: the owner's when it signed what is against the rules, or sends
+// more than they allow; zero when somebody else may have made the message up or damaged it.
+func BlamedFor(err error) micronet.NodeID {
+	e, ok := errors.AsType[*micronet.Error](err)
+	if !ok {
+		return micronet.NodeID{}
+	}
+	switch ReasonOf(err) {
+	case ReasonRate, ReasonQuarantine, ReasonTooLarge, ReasonContent, ReasonEquivocation:
+		return e.Peer
+	}
+	return micronet.NodeID{}
+}

@@ -20,8 +20,11 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	services *labels
+	origins  *labels
+	nameOf   func(micronet.NodeID) string
 	dropped  *prometheus.CounterVec
 	refused  *prometheus.CounterVec
+	blamed   *prometheus.CounterVec
 	ejected  *prometheus.CounterVec
 	resolved *prometheus.CounterVec
 	resolve  prometheus.Histogram
@@ -34,13 +37,16 @@ type metrics struct {
 
 const namespace = "micronet"
 
-func newMetrics(version string) *metrics {
+func newMetrics(version string, nameOf func(micronet.NodeID) string) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	}
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		services: &labels{seen: map[string]bool{}},
+		services: &labels{most: maxServiceLabels, seen: map[string]bool{}},
+		origins:  &labels{most: maxOriginLabels, seen: map[string]bool{}},
+		nameOf:   nameOf,
+		blamed:   counter("origin_records_refused_total", "Catalog records that were not accepted by their owner's fault, by owner.", "node", "reason"),
 		dropped:  counter("packets_dropped_total", "Packets and messages thrown away, by place and rule.", "where", "why"),
 		refused:  counter("records_refused_total", "Catalog records that were not accepted.", "reason"),
 		ejected:  counter("instances_ejected_total", "Instances that got no traffic for a while.", "service"),
@@ -60,7 +66,7 @@ func newMetrics(version string) *metrics {
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		m.dropped, m.refused, m.ejected, m.resolved, m.flows, m.bytes, m.tunnels, m.faults, m.paths, m.resolve, info,
+		m.dropped, m.refused, m.blamed, m.ejected, m.resolved, m.flows, m.bytes, m.tunnels, m.faults, m.paths, m.resolve, info,
 		collectors.NewGoCollector(),
 	)
 	return m
@@ -75,6 +81,7 @@ const otherLabel = "other"
 // labels bounds the values of one label: whoever chooses names, a member or a program of this host,
 // must not fill the memory of those who count.
 type labels struct {
+	most int // constant
 	mu   sync.Mutex
 	seen map[string]bool
 }
@@ -82,7 +89,7 @@ type labels struct {
 func (l *labels) of(value string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.seen[value] && len(l.seen) >= maxServiceLabels {
+	if !l.seen[value] && len(l.seen) >= l.most {
 		return otherLabel
 	}
 	l.seen[value] = true
@@ -109,7 +116,7 @@ func numbered(name, prefix string) string {
 func (m *metrics) events() *micronet.Events {
 	return &micronet.Events{
 		PacketDropped:   func(d micronet.PacketDrop) { m.dropped.WithLabelValues(d.Where, d.Why).Inc() },
-		RecordRefused:   func(r micronet.RecordRefusal) { m.refused.WithLabelValues(cmp.Or(r.Reason, otherLabel)).Inc() },
+		RecordRefused:   m.countRefusal,
 		InstanceEjected: func(e micronet.Ejection) { m.ejected.WithLabelValues(m.services.of(e.Service)).Inc() },
 		PathChanged:     func(micronet.PathChange) { m.paths.Inc() },
 		BackgroundError: func(op string, _ error) { m.faults.WithLabelValues(op).Inc() },
@@ -130,6 +137,14 @@ func (m *metrics) events() *micronet.Events {
 			m.bytes.WithLabelValues(service, "sent").Add(float64(f.Sent))
 			m.bytes.WithLabelValues(service, "received").Add(float64(f.Received))
 		},
+	}
+}
+
+func (m *metrics) countRefusal(r micronet.RecordRefusal) {
+	reason := cmp.Or(r.Reason, otherLabel)
+	m.refused.WithLabelValues(reason).Inc()
+	if !r.Owner.IsZero() {
+		m.blamed.WithLabelValues(m.origins.of(m.nameOf(r.Owner)), reason).Inc()
 	}
 }
 
@@ -174,6 +189,7 @@ func (b backend) gauges(w io.Writer) error {
 		{"certificate_expiry_seconds", "When this node's certificate ends, Unix time.", float64(s.Certificate.Expires.Unix())},
 		{"catalog_documents", "Documents held in the catalog.", float64(c.Documents)},
 		{"catalog_bytes", "Bytes of all documents held.", float64(c.Bytes)},
+		{"catalog_quarantined", "Nodes whose updates are ignored for a while.", float64(c.Quarantined)},
 		{"catalog_pending", "Newer versions known to exist and not held.", float64(c.Pending)},
 		{"flows_active", "Connections being carried.", float64(b.l.flows.Active())},
 		{"tunnels_open", "Tunnels that are open.", float64(len(b.l.tun.Connections()))},
@@ -182,5 +198,5 @@ func (b backend) gauges(w io.Writer) error {
 			return err
 		}
 	}
-	return nil
+	return b.originGauges(w, time.Now())
 }

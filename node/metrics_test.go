@@ -58,7 +58,7 @@ func TestMetricsExposition(t *testing.T) {
 
 // Whatever names a program or a member makes up, the counters stay few.
 func TestMetricsAreBounded(t *testing.T) {
-	m := newMetrics("test")
+	m := newMetrics("test", micronet.NodeID.Short)
 	e := m.events()
 	flow := func(service string, err error) {
 		e.FlowEnded(micronet.Flow{Dest: micronet.Destination{Service: service}, Path: micronet.PathDirect, Err: err})
@@ -74,6 +74,9 @@ func TestMetricsAreBounded(t *testing.T) {
 		e.Resolved(micronet.Resolution{Type: fmt.Sprintf("TYPE%d", i), Rcode: fmt.Sprintf("RCODE%d", i)})
 	}
 	e.RecordRefused(micronet.RecordRefusal{})
+	for i := range 3 * maxOriginLabels {
+		e.RecordRefused(micronet.RecordRefusal{Owner: id(i + 1), Reason: "too-many-updates"})
+	}
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +98,12 @@ func TestMetricsAreBounded(t *testing.T) {
 	// Each bound once for "ok" and once for "other" with another result.
 	if n := counts["micronet_flows_total"]; n > maxServiceLabels+2 {
 		t.Errorf("flows have %d series, want at most %d", n, maxServiceLabels+2)
+	}
+	if n := counts["micronet_origin_records_refused_total"]; n != maxOriginLabels+1 {
+		t.Errorf("refusals by owner have %d series, want %d", n, maxOriginLabels+1)
+	}
+	if n := counts["micronet_records_refused_total"]; n != 2 {
+		t.Errorf("refusals have %d series, want 2", n)
 	}
 	if n := counts["micronet_instances_ejected_total"]; n > maxServiceLabels+1 {
 		t.Errorf("ejections have %d series", n)

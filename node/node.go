@@ -52,7 +52,8 @@ func build(c Config) (*Node, error) {
 			return nil, micronet.E("node", micronet.Invalid, "name: %w", err)
 		}
 	}
-	n := &Node{config: c, env: osenv.Fill(c.Env), lives: newBroadcast(), metrics: newMetrics(c.Version), turn: make(chan struct{}, 1)}
+	n := &Node{config: c, env: osenv.Fill(c.Env), lives: newBroadcast(), turn: make(chan struct{}, 1)}
+	n.metrics = newMetrics(c.Version, n.nameOf)
 	n.env.Events = micronet.Tee(micronet.Tee(n.env.Events, n.metrics.events()), logEvents(n.env.Log))
 	n.disk = disk{fs: n.env.FS, dir: c.DataDir}
 	n.registry = newRegistry(n.instancesChanged)

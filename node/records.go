@@ -113,7 +113,7 @@ func (r *records) received(msg []byte) {
 
 func (r *records) refused(err error) {
 	if err != nil {
-		r.env.Events.RecordRefused(micronet.RecordRefusal{Reason: string(gossip.ReasonOf(err))})
+		r.env.Events.RecordRefused(micronet.RecordRefusal{Owner: gossip.BlamedFor(err), Reason: string(gossip.ReasonOf(err))})
 	}
 }
 

@@ -42,6 +42,10 @@ func (l *life) warnings() []api.Warning {
 	if flaps := v.flapping(); len(flaps) > 0 {
 		add("flapping", fmt.Sprintf("%d instances come and go and are avoided: %s", len(flaps), shortList(flaps)), "see why their health changes: `micro-net services`")
 	}
+	now := time.Now()
+	if w, some := quarantineWarning(now, l.quarantines(now)); some {
+		out = append(out, w)
+	}
 	if l.gate.authority.Load() != nil && len(l.alive()) > 0 {
 		add("one-authority", "only this node can invite others", "keep a backup of "+fileRootKey+" in the data folder")
 	}
