@@ -36,3 +36,37 @@ func TestRunOfASmallMesh(t *testing.T) {
 		t.Logf("%+v", e)
 	}
 }
+
+// What is expected among some nodes is looked at there alone, and a warning at those that are named.
+func TestExpectationsAmongSome(t *testing.T) {
+	const text = `name: half of it
+nodes: 6
+duration: 80s
+services: [{name: web, on: [2, 5], protocol: tcp}]
+timeline:
+- {at: 20s, partition: [[1, 2, 3, 4], [5, 6]]}
+- {at: 40s, register: {service: web, on: [1, 6]}}
+expect:
+- {at: 75s, converged: true, among: [1-4]}
+- {at: 75s, converged: true, among: [5, 6]}
+- {at: 75s, converged: true, among: [4, 5]}
+- {at: 75s, converged: true}
+- {warns: {nodes: [5, 6], code: minority, at: 75s}}
+- {warns: {nodes: [1-4], code: minority, at: 75s}}
+- {warns: {nodes: [1-4], code: minority, shown: false, at: 75s}}
+- {warns: {nodes: [1, 6], code: minority, shown: false, at: 75s}}
+`
+	s, err := scenario.Parse("test", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(s, Options{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{true, true, false, false, true, false, true, false} {
+		if e := r.Expectations[i]; e.Held != want {
+			t.Errorf("%s: %v, %s", e.Text, e.Held, e.Measured)
+		}
+	}
+}

@@ -62,9 +62,9 @@ func Scenario(seed uint64, size Size) []byte {
 		d.fault(end)
 	}
 	d.line("  - {at: %s, heal: all}", end)
-	d.line("  - {at: %s, start: all}", end)
+	among := d.ending(end)
 	d.line("expect:")
-	d.line("  - {at: %s, converged: true}", end+recovery)
+	d.line("  - {at: %s, converged: true%s}", end+recovery, among)
 	d.line("  - always: [no_ghosts, no_lost, no_false_dead, bounded]")
 	d.line("duration: %s", end+watched)
 	return []byte(d.text.String())
