@@ -404,7 +404,7 @@ func (l *life) alive() []micronet.NodeID {
 	var out []micronet.NodeID
 	v := l.view.Load()
 	for i := range v.nodes {
-		if v.nodes[i].Status.Serving() && v.nodes[i].ID != l.self {
+		if v.nodes[i].Status == micronet.Alive && v.nodes[i].ID != l.self {
 			out = append(out, v.nodes[i].ID)
 		}
 	}
@@ -445,9 +445,10 @@ func (l *life) introductions() [][]byte {
 		return nil
 	}
 	out := [][]byte{credential}
-	for _, m := range l.members.Members() {
-		if m.Status == micronet.Alive {
-			out = append(out, m.Credential)
+	// Who has only just joined is in the address book, and no member yet.
+	for _, p := range l.contacts.remembered() {
+		if p.ID != l.self && !p.Revoked && len(p.Credential) > 0 && l.mayBeAlive(p.ID) {
+			out = append(out, p.Credential)
 		}
 	}
 	return out

@@ -120,7 +120,7 @@ func calls() []Defence {
 
 // identity: who speaks for a node, and under which name.
 func identity() []Defence {
-	neverOutbid := edit("gossip/receive.go", "return Outcome{Behind: m.version}, nil", "return Outcome{}, nil")
+	neverOutbid := edit("gossip/receive.go", "\t}\n\tout.Behind = m.version\n\tc.rivalOf(m, &out)\n", "\t}\n\tc.rivalOf(m, &out)\n")
 	return []Defence{
 		{
 			Name: "epochs-are-raised", Scenario: "rolled-back-disk", Breaks: "converged", Seeds: 2, Files: neverOutbid,
