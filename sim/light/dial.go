@@ -43,12 +43,14 @@ func (t *Tunnel) dial(ctx context.Context, p *peer) (conn, error) {
 	defer giveUp(nil)
 	stop := context.AfterFunc(p.life, func() { giveUp(gone(p)) })
 	defer stop()
-	for gap := dialGap; ; gap *= 2 {
-		t.introduce(ctx, p.id)
-		if c := t.attempt(ctx, p.id); c != nil {
-			return c, nil
+	for each := t.firstAttempt(p.id); ; each = min(2*each, attemptMax) {
+		next := time.Now().Add(each)
+		if t.reach(ctx, p.id) {
+			if c := t.attempt(ctx, p.id, each); c != nil {
+				return c, nil
+			}
 		}
-		if !pause(ctx, gap) {
+		if !pause(ctx, time.Until(next)) {
 			return nil, explain("tunnel.dial", p.id, context.Cause(ctx))
 		}
 	}
@@ -80,35 +82,44 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// introduce makes a node known to a peer that it has not reached yet. QUIC's packets do the same.
-func (t *Tunnel) introduce(ctx context.Context, to micronet.NodeID) {
-	if path, ok := t.socket.Path(to); ok && path.Confirmed {
-		return
+// reach makes sure that packets get to a peer, and that it knows who sends them. Without that its
+// port may be open to TCP alone, where QUIC would not get through.
+func (t *Tunnel) reach(ctx context.Context, to micronet.NodeID) bool {
+	s, ok := t.socket.(pinger)
+	path, _ := t.socket.Path(to)
+	if !ok || path.Confirmed && time.Since(path.Heard) < silence {
+		return true
 	}
-	if s, ok := t.socket.(pinger); ok {
-		ctx, cancel := context.WithTimeout(ctx, introTime)
-		defer cancel()
-		// Without an answer the addresses are tried all the same.
-		_, _ = s.Ping(ctx, to)
-	}
+	ctx, cancel := context.WithTimeout(ctx, introTime)
+	defer cancel()
+	_, err := s.Ping(ctx, to)
+	return err == nil
 }
 
-// attempt tries a peer's addresses once; nil when nobody takes the connection.
-func (t *Tunnel) attempt(ctx context.Context, to micronet.NodeID) conn {
+// firstAttempt is how long the first attempt may take.
+func (t *Tunnel) firstAttempt(to micronet.NodeID) time.Duration {
+	if path, ok := t.socket.Path(to); ok && path.RTT > 0 {
+		return min(max(attemptMin, attemptTrips*path.RTT), attemptMax)
+	}
+	return attemptBlind
+}
+
+// attempt tries a peer's addresses once, for so long each; nil when nobody takes the connection.
+func (t *Tunnel) attempt(ctx context.Context, to micronet.NodeID, each time.Duration) conn {
 	for _, a := range t.addresses(to) {
-		if c := t.attemptAt(ctx, a); c != nil {
+		if c := t.attemptAt(ctx, a, each); c != nil {
 			return c
 		}
 	}
 	return nil
 }
 
-func (t *Tunnel) attemptAt(ctx context.Context, a netip.AddrPort) conn {
-	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+func (t *Tunnel) attemptAt(ctx context.Context, a netip.AddrPort, within time.Duration) conn {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	c, err := t.connect(ctx, a)
 	if err != nil {
-		return nil // what is wrong with one address is of no interest when the next one is tried
+		return nil // what is wrong with one attempt is of no interest when there is another one
 	}
 	return c
 }

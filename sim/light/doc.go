@@ -12,10 +12,12 @@
 //	caller ── greeting, opening, payload … ──▶ callee
 //	caller ◀─ greeting, answer, payload …  ─── callee
 //
-// Streams go to the address that packets to the peer go to, on the same port number over TCP. Peers
-// behind a NAT cannot be called. As package quic does, Open goes on trying for 5 s, and streams
-// with a peer from whom nothing is heard end within 4 s; the socket below is asked for signs of life. Other
-// than there, a peer that was restarted faster than that is noticed by the next write alone.
+// Streams go to the address that packets to the peer go to, on the same port number over TCP; peers
+// behind a NAT cannot be called. What would keep QUIC from the peer keeps streams from it too: a peer
+// that has not been heard lately is pinged first, Open goes on trying for 5 s, and the streams with one
+// that falls silent end within 4 s. Three things differ from package quic: a peer that was restarted
+// faster than that is noticed by the next write alone, and so is a reset that was lost on its way; and
+// every stream costs a round trip to open.
 //
 // Goroutines, all owned by Tunnel.Run: one that accepts connections, one that looks for silent peers
 // and idle ones, one per accepted connection until its opening frame is there, one per guest served,

@@ -18,10 +18,11 @@ const (
 
 // Times.
 const (
-	dialTime     = 5 * time.Second        // for all attempts of one Open
-	attemptTime  = 2 * time.Second        // for one address, which may not be the peer's any more
+	dialTime     = 5 * time.Second       // for all attempts of one Open
+	attemptMin   = 50 * time.Millisecond // for one attempt; the next may take twice as long
+	attemptBlind = 500 * time.Millisecond // for the first one without a measured round trip
+	attemptMax   = 2 * time.Second
 	introTime    = time.Second            // for the answer to a first sign of life
-	dialGap      = 250 * time.Millisecond // between attempts; it doubles
 	openingTime  = 5 * time.Second        // for the opening frame of an inbound stream, and for getting to know its caller
 	acquaintance = 100 * time.Millisecond // between looks whether the caller is known by now
 	lingerTime   = 5 * time.Second        // that a closed stream waits for its peer's end
@@ -32,6 +33,9 @@ const (
 	pingTime     = 500 * time.Millisecond // for one answer
 	minIdle      = 10 * time.Second
 )
+
+// attemptTrips is how many round trips the first attempt may take, within attemptMin and attemptMax.
+const attemptTrips = 3
 
 // lingerBytes is how much of what a peer still writes is thrown away before it is told that nobody
 // reads.
