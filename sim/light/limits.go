@@ -18,8 +18,8 @@ const (
 
 // Times.
 const (
-	dialTime     = 5 * time.Second       // for all attempts of one Open
-	attemptMin   = 50 * time.Millisecond // for one attempt; the next may take twice as long
+	dialTime     = 5 * time.Second        // for all attempts of one Open
+	attemptMin   = 50 * time.Millisecond  // for one attempt; the next may take twice as long
 	attemptBlind = 500 * time.Millisecond // for the first one without a measured round trip
 	attemptMax   = 2 * time.Second
 	introTime    = time.Second            // for the answer to a first sign of life
