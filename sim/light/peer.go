@@ -1,6 +1,7 @@
 package light
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net"
@@ -24,6 +25,7 @@ type peer struct {
 
 	// Guarded by Tunnel.mu.
 	dials   int
+	opened  uint64               // numbers the streams
 	streams map[*stream]struct{} // open ones, and closed ones that wait for the peer's end
 	open    int                  // of streams
 	up      bool                 // it counts as connected
@@ -79,6 +81,8 @@ func (t *Tunnel) adopt(s *stream, origin string) error {
 		return explain("tunnel.open", p.id, cause)
 	}
 	now := time.Now()
+	p.opened++
+	s.number = p.opened
 	p.streams[s] = struct{}{}
 	p.open++
 	p.used = now
@@ -105,13 +109,14 @@ func (t *Tunnel) discard(s *stream) {
 	t.forgetLocked(s.peer)
 }
 
-// downLocked marks a peer as no longer connected and returns its streams, which have to be cut.
+// downLocked marks a peer as no longer connected and returns its streams, oldest first, which have to
+// be cut.
 func (t *Tunnel) downLocked(p *peer, why string) []*stream {
 	if p.up {
 		p.up = false
 		t.env.Events.TunnelChanged(micronet.TunnelChange{Peer: p.id, Reason: why})
 	}
-	return slices.Collect(maps.Keys(p.streams))
+	return slices.SortedFunc(maps.Keys(p.streams), func(a, b *stream) int { return cmp.Compare(a.number, b.number) })
 }
 
 // Disconnect resets the streams with a peer; dials to it are given up.

@@ -14,6 +14,7 @@ type stream struct {
 	tunnel *Tunnel
 	peer   *peer
 	conn   conn
+	number uint64 // among the peer's
 
 	reading chan struct{} // the one slot of the reader
 	writing chan struct{} // the one slot of the writer
