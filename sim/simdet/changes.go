@@ -42,15 +42,27 @@ func bubbleRand() uint64 {
 `,
 			},
 		},
-		// Which ready case of a select goes first.
-		"select.go": {{
-			Old: "		j := cheaprandn(uint32(norder + 1))\n",
-			New: "		j := cheaprandn(uint32(norder + 1))\n		if inBubble() {\n			j = uint32(bubbleRand() % uint64(norder+1))\n		}\n",
-		}},
+		"select.go": {
+			// Which ready case of a select goes first.
+			{
+				Old: "		j := cheaprandn(uint32(norder + 1))\n",
+				New: "		j := cheaprandn(uint32(norder + 1))\n		if inBubble() {\n			j = uint32(bubbleRand() % uint64(norder+1))\n		}\n",
+			},
+			// In which order the timers of a select are planned: not in that of their addresses.
+			{
+				Old: "		if c.timer != nil {\n			blockTimerChan(c)\n		}\n	}\n",
+				New: "	}\n	for _, casei := range pollorder {\n		if c := scases[casei].c; c.timer != nil {\n			blockTimerChan(c)\n		}\n	}\n",
+			},
+		},
 		// Which of the timers that are due at one instant goes first.
 		"time.go": {{
 			Old: "			t.rand = cheaprand()\n",
 			New: "			t.rand = uint32(bubbleRand())\n",
+		}},
+		// A mutex hands itself over when somebody waited for a millisecond: of virtual time.
+		"sema.go": {{
+			Old: "func internal_sync_nanotime() int64 {\n	return nanotime()\n",
+			New: "func internal_sync_nanotime() int64 {\n	if inBubble() {\n		return getg().bubble.now\n	}\n	return nanotime()\n",
 		}},
 		// Nobody is preempted: when that happens depends on how busy the machine is.
 		"proc.go": {{
