@@ -12,6 +12,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/sim"
 )
 
 const (
@@ -22,6 +23,16 @@ const (
 	// maxStderr bounds what is kept of a child's standard error: its beginning says what went wrong.
 	maxStderr = 256 << 10
 )
+
+// environment is that of a child, nil for the parent's own. Where runs are to repeat exactly it is the
+// same everywhere: one processor from the first instruction on and garbage collected in one piece, so
+// that even addresses are equal in all runs.
+func environment() []string {
+	if !sim.Exact {
+		return nil
+	}
+	return []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=gcstoptheworld=2"}
+}
 
 // child is one run in a process of its own.
 type child struct {
@@ -36,7 +47,7 @@ func runChild(ctx context.Context, exec micronet.Exec, argv []string, progress f
 	defer cancel()
 	r, w := io.Pipe()
 	c := &child{told: make(chan message), stderr: head{limit: maxStderr}}
-	c.process, err = exec.Start(ctx, micronet.Command{Argv: argv, Stdout: w, Stderr: &c.stderr})
+	c.process, err = exec.Start(ctx, micronet.Command{Argv: argv, Env: environment(), Stdout: w, Stderr: &c.stderr})
 	if err != nil {
 		return message{}, "", err
 	}

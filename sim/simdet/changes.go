@@ -64,10 +64,18 @@ func bubbleRand() uint64 {
 			Old: "func internal_sync_nanotime() int64 {\n	return nanotime()\n",
 			New: "func internal_sync_nanotime() int64 {\n	if inBubble() {\n		return getg().bubble.now\n	}\n	return nanotime()\n",
 		}},
-		// Nobody is preempted: when that happens depends on how busy the machine is.
-		"proc.go": {{
-			Old: "const forcePreemptNS = 10 * 1000 * 1000 // 10ms\n",
-			New: "const forcePreemptNS = 1 << 62\n",
-		}},
+		"proc.go": {
+			// Once there is a bubble nobody is preempted, nor loses its processor in a system call: when that
+			// happens depends on how busy the machine is.
+			{
+				Old: "func retake(now int64) uint32 {\n",
+				New: "func retake(now int64) uint32 {\n	if bubbleState != 0 {\n		return 0\n	}\n",
+			},
+			// The runtime's own goroutines are not counted when it is the turn of the global queue.
+			{
+				Old: "	if pp.schedtick%61 == 0 && !sched.runq.empty() {\n",
+				New: "	if pp.schedtick%61 == 0 && bubbleState == 0 && !sched.runq.empty() {\n",
+			},
+		},
 	}
 }
