@@ -8,10 +8,10 @@ ARGS    ?=
 TESTFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo bench fuzz sim defences simdet e2e clean
+.PHONY: help build test race lint demo bench fuzz sim defences simdet simdet-test e2e clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## write a static binary to bin/micro-net
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/micro-net ./cmd/micro-net
@@ -50,9 +50,12 @@ sim: build ## all scenarios and a swarm in virtual time (SEEDS=1..50)
 defences: ## each defence taken out of the program once: a scenario has to notice
 	$(GO) test -count=1 -timeout 15m -run '^TestDefences$$' ./sim/defence -args -all
 
-simdet: ## the simulator over a changed Go runtime, towards runs that repeat to the bit
+simdet: ## the simulator over a changed Go runtime: runs repeat to the bit
 	@dir=$$(mktemp -d); set -e; $(GO) run ./sim/simdet "$$dir"; \
 	  $(GO) build -overlay "$$dir/overlay.json" -tags simdet -o bin/micro-net-simdet ./cmd/micro-net; rm -r "$$dir"
+
+simdet-test: simdet ## runs of that simulator, each twice and once on a busy machine: the same packets
+	$(GO) test -count=1 -timeout 9m -v -run '^TestRunsRepeat$$' ./sim/simdet -args -binary $(CURDIR)/bin/micro-net-simdet
 
 e2e: build ## hosts as network namespaces, real binaries and clients (root)
 	$(GO) test -count=1 -timeout 15m -v -run '^TestE2E' ./sim/lab

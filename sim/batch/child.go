@@ -18,11 +18,21 @@ import (
 const (
 	// Patience is how long a child may show no progress of virtual time.
 	Patience = 60 * time.Second
+	// exactPatience is how long one may take that tells nothing before its end; see Serve.
+	exactPatience = 30 * time.Minute
 	// dyingTime is how long it may take to write its stacks after SIGQUIT.
 	dyingTime = 5 * time.Second
 	// maxStderr bounds what is kept of a child's standard error: its beginning says what went wrong.
 	maxStderr = 256 << 10
 )
+
+// patienceOf is how long a child may be silent.
+func patienceOf() time.Duration {
+	if sim.Exact {
+		return exactPatience
+	}
+	return Patience
+}
 
 // environment is that of a child, nil for the parent's own. Where runs are to repeat exactly it is the
 // same everywhere: one processor from the first instruction on and garbage collected in one piece, so
@@ -90,7 +100,7 @@ var errStands = errors.New("virtual time has stood still")
 // watch follows a child. One whose virtual time stands is made to show what it is doing.
 func (c *child) watch(ctx context.Context, progress func(time.Duration, uint64)) (message, error) {
 	var last message
-	patience := time.NewTimer(Patience)
+	patience := time.NewTimer(patienceOf())
 	defer patience.Stop()
 	for {
 		select {
@@ -113,7 +123,7 @@ func (c *child) watch(ctx context.Context, progress func(time.Duration, uint64))
 
 // quit makes a child write its stacks and end.
 func (c *child) quit(last message) error {
-	err := fmt.Errorf("%w at %v for %v", errStands, last.Virtual, Patience)
+	err := fmt.Errorf("%w at %v for %v", errStands, last.Virtual, patienceOf())
 	if c.process.Signal(syscall.SIGQUIT) != nil {
 		return err
 	}
