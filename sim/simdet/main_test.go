@@ -19,7 +19,7 @@ func TestOverlay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"rand.go", "select.go", "time.go", "proc.go"} {
+	for _, name := range []string{"rand.go", "select.go", "time.go", "sema.go", "proc.go"} {
 		if !strings.Contains(string(list), "/runtime/"+name) {
 			t.Errorf("%s is not changed:\n%s", name, list)
 		}
