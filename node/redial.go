@@ -17,7 +17,7 @@ const loneliness = 10 * time.Second
 // a node finds its cluster again after a restart, and for the first time after joining.
 func (l *life) redial(ctx context.Context) error {
 	core := gossip.NewRedial(l.env.Rand("redial"))
-	results := make(chan dialled)
+	results, turn := make(chan dialled), make(chan struct{}, 1)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	begin := time.Now()
@@ -41,7 +41,13 @@ func (l *life) redial(ctx context.Context) error {
 		}
 		ids, at := core.Next(now)
 		for _, id := range ids {
-			wg.Go(func() { l.dialLost(ctx, id, results) })
+			wg.Go(func() {
+				r := dialled{id, l.dialLost(ctx, id, now.Sub(begin) < loneliness, turn)}
+				select {
+				case results <- r:
+				case <-ctx.Done():
+				}
+			})
 		}
 		if now.Sub(begin) > loneliness {
 			l.records.setSynced()
@@ -64,24 +70,46 @@ type dialled struct {
 	ok bool
 }
 
+// calm is what a node waits after it met a lost peer before it calls on another one: membership tells
+// it of all that come back with the first.
+const calm = time.Second
+
 // dialLost synchronises membership and catalog with one peer, if it answers at all: a packet that
-// nobody hears costs less than a handshake.
-func (l *life) dialLost(ctx context.Context, id micronet.NodeID, results chan<- dialled) {
+// nobody hears costs less than a handshake. Many that were lost together answer together; they are taken in
+// turn, and those that came back meanwhile are left alone. A node that is new calls on all at once.
+func (l *life) dialLost(ctx context.Context, id micronet.NodeID, isNew bool, turn chan struct{}) (ok bool) {
 	one, cancel := context.WithTimeout(ctx, gossip.AttemptTimeout)
 	defer cancel()
-	_, err := l.under.Ping(one, id)
-	n := 0
-	if err == nil {
-		n, err = l.members.Join(one, id)
+	if _, err := l.under.Ping(one, id); err != nil {
+		return false
 	}
-	ok := err == nil && n > 0
-	if ok {
-		l.report("catalog.sync", l.syncWith(one, id))
+	if isNew {
+		return l.meet(one, id)
 	}
 	select {
-	case results <- dialled{id, ok}:
-	case <-ctx.Done():
+	case turn <- struct{}{}:
+	case <-one.Done():
+		return false
 	}
+	defer func() { <-turn }()
+	if m := l.view.Load().members[id]; m != nil && m.Status == micronet.Alive {
+		return true
+	}
+	ok = l.meet(one, id)
+	if ok {
+		_ = sleep(one, calm) // cut short when the node ends
+	}
+	return ok
+}
+
+// meet synchronises with one peer.
+func (l *life) meet(ctx context.Context, id micronet.NodeID) bool {
+	n, err := l.members.Join(ctx, id)
+	if err != nil || n == 0 {
+		return false
+	}
+	l.report("catalog.sync", l.syncWith(ctx, id))
+	return true
 }
 
 // lost lists what Redial chooses from: all who are remembered, with what is believed of them.
