@@ -111,6 +111,15 @@ func (r *Redial) anyLost() bool {
 	return false
 }
 
+func (r *Redial) anyDialled() bool {
+	for _, p := range r.peers {
+		if !p.dialled.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
 // firstDue spreads the first attempts, so that the nodes that lost the same peer do not all
 // dial it at once. Peers not heard for long come later.
 func (r *Redial) firstDue(now, heard time.Time) time.Time {
@@ -159,6 +168,9 @@ func (p *redialPeer) gap() time.Duration {
 
 // queue returns the lost peers that are not being dialled, those due first in front.
 func (r *Redial) queue(now time.Time) []*redialPeer {
+	if !r.anyLost() && !r.anyDialled() {
+		return nil
+	}
 	var queue []*redialPeer
 	for _, p := range r.sorted() {
 		if !p.dialled.IsZero() && now.Sub(p.dialled) >= AttemptTimeout {

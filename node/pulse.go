@@ -35,6 +35,7 @@ type pulse struct {
 	chains uint64 // made so far
 	anchor []byte
 	news   news
+	looked time.Time // when it was asked who was heard directly
 }
 
 func newPulse(env micronet.Env, self micronet.NodeID, epoch uint64) (*pulse, error) {
@@ -153,11 +154,7 @@ type beat struct {
 func (p *pulse) beats(now time.Time, r *round) []beat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, id := range r.peers {
-		if at := r.direct(id); now.Sub(at) < heartbeat.Period {
-			p.table.Direct(at, id)
-		}
-	}
+	p.lookLocked(now, r)
 	var out []beat
 	for _, to := range p.table.Targets(now, r.peers, r.doubted, r.rng, heartbeat.Fanout) {
 		if payload := p.table.Packet(now, r.doubted, heartbeat.PacketSize); payload != nil {
@@ -165,6 +162,22 @@ func (p *pulse) beats(now time.Time, r *round) []beat {
 		}
 	}
 	return out
+}
+
+// lookEvery is how often is asked who was heard directly.
+const lookEvery = time.Second
+
+// lookLocked takes over whose own packets came since it looked last.
+func (p *pulse) lookLocked(now time.Time, r *round) {
+	if now.Sub(p.looked) < lookEvery {
+		return
+	}
+	for _, id := range r.peers {
+		if at := r.direct(id); at.After(p.looked) {
+			p.table.Direct(at, id)
+		}
+	}
+	p.looked = now
 }
 
 // beat sends signs of life, our own and those of others, until ctx ends.

@@ -23,14 +23,18 @@ func (l *life) redial(ctx context.Context) error {
 	begin := time.Now()
 	t := time.NewTimer(0)
 	defer t.Stop()
+	turns := l.view.Load().turns
 	core.Update(begin, l.lost(l.view.Load()))
-	for turns := l.view.Load().turns; ; {
+	for {
 		changed := l.views.wait()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
 		case <-changed:
+			if l.view.Load().turns == turns {
+				continue
+			}
 		case r := <-results:
 			core.Result(time.Now(), r.id, r.ok)
 		}

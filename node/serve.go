@@ -14,12 +14,14 @@ import (
 
 const (
 	// viewEvery is how often the view is made anew without being asked: ages and silence pass.
-	viewEvery = time.Second
+	// viewPerNode is added for each node, as a view of many costs more.
+	viewEvery   = time.Second
+	viewPerNode = 2 * time.Millisecond
 	// settle gathers changes that come together into one view, settlePerNode more for each node: a
 	// larger mesh has more changes, and a view of it costs more. Where making one takes long, it is
 	// viewShare times as long: a storm of changes must not take a whole core.
 	settle        = 20 * time.Millisecond
-	settlePerNode = time.Millisecond / 2
+	settlePerNode = time.Millisecond
 	viewShare     = 4
 	// announceSettle gathers changes into one record. Others quarantine an owner that publishes
 	// more than 64 times a second.
@@ -203,11 +205,12 @@ func (l *life) keepView(ctx context.Context) error {
 	defer t.Stop()
 	took := time.Duration(0)
 	for {
+		nodes := time.Duration(len(l.view.Load().nodes))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-l.looked:
-			if sleep(ctx, max(settle+time.Duration(len(l.view.Load().nodes))*settlePerNode, viewShare*took)) != nil {
+			if sleep(ctx, max(settle+nodes*settlePerNode, viewShare*took)) != nil {
 				return nil
 			}
 		case <-t.C:
@@ -215,7 +218,7 @@ func (l *life) keepView(ctx context.Context) error {
 		begin := time.Now()
 		l.makeView()
 		took = time.Since(begin)
-		t.Reset(viewEvery + l.env.Phase)
+		t.Reset(viewEvery + nodes*viewPerNode + l.env.Phase)
 	}
 }
 
