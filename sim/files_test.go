@@ -77,7 +77,7 @@ func TestScenarios(t *testing.T) {
 
 // runFile runs a scenario with one seed.
 func runFile(t *testing.T, name string, s *scenario.Scenario, seed uint64) {
-	r, err := Run(s, Options{Seed: seed})
+	r, err := Simulate(s, Options{Seed: seed})
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}

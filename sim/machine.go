@@ -95,7 +95,7 @@ func (m *machine) boot(ending *sync.WaitGroup, env micronet.Env, token string, m
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &lifetime{node: n, cancel: cancel, done: make(chan struct{})}
+	r := &lifetime{node: n, ctx: ctx, cancel: cancel, done: make(chan struct{})}
 	m.life = r
 	m.boots++
 	m.enter(running)
@@ -109,6 +109,7 @@ func (m *machine) boot(ending *sync.WaitGroup, env micronet.Env, token string, m
 // lifetime is one run of a daemon.
 type lifetime struct {
 	node   *node.Node
+	ctx    context.Context // ends when the daemon is told to
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the daemon has ended
 	err    error         // why; set before done is closed

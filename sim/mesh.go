@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/node"
 	"github.com/micro/micro-net/sim/netsim"
 	"github.com/micro/micro-net/sim/report"
 	"github.com/micro/micro-net/sim/scenario"
@@ -46,6 +48,7 @@ type mesh struct {
 	services []*service
 	token    string
 	made     made
+	program  func(context.Context, string, *node.Node) error // of the user; nil: none
 
 	departures []*departure
 	insiders   []*insider
@@ -53,8 +56,9 @@ type mesh struct {
 
 	ending sync.WaitGroup // daemons, programs and callers that are about to end
 
-	mu    sync.Mutex
-	names map[micronet.NodeID]*machine
+	mu     sync.Mutex
+	broken []failure // of the user's programs
+	names  map[micronet.NodeID]*machine
 }
 
 // made counts what got its name or address from a number.
@@ -199,7 +203,23 @@ func (m *mesh) boot(x *machine) error {
 	}
 	m.recorder.add(x.name, "start", "", "")
 	m.oracle.changed()
+	m.runProgram(x)
 	return nil
+}
+
+// runProgram runs the user's program beside a daemon that has just been started.
+func (m *mesh) runProgram(x *machine) {
+	if m.program == nil {
+		return
+	}
+	l := x.life
+	m.ending.Go(func() {
+		if err := m.program(l.ctx, x.name, l.node); err != nil && l.ctx.Err() == nil {
+			m.mu.Lock()
+			m.broken = append(m.broken, failure{m.now(), x.name, "program", err.Error()})
+			m.mu.Unlock()
+		}
+	})
 }
 
 // end stops everything and waits for it.

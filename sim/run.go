@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"testing"
 	"testing/synctest"
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/node"
 	"github.com/micro/micro-net/sim/report"
 	"github.com/micro/micro-net/sim/scenario"
 )
@@ -23,11 +25,35 @@ type Options struct {
 	// Progress, when set, is told the virtual time and the steps of packets about once a virtual
 	// second. It must not block.
 	Progress func(virtual time.Duration, steps uint64)
+	// Program, when set, is code of yours that embeds a node: it runs beside each node, whenever that
+	// starts, and has to end soon after ctx, which ends with the node. It may use n as it would in
+	// production, and package time, whose time is the simulation's; what it asks of the operating system
+	// is outside of virtual time. An error before ctx has ended fails the run.
+	Program func(ctx context.Context, name string, n *node.Node) error
 }
 
-// Run runs a scenario once. What did not hold is in the result; the error says that the run itself
+// Run runs a scenario as a part of a test: what did not hold fails t, with the seed that repeats it.
+func Run(t testing.TB, s *scenario.Scenario, o Options) *report.Run {
+	t.Helper()
+	r, err := Simulate(s, o)
+	if err != nil {
+		t.Errorf("%s, seed %d: %v", s.Name, o.Seed, err)
+		return r
+	}
+	for _, f := range r.Failures {
+		t.Errorf("%s, seed %d: %v %s %s: %s", s.Name, o.Seed, f.At, f.Node, f.Invariant, f.Text)
+	}
+	for _, e := range r.Expectations {
+		if !e.Held {
+			t.Errorf("%s, seed %d: %s: %s", s.Name, o.Seed, e.Text, e.Measured)
+		}
+	}
+	return r
+}
+
+// Simulate runs a scenario once. What did not hold is in the result; the error says that the run itself
 // could not be done: virtual time stood still, or goroutines were left over.
-func Run(s *scenario.Scenario, o Options) (*report.Run, error) {
+func Simulate(s *scenario.Scenario, o Options) (*report.Run, error) {
 	if err := Check(s); err != nil {
 		return nil, err
 	}
@@ -65,6 +91,7 @@ func Check(s *scenario.Scenario) error {
 // simulate runs inside the bubble.
 func simulate(s *scenario.Scenario, o Options) *report.Run {
 	m := newMesh(s, o.Seed)
+	m.program = o.Program
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -84,6 +111,7 @@ func simulate(s *scenario.Scenario, o Options) *report.Run {
 	} else {
 		m.run()
 		m.judgeAll()
+		m.judgePrograms()
 	}
 	r := m.result(o)
 	m.end()
@@ -91,6 +119,16 @@ func simulate(s *scenario.Scenario, o Options) *report.Run {
 	cancel()
 	<-done
 	return r
+}
+
+// judgePrograms fails the run for what the user's programs told.
+func (m *mesh) judgePrograms() {
+	m.mu.Lock()
+	broken := m.broken
+	m.mu.Unlock()
+	for _, f := range broken {
+		m.fail(f.node, f.invariant, fmt.Sprintf("at %v: %s", f.at, f.text))
+	}
 }
 
 // collectEvery is how often garbage is collected in an exact run.

@@ -24,7 +24,7 @@ func TestRunOfASmallMesh(t *testing.T) {
 		{Text: "converged", Condition: scenario.Converged{At: 20 * time.Second}},
 		{Text: "always", Condition: scenario.Always{Invariants: []scenario.Invariant{scenario.NoFalseDead, scenario.NoGhosts, scenario.NoLost, scenario.Bounded}}},
 	}
-	r, err := Run(s, Options{Seed: 1})
+	r, err := Simulate(s, Options{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ expect:
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Run(s, Options{Seed: 1})
+	r, err := Simulate(s, Options{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func Serve(w io.Writer, s *scenario.Scenario, o sim.Options) error {
 	enc := gob.NewEncoder(w)
 	if sim.Exact {
 		// Nobody may run beside the bubble.
-		run, err := sim.Run(s, o)
+		run, err := sim.Simulate(s, o)
 		return enc.Encode(result(run, err))
 	}
 	debug.SetGCPercent(gcPercent)
@@ -57,7 +57,7 @@ func Serve(w io.Writer, s *scenario.Scenario, o sim.Options) error {
 			}
 		}
 	})
-	run, err := sim.Run(s, o)
+	run, err := sim.Simulate(s, o)
 	close(done)
 	telling.Wait()
 	return enc.Encode(result(run, err))

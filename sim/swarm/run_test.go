@@ -22,7 +22,7 @@ func TestSeeds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := sim.Run(s, sim.Options{Seed: seed})
+		r, err := sim.Simulate(s, sim.Options{Seed: seed})
 		if err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 			continue
