@@ -68,11 +68,16 @@ type GuestDialer interface {
 	DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.Config) (quic.GuestConn, error)
 }
 
+// Linker is an optional power of a Tunnel: the peers that a stream can be opened to without a handshake,
+// sorted.
+type Linker interface{ Linked() []micronet.NodeID }
+
 // Readier is an optional power of a Tunnel: a channel that is closed once Open and Accept work.
 type Readier interface{ Ready() <-chan struct{} }
 
 var (
 	_ GuestDialer   = (*quic.Tunnel)(nil)
+	_ Linker        = (*quic.Tunnel)(nil)
 	_ Readier       = (*quic.Tunnel)(nil)
 	_ PacketHandler = (*swim.Swim)(nil)
 	_ StreamHandler = (*swim.Swim)(nil)

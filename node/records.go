@@ -214,6 +214,19 @@ func (r *records) wanted(first gossip.Want) (owners []micronet.NodeID) {
 	}
 }
 
+// versions are those held of some owners, zero for none.
+func (r *records) versions(owners []micronet.NodeID) []gossip.Version {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]gossip.Version, len(owners))
+	for i, id := range owners {
+		if e, ok := r.catalog.Get(id); ok {
+			out[i] = e.Document.Version
+		}
+	}
+	return out
+}
+
 // entries returns all documents held, sorted by owner.
 func (r *records) entries() []gossip.Entry {
 	r.mu.Lock()

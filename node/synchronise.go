@@ -68,8 +68,10 @@ func choose(rng *rand.Rand, ids []micronet.NodeID) (micronet.NodeID, bool) {
 	return ids[rng.IntN(len(ids))], true
 }
 
-// fetch asks for documents: their owners first, as they have the newest; then others.
+// fetch asks for documents: somebody we talk with anyway, as that costs no handshake; then their owners,
+// as they have the newest; then others.
 func (l *life) fetch(ctx context.Context, rng *rand.Rand, owners []micronet.NodeID) {
+	owners = l.fetchNear(ctx, rng, owners)
 	missing := owners
 	if len(owners) <= fetchHelpers {
 		missing = nil
@@ -88,6 +90,30 @@ func (l *life) fetch(ctx context.Context, rng *rand.Rand, owners []micronet.Node
 			return
 		}
 	}
+}
+
+// fetchNear asks one of the peers that there is a connection to, and returns the owners whose documents
+// it did not have.
+func (l *life) fetchNear(ctx context.Context, rng *rand.Rand, owners []micronet.NodeID) []micronet.NodeID {
+	linker, ok := l.tun.(Linker)
+	if !ok {
+		return owners
+	}
+	peer, ok := choose(rng, linker.Linked())
+	if !ok {
+		return owners
+	}
+	before := l.records.versions(owners)
+	if l.fetchFrom(ctx, peer, owners) != nil {
+		return owners
+	}
+	var missing []micronet.NodeID
+	for i, v := range l.records.versions(owners) {
+		if v == before[i] {
+			missing = append(missing, owners[i])
+		}
+	}
+	return missing
 }
 
 func (l *life) fetchFrom(ctx context.Context, peer micronet.NodeID, ids []micronet.NodeID) error {

@@ -20,7 +20,6 @@ type verdict struct {
 
 // planExpectations plans to look at the times that expectations name. The rest is judged at the end.
 func (m *mesh) planExpectations() {
-
 	for i := range m.scenario.Expect {
 		e := &m.scenario.Expect[i]
 		judge := func(look func() verdict) func() { return func() { m.judge(i, look()) } }

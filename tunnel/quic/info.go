@@ -2,6 +2,8 @@ package quic
 
 import (
 	"errors"
+	"slices"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
@@ -18,6 +20,21 @@ func (t *Tunnel) Connections() []tunnel.ConnectionInfo {
 		infos[i] = l.info()
 	}
 	return infos
+}
+
+// Linked lists the peers that a stream can be opened to without a handshake, sorted.
+func (t *Tunnel) Linked() []micronet.NodeID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	var ids []micronet.NodeID
+	for id, p := range t.peers {
+		if p.best(t.self, id, now, t.idle) != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, micronet.NodeID.Compare)
+	return ids
 }
 
 func (l *link) info() tunnel.ConnectionInfo {
