@@ -48,9 +48,7 @@ func load(t *testing.T, name string) *scenario.Scenario {
 
 // known are faults of micro-net that scenarios have found and that are still there. What such a
 // scenario says is told, and fails no test until somebody takes the line out.
-var known = map[string]string{
-	"mtu-falls": "a QUIC connection whose packets have become too large for its path is stuck until the path is as wide again",
-}
+var known = map[string]string{}
 
 // TestScenarios runs every scenario of the repository.
 func TestScenarios(t *testing.T) {

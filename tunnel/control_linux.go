@@ -153,3 +153,17 @@ func appendControl(b []byte, level, kind int32, body []byte) []byte {
 	}
 	return b
 }
+
+// segmentSize reads at which size a batch is cut (GSO), 0 when oob says nothing of it.
+func segmentSize(oob []byte) int {
+	for {
+		m, rest, ok := nextControl(oob)
+		if !ok {
+			return 0
+		}
+		if m.level == unix.SOL_UDP && m.kind == unix.UDP_SEGMENT && len(m.body) >= 2 {
+			return int(binary.NativeEndian.Uint16(m.body))
+		}
+		oob = rest
+	}
+}

@@ -440,6 +440,7 @@ func (c *core) lookAt(now time.Time, p *peer, out *effects) {
 			to.note(now)
 		}
 	}
+	c.testSize(now, p, out)
 	c.settle(now, p, out)
 	if !p.due.IsZero() && !p.due.After(now) {
 		// A time that does not move on would keep the loop busy.
@@ -463,6 +464,9 @@ func (c *core) settle(now time.Time, p *peer, out *effects) {
 
 func (c *core) appointment(now time.Time, p *peer) time.Time {
 	at := p.paths.next(now)
+	if test := c.nextTest(now, p); !test.IsZero() && (at.IsZero() || test.Before(at)) {
+		at = test
+	}
 	if len(p.held) > 0 {
 		stale := p.held[0].at.Add(staleAfter)
 		if at.IsZero() || stale.Before(at) {

@@ -23,6 +23,9 @@ type flow struct {
 	used    atomic.Int64 // last QUIC packet to it
 
 	route atomic.Pointer[route] // nil: no way is known
+
+	sizes  sizes       // of QUIC's large packets to the peer
+	narrow atomic.Bool // large packets have to be cut
 }
 
 // route is where packets to a peer go now. It is never changed, only replaced.

@@ -34,6 +34,8 @@ const (
 	dropUnknownPeer
 	dropWrite
 	dropClosed
+	dropHalf
+	dropRejoined
 	dropReasons // how many there are
 )
 
@@ -62,6 +64,8 @@ var dropNames = [dropReasons]string{
 	dropUnknownPeer:   "unknown-peer",
 	dropWrite:         "write-failed",
 	dropClosed:        "closed",
+	dropHalf:          "half",
+	dropRejoined:      "rejoined-full",
 }
 
 // drops counts dropped packets and tells Events of each.

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
@@ -9,10 +10,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	micronet "github.com/micro/micro-net"
 	quicgo "github.com/quic-go/quic-go"
 	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
 )
 
 // countingConn sees how quic-go uses the connection it got.
@@ -364,5 +367,53 @@ func TestReadBatchMovesUp(t *testing.T) {
 	}
 	if got := b.Counters()["dropped_garbage"]; got != 2 {
 		t.Errorf("%d packets of garbage", got)
+	}
+}
+
+// Where a path is narrow, batches are taken apart, and what is cut arrives whole, beside other packets.
+func TestNarrowPathOverKernelSockets(t *testing.T) {
+	a := newKernelNode(t, newTestKey(1), "127.0.0.1:0", "127.0.0.1")
+	b := newKernelNode(t, newTestKey(2), "127.0.0.1:0", "127.0.0.1")
+	a.AddPeer(b.peer())
+	b.AddPeer(a.peer())
+	conn := dial(t, a.transport, b.transport, b.key.id.UDPAddr())
+	push(t, conn, 4<<20) // until QUIC has found the path's size
+	a.mu.Lock()
+	p := a.core.peers[b.key.id]
+	p.sizing.narrow, p.sizing.able, p.sizing.failed, p.sizing.failedAt = true, true, 1<<15, time.Now()
+	a.mu.Unlock()
+	p.flow.narrow.Store(true)
+	sealed, quic := b.Counters()["sealed_received"], b.Counters()["quic_received"]
+	push(t, conn, 1<<20)
+	after := b.Counters()
+	if n := after["sealed_received"] - sealed; n < 2*(1<<20)/1452 {
+		t.Errorf("%d sealed packets brought a megabyte in halves", n)
+	}
+	if n := after["quic_received"] - quic; n < (1<<20)/1452 {
+		t.Errorf("%d QUIC packets of a megabyte were rejoined", n)
+	}
+	if a.conn.leaks.Load()+b.conn.leaks.Load() != 0 {
+		t.Error("quic-go saw an address that is no identity")
+	}
+}
+
+func TestSegmentSize(t *testing.T) {
+	gso := unix.CmsgSpace(2)
+	b := make([]byte, gso)
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	binary.NativeEndian.PutUint16(b[unix.CmsgLen(0):], 1400)
+	source := sourceControl(netip.MustParseAddr("127.0.0.1"))
+	for name, c := range map[string]struct {
+		oob  []byte
+		want int
+	}{
+		"nothing": {nil, 0}, "only the source": {source, 0}, "only the size": {b, 1400}, "both": {join(source, b), 1400},
+		"cut": {b[:unix.CmsgLen(0)+1], 0},
+	} {
+		if got := segmentSize(c.oob); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
 	}
 }

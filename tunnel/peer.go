@@ -41,6 +41,7 @@ type Channel uint8
 const (
 	ChannelMembership Channel = 1 // memberlist's packets
 	ChannelHeartbeat  Channel = 2 // signs of life
+	channelPieces     Channel = 3 // QUIC packets that are too large for the path, in two; tests of its size
 )
 
 // MaxPacket is the largest payload of one sealed packet: with the frame's own bytes it stays

@@ -43,6 +43,9 @@ type peer struct {
 	oldBoots []oldBoot // newest first
 	held     []heldPacket
 
+	sizing sizing
+	cuts   uint32 // numbers QUIC packets that were cut in two
+
 	answered   uint64 // generation of our credential that it has, 0: none
 	reported   netip.AddrPort
 	reportedAt time.Time

@@ -17,6 +17,8 @@ func (s plainSocket) write(b, _, _ []byte, _ netip.AddrPort, udp *net.UDPAddr) e
 
 func (plainSocket) source(netip.Addr) []byte { return nil }
 
+func (plainSocket) segment([]byte) int { return 0 }
+
 func (plainSocket) buffers() (receive, send int) { return 0, 0 }
 
 // plainConn is what quic-go gets over a plainSocket.
@@ -65,6 +67,9 @@ func (c plainConn) ReadFrom(b []byte) (int, net.Addr, error) {
 		now := time.Now()
 		if !isQUIC(b[:n]) {
 			c.u.own(now, b[:n], from, netip.Addr{})
+			if r, ok := c.u.pieces.take(); ok {
+				return copy(b, r.data), r.identity, nil
+			}
 			continue
 		}
 		identity, ok := c.u.inQUIC(now, n, from, netip.Addr{})

@@ -93,6 +93,8 @@ func (s *kernelSocket) option(option int) int {
 	return n
 }
 
+func (s *kernelSocket) segment(oob []byte) int { return segmentSize(oob) }
+
 func (s *kernelSocket) buffers() (receive, send int) {
 	return s.option(unix.SO_RCVBUF), s.option(unix.SO_SNDBUF)
 }
@@ -138,7 +140,11 @@ func (c *kernelConn) admit(now time.Time, m *ipv4.Message, from netip.AddrPort) 
 	data := m.Buffers[0][:m.N]
 	if !isQUIC(data) {
 		c.u.own(now, data, from, local)
-		return false
+		r, ok := c.u.pieces.take()
+		if ok {
+			m.N, m.NN, m.Addr = copy(m.Buffers[0], r.data), 0, r.identity
+		}
+		return ok
 	}
 	identity, ok := c.u.inQUIC(now, m.N, from, local)
 	switch {

@@ -96,6 +96,9 @@ func (u *Underlay) outPeer(b, oob []byte, identity netip.Addr) error {
 	f.used.Store(now)
 	u.traffic.quicOut.Add(1)
 	u.traffic.bytesOut.Add(uint64(len(b)))
+	if u.isLarge(f, b, oob, now) && f.narrow.Load() {
+		return u.outPieces(f, r, b, oob)
+	}
 	return u.write(b, oob, r.source, r.remote, r.udp, f.peer)
 }
 

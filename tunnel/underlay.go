@@ -54,6 +54,7 @@ type Underlay struct {
 	guests   *guests
 	drops    drops
 	traffic  traffic
+	pieces   *pieces
 	pool     sync.Pool // of *effects
 	wakeup   chan struct{}
 	closed   atomic.Bool
@@ -74,6 +75,8 @@ type socket interface {
 	write(b, oob, source []byte, addr netip.AddrPort, udp *net.UDPAddr) error
 	// source makes the control message that names our address, nil where that is not possible.
 	source(netip.Addr) []byte
+	// segment is the size at which oob has a batch cut, 0 for none.
+	segment(oob []byte) int
 	// buffers returns the sizes of the socket's buffers in bytes, 0 where they are not known.
 	buffers() (receive, send int)
 }
@@ -95,8 +98,9 @@ func NewUnderlay(c UnderlayConfig) (*Underlay, error) {
 	u := &Underlay{
 		env: env, conn: c.Conn, local: local, start: time.Now(), onPeer: c.OnPeer,
 		dir: newDirectory(), guests: newGuests(c.Cluster), drops: drops{events: env.Events},
-		wakeup: make(chan struct{}, 1),
+		wakeup: make(chan struct{}, 1), pieces: newPieces(),
 	}
+	u.Handle(channelPieces, u.takePiece)
 	u.pool.New = func() any { return new(effects) }
 	if u.core, err = newCore(u.start, vantageOf(local), env.Entropy, c.Verify, u.dir); err != nil {
 		return nil, micronet.E(op, micronet.Internal, "%w", err)

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -173,20 +172,19 @@ func TestAnchorsAndJSON(t *testing.T) {
 
 // Sizes of packets count wherever a file limits them.
 func TestNamesMTU(t *testing.T) {
-	const plain = "name: x\nduration: 1m\ngroups:\n- {name: a, nodes: 2%s}\nnetwork: {latency: 1ms%s}\nlinks:\n- {from: a, to: a, loss: 1%%%s}\ntimeline:\n- {at: 1s, link: {from: a, to: a, loss: 2%%%s}}\n- {at: 2s, network: {loss: 1%%%s}}\n"
-	for i, want := range []bool{true, true, true, true, true, false} {
-		add := make([]any, 5)
-		for k := range add {
-			add[k] = ""
+	const plain = "name: x\nduration: 1m\ngroups:\n- {name: a, nodes: 2, network: {G}}\nnetwork: {latency: 1ms, N}\nlinks:\n- {from: a, to: a, loss: 1%, L}\n" +
+		"timeline:\n- {at: 1s, link: {from: a, to: a, loss: 2%, S}}\n- {at: 2s, network: {loss: 1%, W}}\n"
+	for _, place := range []string{"G", "N", "L", "S", "W", ""} {
+		text := plain
+		for _, p := range []string{"G", "N", "L", "S", "W"} {
+			set := "jitter: 1ms"
+			if p == place {
+				set = "mtu: 1300"
+			}
+			text = strings.Replace(text, p+"}", set+"}", 1)
 		}
-		if i < len(add) {
-			add[i] = ", mtu: 1300"
-		}
-		if i == 0 {
-			add[i] = ", network: {mtu: 1300}"
-		}
-		if got := parse(t, fmt.Sprintf(plain, add...)).NamesMTU(); got != want {
-			t.Errorf("place %d: %v, want %v", i, got, want)
+		if got := parse(t, text).NamesMTU(); got != (place != "") {
+			t.Errorf("place %q: %v", place, got)
 		}
 	}
 }
