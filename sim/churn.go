@@ -10,7 +10,7 @@ import (
 
 func (m *mesh) registerOn(name string, list []*machine) (undo func()) {
 	s := m.service(name)
-	each(list, func(x *machine) { m.offer(s, x) })
+	each(list, func(x *machine) { m.offer(s, x); m.arrive(s, x) })
 	return func() { each(list, func(x *machine) { m.withdraw(s, x) }) }
 }
 

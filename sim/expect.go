@@ -61,6 +61,8 @@ func (m *mesh) judgeAll() {
 			m.judge(i, m.lookLatency(c))
 		case scenario.GoneWithin:
 			m.judge(i, m.lookGone(c))
+		case scenario.KnownWithin:
+			m.judge(i, m.lookKnown(c))
 		case scenario.Converged:
 			if c.AfterHeal > 0 {
 				m.judge(i, m.lookHeals(c))
@@ -240,6 +242,22 @@ func (m *mesh) lookGone(c scenario.GoneWithin) verdict {
 		}
 		count++
 		worst = max(worst, g.took)
+	}
+	return verdict{held: count > 0 && worst <= c.AtMost, measured: fmt.Sprintf("%s at most, %d times", worst.Round(time.Millisecond), count)}
+}
+
+// lookKnown uses the times at which everybody knew a registration; see watchArrival.
+func (m *mesh) lookKnown(c scenario.KnownWithin) verdict {
+	worst, count := time.Duration(0), 0
+	for _, a := range m.arrivals {
+		if a.service.spec.Name != c.Service || a.moot {
+			continue
+		}
+		if !a.over {
+			return verdict{measured: fmt.Sprintf("%s at %s is not known to all at the end", c.Service, a.machine.name)}
+		}
+		count++
+		worst = max(worst, a.took)
 	}
 	return verdict{held: count > 0 && worst <= c.AtMost, measured: fmt.Sprintf("%s at most, %d times", worst.Round(time.Millisecond), count)}
 }

@@ -51,6 +51,7 @@ type mesh struct {
 	program  func(context.Context, string, *node.Node) error // of the user; nil: none
 
 	departures []*departure
+	arrivals   []*arrival
 	insiders   []*insider
 	heapAt     time.Duration // when the heap was measured last
 

@@ -79,6 +79,13 @@ type (
 		After     string // a verb, "kill"
 		AtMost    time.Duration
 	}
+
+	// KnownWithin: this long after a step of the timeline registered Service on a node, everybody who
+	// can hear that node holds its record.
+	KnownWithin struct {
+		Service string
+		AtMost  time.Duration
+	}
 )
 
 // Interval is a time from From to To, To above From.
@@ -119,6 +126,7 @@ func (Resolves) condition()    {}
 func (Status) condition()      {}
 func (Warns) condition()       {}
 func (GoneWithin) condition()  {}
+func (KnownWithin) condition() {}
 
 // Key returns "converged".
 func (Converged) Key() string { return "converged" }
@@ -143,3 +151,6 @@ func (Warns) Key() string { return "warns" }
 
 // Key returns "gone_within".
 func (GoneWithin) Key() string { return "gone_within" }
+
+// Key returns "known_within".
+func (KnownWithin) Key() string { return "known_within" }

@@ -13,7 +13,7 @@ type condition func(r *reader, v *value) Condition
 func conditions() map[string]condition {
 	return map[string]condition{
 		"converged": nil, "always": always, "success_rate": successRate, "latency": latency,
-		"resolves": resolves, "status": status, "warns": warns, "gone_within": goneWithin,
+		"resolves": resolves, "status": status, "warns": warns, "gone_within": goneWithin, "known_within": knownWithin,
 	}
 }
 
@@ -284,4 +284,23 @@ func (r *reader) nodesAt(to *Selector, at *time.Duration) setter {
 			r.uses[n+i].late = at
 		}
 	}
+}
+
+func (r *reader) knownWithinFields(k *KnownWithin) fields {
+	return fields{
+		"service": r.known(&k.Service),
+		"at_most": into(r, &k.AtMost, (*value).positive),
+	}
+}
+
+func knownWithin(r *reader, v *value) Condition {
+	var k KnownWithin
+	if !r.object(v, r.knownWithinFields(&k), "service", "at_most") {
+		return k
+	}
+	isIt := func(s Step) bool { a, ok := s.Action.(Register); return ok && a.Service == k.Service }
+	if !slices.ContainsFunc(r.s.Timeline, isIt) {
+		r.fail(v.get("service").mistake("add such a step to the timeline", "nothing registers %s in the timeline", k.Service))
+	}
+	return k
 }

@@ -26,9 +26,10 @@ func TestExpectations(t *testing.T) {
 		"converged: true\n  at: 60s\n  among: eu":                                         Converged{At: time.Minute, Among: s("eu")},
 		"warns: {nodes: 3, code: key-twice, at: 45s}":                                     Warns{s("3"), "key-twice", true, 45 * time.Second},
 		"warns: {nodes: all, code: minority, shown: false}":                               Warns{s("all"), "minority", false, 10 * time.Minute},
+		"known_within: {service: web, at_most: 1s}":                                       KnownWithin{"web", time.Second},
 		"gone_within: {service_on: 3, after: kill, at_most: 8s}":                          GoneWithin{s("3"), "kill", 8 * time.Second},
 	} {
-		file := head + "timeline:\n- {at: 1s, kill: 3}\n- {at: 2s, join: {nodes: 1}}\n- {at: 3s, heal: all}\nexpect:\n- " + text + "\n"
+		file := head + "timeline:\n- {at: 1s, kill: 3}\n- {at: 2s, join: {nodes: 1}}\n- {at: 2s, register: {service: web, on: 2}}\n- {at: 3s, heal: all}\nexpect:\n- " + text + "\n"
 		got := parse(t, file).Expect
 		if len(got) != 1 || !reflect.DeepEqual(got[0].Condition, want) {
 			t.Errorf("%s\nis   %+v\nwant %+v", text, got, want)

@@ -29,6 +29,7 @@ timeline:
   - {at: 2s, every: 5s, until: 1m, stall: "random 30% of not founder", for: 1s}
   - {at: 3s, network: *net, for: 5s}
   - {at: 3s, partition: [[eu1-eu5], [us, j, twin]], for: 5s}
+  - {at: 4s, register: {service: web, on: 2}}
 expect:
   - {converged: true, after_heal: 15s}
   - {converged: true, at: 1m, within: 10s}
@@ -38,6 +39,7 @@ expect:
   - resolves: {service: web, from: all, instances: 4, at: 1m}
   - status: {nodes: twin, seen_by: founder, is: alive, at: 1m}
   - warns: {nodes: 2, code: minority, shown: false, at: 10s}
+  - known_within: {service: web, at_most: 1s}
   - gone_within: {service_on: 2, after: stall, at_most: 8s}
 duration: 3m
 `
