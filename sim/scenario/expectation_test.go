@@ -35,7 +35,7 @@ func TestExpectations(t *testing.T) {
 			t.Errorf("%s\nis   %+v\nwant %+v", text, got, want)
 			continue
 		}
-		if got[0].Line != 14 || got[0].Text == "" {
+		if got[0].Line != 15 || got[0].Text == "" {
 			t.Errorf("%s: line %d, text %q", text, got[0].Line, got[0].Text)
 		}
 		seen[want.Key()] = true
