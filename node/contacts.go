@@ -11,9 +11,13 @@ import (
 	"github.com/micro/micro-net/tunnel"
 )
 
-// saveEvery is how often the address book is written when it has changed. Losing the last
-// minute costs nothing: membership tells it again.
-const saveEvery = time.Minute
+// saveEvery is how often the address book is written when it has changed. saveSoon is how soon it is after
+// a node was met for the first time: two that lost their power before would never find each other again
+// without those through whom they met.
+const (
+	saveEvery = time.Minute
+	saveSoon  = 5 * time.Second
+)
 
 // heardEvery is how exactly the address book knows when a node was alive last: it forgets after
 // weeks, and need not be written for every sign of life.
@@ -30,6 +34,7 @@ type contacts struct {
 	book    *gossip.AddressBook
 	known   map[micronet.NodeID]identity.Credential // of those in the book
 	changed bool
+	met     bool // somebody for the first time since the file was written
 	dropped bool // the file is not ours any more
 }
 
@@ -70,7 +75,7 @@ func (c *contacts) learn(cred identity.Credential, raw []byte) bool {
 		return false
 	}
 	c.known[cred.ID] = cred
-	c.changed = true
+	c.changed, c.met = true, c.met || !ok
 	err := c.book.Remember(gossip.KnownPeer{ID: cred.ID, Name: cred.Name, Credential: raw, Heard: c.env.Wall()})
 	if err != nil {
 		c.env.Events.BackgroundError("node.contacts", err)
@@ -182,7 +187,7 @@ func (c *contacts) unsaved() ([]byte, error) {
 	if !c.changed || c.dropped {
 		return nil, nil
 	}
-	c.changed = false
+	c.changed, c.met = false, false
 	return c.book.MarshalJSON()
 }
 
@@ -194,6 +199,8 @@ func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
 
 // keep writes the address book from time to time, and at the end.
 func (c *contacts) keep(ctx context.Context, alive func(micronet.NodeID) bool) error {
+	soon := time.NewTicker(saveSoon + c.env.Phase)
+	defer soon.Stop()
 	t := time.NewTicker(saveEvery + c.env.Phase)
 	defer t.Stop()
 	for {
@@ -201,11 +208,21 @@ func (c *contacts) keep(ctx context.Context, alive func(micronet.NodeID) bool) e
 		case <-ctx.Done():
 			c.save()
 			return nil
+		case <-soon.C:
+			if c.hasMet() {
+				c.save()
+			}
 		case <-t.C:
 			c.heard(alive)
 			c.save()
 		}
 	}
+}
+
+func (c *contacts) hasMet() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.met
 }
 
 // isAuthority reports whether a node says that it can sign.
