@@ -157,7 +157,7 @@ func (p *pulse) beats(now time.Time, r *round) []beat {
 	p.lookLocked(now, r)
 	var out []beat
 	for _, to := range p.table.Targets(now, r.peers, r.doubted, r.rng, heartbeat.Fanout) {
-		if payload := p.table.Packet(now, r.doubted, heartbeat.PacketSize); payload != nil {
+		if payload := p.table.Packet(now, to, r.doubted, heartbeat.PacketSize); payload != nil {
 			out = append(out, beat{to, payload})
 		}
 	}

@@ -49,7 +49,7 @@ func BenchmarkPacket(b *testing.B) {
 	doubted := func(id micronet.NodeID) bool { return id[0] == 7 }
 	b.ReportAllocs()
 	for b.Loop() {
-		table.Packet(now, doubted, PacketSize)
+		table.Packet(now, testID(1<<20), doubted, PacketSize)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestAllocations(t *testing.T) {
 	}
 	table, chains := informed(t, 300)
 	now := epoch.Add(10 * time.Second)
-	if got := testing.AllocsPerRun(100, func() { table.Packet(now, nil, PacketSize) }); got > 1 {
+	if got := testing.AllocsPerRun(100, func() { table.Packet(now, testID(1<<20), nil, PacketSize) }); got > 1 {
 		t.Errorf("a packet costs %v allocations, want its own", got)
 	}
 	k := uint32(5)

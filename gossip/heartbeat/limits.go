@@ -66,6 +66,9 @@ const (
 	// leap, see owner.leap.
 	leapSlack = 16
 
+	// lag is by how much an older sign of life of a node another must tell of to be behind.
+	lag = 4 * time.Second
+
 	// hashRate and hashBurst bound the hashes that one sender's false values cost per second, and
 	// at once. A hash is some 100 ns. The burst lets a newcomer try one chain of any length.
 	hashRate  = 2048

@@ -15,12 +15,13 @@ type owner struct {
 	chain    proof
 	estimate estimate
 	leaps    bucket
+	teller   *owner // who told the newest beat; nil: a stranger
 
 	made   time.Time // when the newest beat was made, by our estimate; zero: not known
 	direct time.Time // when a packet of its own last arrived
+	behind time.Time // when a packet of its own showed last that it lacks what is known here; zero: answered
 
 	told   int    // how often the newest beat was told
-	urgent bool   // doubted and fresh, while a packet is chosen
 	packet uint64 // the last packet that it was chosen for
 	news   uint64 // the last packet that brought news of it
 

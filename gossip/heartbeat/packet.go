@@ -10,9 +10,10 @@ import (
 // Packet returns what to tell one other node now, in at most max bytes (and MaxPacket). It is nil
 // when there is nothing. doubted reports whether others believe an owner dead; nil: nobody is.
 //
-// The order: the own beat; the doubted of whom there is something fresh; beats that were told
-// seldom as yet, of these the newest; then all others in turn.
-func (t *Table) Packet(now time.Time, doubted func(micronet.NodeID) bool, max int) []byte {
+// The order: the own beat; the doubted of whom there is something fresh, in up to half of the room;
+// beats that were told seldom as yet, of these the newest; then all others in turn. What the receiver
+// has told us comes in turn only, and it is not told of itself.
+func (t *Table) Packet(now time.Time, to micronet.NodeID, doubted func(micronet.NodeID) bool, max int) []byte {
 	room := (min(max, MaxPacket) - headerSize) / entrySize
 	if room <= 0 {
 		return nil
@@ -20,8 +21,8 @@ func (t *Table) Packet(now time.Time, doubted func(micronet.NodeID) bool, max in
 	b := append(make([]byte, 0, headerSize+room*entrySize), packetFormat)
 	b = t.appendOwn(b, now)
 	t.packets++
-	b = t.appendNews(b, now, doubted)
-	b = t.appendRest(b, now)
+	b = t.appendNews(b, now, to, doubted)
+	b = t.appendRest(b, now, to)
 	if len(b) == headerSize {
 		return nil
 	}
@@ -47,20 +48,31 @@ func (t *Table) appendOwn(b []byte, now time.Time) []byte {
 	return b
 }
 
-func (t *Table) appendNews(b []byte, now time.Time, doubted func(micronet.NodeID) bool) []byte {
-	r := ranking{room: (cap(b) - len(b)) / entrySize}
+// appendNews leaves out what the receiver has told us itself. The doubted take half of the room at
+// most: where one half of the mesh doubts the other, whoever stands between them needs both.
+func (t *Table) appendNews(b []byte, now time.Time, to micronet.NodeID, doubted func(micronet.NodeID) bool) []byte {
+	receiver := t.owners[to]
 	limit := retransmitMult * bits.Len(uint(len(t.order)))
+	room := (cap(b) - len(b)) / entrySize
+	urgent, news := ranking{room: (room + 1) / 2}, ranking{room: room}
 	for _, o := range t.order {
-		if !o.tells(now) {
+		if !o.tells(now) || (receiver != nil && (o == receiver || o.teller == receiver)) {
 			continue
 		}
-		o.urgent = doubted != nil && now.Sub(o.made) < fresh && doubted(o.id)
-		if o.urgent || o.told < limit {
-			r.add(o)
+		if doubted != nil && now.Sub(o.made) < fresh && doubted(o.id) {
+			urgent.add(o)
+		}
+		if o.told < limit {
+			news.add(o)
 		}
 	}
-	for _, o := range r.best[:r.n] {
+	for _, o := range urgent.best[:urgent.n] {
 		b = t.tell(b, now, o)
+	}
+	for _, o := range news.best[:news.n] {
+		if !full(b) && o.packet != t.packets {
+			b = t.tell(b, now, o)
+		}
 	}
 	return b
 }
@@ -88,8 +100,6 @@ func (r *ranking) add(o *owner) {
 // before reports whether o is to be told rather than p.
 func (o *owner) before(p *owner) bool {
 	switch {
-	case o.urgent != p.urgent:
-		return o.urgent
 	case o.told != p.told:
 		return o.told < p.told
 	default:
@@ -98,13 +108,13 @@ func (o *owner) before(p *owner) bool {
 }
 
 // appendRest goes on where it stopped last time.
-func (t *Table) appendRest(b []byte, now time.Time) []byte {
+func (t *Table) appendRest(b []byte, now time.Time, to micronet.NodeID) []byte {
 	for range t.order {
 		if full(b) {
 			break
 		}
 		t.cursor = (t.cursor + 1) % len(t.order)
-		if o := t.order[t.cursor]; o.packet != t.packets && o.tells(now) {
+		if o := t.order[t.cursor]; o.packet != t.packets && o.id != to && o.tells(now) {
 			b = t.tell(b, now, o)
 		}
 	}

@@ -44,7 +44,7 @@ func informed(t testing.TB, n int) (*Table, []*Chain) {
 
 func wantTold(t testing.TB, table *Table, now time.Time, doubted func(micronet.NodeID) bool, room int, want ...int) {
 	t.Helper()
-	got := told(t, table.Packet(now, doubted, headerSize+room*entrySize+entrySize/2), len(table.order)+1)
+	got := told(t, table.Packet(now, testID(1<<20), doubted, headerSize+room*entrySize+entrySize/2), len(table.order)+1)
 	if !slices.Equal(got, want) {
 		t.Errorf("tells of %v, want %v", got, want)
 	}
@@ -65,13 +65,47 @@ func TestPacketOrder(t *testing.T) {
 	wantTold(t, table, now.Add(fresh), doubted, 2, 0, 3) // of old beats nobody is saved by
 }
 
+// Nobody is told again what it has told, while there is other news, nor of itself.
+func TestPacketForReceiver(t *testing.T) {
+	now := epoch.Add(10 * sec)
+	table, chains := informed(t, 6)
+	receive(t, table, now, testID(3), beat(chains[5], 6, 0), beat(chains[6], 6, 0))
+	got := told(t, table.Packet(now, testID(3), nil, headerSize+4*entrySize), 7)
+	if want := []int{0, 4, 2, 1}; !slices.Equal(got, want) {
+		t.Errorf("node 3 is told of %v, want %v", got, want)
+	}
+	// What it told comes last, that it may see what we lack. It is never told of itself.
+	got = told(t, table.Packet(now, testID(3), nil, MaxPacket), 7)
+	slices.Sort(got)
+	if want := []int{0, 1, 2, 4, 5, 6}; !slices.Equal(got, want) {
+		t.Errorf("node 3 is told of %v, want %v", got, want)
+	}
+}
+
+// However many are doubted, half of a packet is left for others.
+func TestPacketManyDoubted(t *testing.T) {
+	table, _ := informed(t, 20)
+	doubted := func(id micronet.NodeID) bool { return id != testID(1) && id != testID(2) && id != testID(3) }
+	seen := map[int]bool{}
+	for range 4 {
+		for _, i := range told(t, table.Packet(epoch.Add(10*sec), testID(1<<20), doubted, headerSize+9*entrySize), 21) {
+			seen[i] = true
+		}
+	}
+	for i := range 21 {
+		if !seen[i] {
+			t.Errorf("nobody hears of node %d", i)
+		}
+	}
+}
+
 // What was told often enough waits for its turn, and everybody gets it.
 func TestPacketRotation(t *testing.T) {
 	const n = 20
 	now := epoch.Add(10 * sec)
 	table, _ := informed(t, n)
 	for range retransmitMult * 5 * n {
-		table.Packet(now, nil, headerSize+2*entrySize)
+		table.Packet(now, testID(1<<20), nil, headerSize+2*entrySize)
 	}
 	for _, o := range table.order {
 		if o.told != retransmitMult*5 { // 20 has five bits
@@ -80,7 +114,7 @@ func TestPacketRotation(t *testing.T) {
 	}
 	turns := make(map[int]int)
 	for range n / 2 {
-		for _, i := range told(t, table.Packet(now, nil, headerSize+3*entrySize), n+1) {
+		for _, i := range told(t, table.Packet(now, testID(1<<20), nil, headerSize+3*entrySize), n+1) {
 			turns[i]++
 		}
 	}
@@ -94,14 +128,14 @@ func TestPacketRotation(t *testing.T) {
 func TestPacketCarriesAll(t *testing.T) {
 	table, _ := informed(t, 35)
 	for range 3 {
-		got := told(t, table.Packet(epoch.Add(10*sec), nil, 1<<20), 36)
+		got := told(t, table.Packet(epoch.Add(10*sec), testID(1<<20), nil, 1<<20), 36)
 		slices.Sort(got)
 		if len(slices.Compact(got)) != 36 {
 			t.Errorf("tells of %d nodes", len(got))
 		}
 	}
 	table, _ = informed(t, 40)
-	if p := table.Packet(epoch.Add(10*sec), nil, 1<<20); len(p) != headerSize+MaxEntries*entrySize || len(p) > MaxPacket {
+	if p := table.Packet(epoch.Add(10*sec), testID(1<<20), nil, 1<<20); len(p) != headerSize+MaxEntries*entrySize || len(p) > MaxPacket {
 		t.Errorf("a packet of %d bytes", len(p))
 	}
 }
@@ -109,20 +143,20 @@ func TestPacketCarriesAll(t *testing.T) {
 func TestPacketOfNothing(t *testing.T) {
 	table, chains := informed(t, 1)
 	for _, limit := range []int{-1, 0, 30} {
-		if p := table.Packet(epoch, nil, limit); p != nil {
+		if p := table.Packet(epoch, testID(1<<20), nil, limit); p != nil {
 			t.Errorf("%d bytes hold %x", limit, p)
 		}
 	}
 	late := epoch.Add(10*sec + tellFor)
 	table.Own(epoch, nil)
-	if p := table.Packet(late.Add(-ms), nil, MaxPacket); !slices.Equal(told(t, p, 2), []int{1}) {
+	if p := table.Packet(late.Add(-ms), testID(1<<20), nil, MaxPacket); !slices.Equal(told(t, p, 2), []int{1}) {
 		t.Errorf("a beat almost too old: %x", p)
 	}
-	if p := table.Packet(late, nil, MaxPacket); p != nil {
+	if p := table.Packet(late, testID(1<<20), nil, MaxPacket); p != nil {
 		t.Errorf("a beat too old to be told: %x", p)
 	}
 	table.Own(epoch, chains[0])
-	if p := table.Packet(epoch.Add(DefaultLength*DefaultInterval), nil, MaxPacket); p != nil {
+	if p := table.Packet(epoch.Add(DefaultLength*DefaultInterval), testID(1<<20), nil, MaxPacket); p != nil {
 		t.Errorf("a spent chain: %x", p)
 	}
 }
@@ -138,14 +172,14 @@ func TestPacketFormerChain(t *testing.T) {
 		wait    time.Duration
 		entries int
 	}{{0, 2}, {overlap, 2}, {overlap + 1, 1}} {
-		if got := len(told(t, table.Packet(now.Add(x.wait), nil, MaxPacket), 2)); got != x.entries {
+		if got := len(told(t, table.Packet(now.Add(x.wait), testID(1<<20), nil, MaxPacket), 2)); got != x.entries {
 			t.Errorf("after %v: %d entries, want %d", x.wait, got, x.entries)
 		}
 	}
 	old, renewed := NewTable(testID(2)), NewTable(testID(3))
 	table.Own(now, first)
 	table.Own(now, second)
-	p := table.Packet(now.Add(sec), nil, MaxPacket)
+	p := table.Packet(now.Add(sec), testID(1<<20), nil, MaxPacket)
 	for c, other := range map[*Chain]*Table{first: old, second: renewed} {
 		if err := other.Track(now, testID(1), c.Anchor()); err != nil {
 			t.Fatal(err)

@@ -61,6 +61,7 @@ func (t *Table) try(in *arrival, e *entry, o *owner) {
 		t.stats.Otherwise++
 	case e.beat <= p.beat:
 		t.stats.Stale++
+		t.compare(in, e, o)
 		if e.beat == p.beat && e.value == p.value && e.beat > 0 {
 			t.repeat(in, e, o)
 		}
@@ -96,12 +97,21 @@ func (t *Table) accept(in *arrival, e *entry, o *owner) {
 	t.stats.Accepted++
 	p := &o.chain
 	p.beat, p.value, p.checked = e.beat, e.value, in.now
-	o.told = 0
+	o.told, o.teller = 0, t.owners[in.from]
 	o.estimate.arrived(in.now, p.elapsed())
 	if at, ok := in.claimed(e); ok {
 		t.date(in, o, at, o.estimate.made(at, p.elapsed()))
 	}
 	t.announce(o)
+}
+
+// compare notes a sender that lacks what is known here. The beat it tells of is not checked: a false one
+// wins its teller one packet of a round that is sent anyhow.
+func (t *Table) compare(in *arrival, e *entry, o *owner) {
+	beats := time.Duration(o.chain.beat-e.beat) * o.chain.anchor.Interval
+	if from := t.owners[in.from]; from != nil && beats >= lag && in.now.Sub(o.made) < fresh {
+		from.behind = in.now
+	}
 }
 
 // repeat takes the newest beat from a further teller. Whoever told it first may have called it too

@@ -3,8 +3,6 @@ package heartbeat
 import (
 	"testing"
 	"time"
-
-	micronet "github.com/micro/micro-net"
 )
 
 // Each reason for which an entry changes nothing, and what it costs.
@@ -131,7 +129,7 @@ func TestAgeSaturated(t *testing.T) {
 	if at, ok := table.Heard(testID(1)); ok {
 		t.Errorf("heard at %v", at)
 	}
-	if got := table.Packet(epoch.Add(3*time.Hour), nil, MaxPacket); got != nil {
+	if got := table.Packet(epoch.Add(3*time.Hour), testID(1<<20), nil, MaxPacket); got != nil {
 		t.Errorf("tells %x", got)
 	}
 	receive(t, table, epoch.Add(3*time.Hour), testID(2), beat(c, 3, 0)) // a lie; the anchor says more
@@ -351,10 +349,9 @@ func TestEcho(t *testing.T) {
 		now := epoch.Add(4*sec + time.Duration(i)*330*ms)
 		for _, way := range []struct {
 			from, to *Table
-			id       micronet.NodeID
-		}{{a, b, testID(1)}, {b, a, testID(2)}} {
-			p := way.from.Packet(now, nil, MaxPacket)
-			if _, err := way.to.Receive(now, way.id, p); err != nil {
+		}{{a, b}, {b, a}} {
+			p := way.from.Packet(now, way.to.self, nil, MaxPacket)
+			if _, err := way.to.Receive(now, way.from.self, p); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -81,6 +81,7 @@ func (t *Table) Forget(id micronet.NodeID) {
 		return
 	}
 	delete(t.owners, id)
+	o.teller = nil // or those that were forgotten kept each other
 	t.unlink(o)
 	last := len(t.order) - 1
 	t.order[o.at] = t.order[last]

@@ -18,18 +18,28 @@ const (
 	// nearest is how much longer ago than the newest a node may have been heard to be a lifeline of
 	// one that is cut off.
 	nearest = 5 * time.Second
+
+	// lately is how long ago a node may have been heard to be drawn ahead of others when nobody is
+	// doubted, and how long ago a node may have shown that it is behind to be answered.
+	lately = 5 * time.Second
 )
 
 // Targets chooses up to n of the peers to send a packet to each. Peers are all members, those
-// believed dead among them, without this node. Most are drawn at random, some from the doubted:
-// somebody may still reach them. Every other one is drawn from the lifelines, if there are any:
-// nodes we hear directly that others doubt, who may be heard by few but us; or, when we ourselves
-// doubt more than half of all, whoever we heard last. So a node that is cut off from all but one
-// bridge speaks with it every second, not by chance once in a while.
+// believed dead among them, without this node. The first goes to one that is behind, if there is
+// any: its last packet showed that it lacks what we know. Of the others most are drawn at random,
+// some from the doubted: somebody may still reach them. Every other one is drawn from the
+// lifelines: nodes we hear directly that others doubt, who may be heard by few but us; when we
+// ourselves doubt more than half of all, whoever we heard last; and when there is nobody of either
+// kind, whoever we heard lately. So signs of life find their way over a row of nodes of which each
+// hears its neighbours alone, also before anybody doubts: who waits for them asks the few that it
+// hears, and is answered in the next round.
 func (t *Table) Targets(now time.Time, peers []micronet.NodeID, doubted func(micronet.NodeID) bool, rnd *rand.Rand, n int) []micronet.NodeID {
 	n = max(min(n, len(peers)), 0)
-	out := make([]micronet.NodeID, 0, n)
+	out := t.answer(now, peers, rnd, make([]micronet.NodeID, 0, n))
 	suspects, lines := t.suspects(now, peers, doubted)
+	if len(lines) == 0 {
+		lines = t.heardSince(now.Add(-lately), peers)
+	}
 	for range 4 * n { // a bound: few lifelines are soon used up
 		if len(out) == n {
 			break
@@ -46,6 +56,23 @@ func (t *Table) Targets(now time.Time, peers []micronet.NodeID, doubted func(mic
 		}
 	}
 	return out
+}
+
+// answer appends one of the peers that are behind, if there is room. Whoever is drawn counts as
+// answered; the others are answered later, or not at all: then somebody else has done it.
+func (t *Table) answer(now time.Time, peers []micronet.NodeID, rnd *rand.Rand, out []micronet.NodeID) []micronet.NodeID {
+	var behind []*owner
+	for _, id := range peers {
+		if o := t.owners[id]; o != nil && !o.behind.IsZero() && now.Sub(o.behind) < lately {
+			behind = append(behind, o)
+		}
+	}
+	if len(behind) == 0 || cap(out) == 0 {
+		return out
+	}
+	o := behind[rnd.IntN(len(behind))]
+	o.behind = time.Time{}
+	return append(out, o.id)
 }
 
 // suspects returns the doubted peers and the lifelines.
@@ -76,8 +103,13 @@ func (t *Table) nearest(now time.Time, peers []micronet.NodeID) (out []micronet.
 			newest = later(newest, o.direct)
 		}
 	}
+	return t.heardSince(newest.Add(-nearest), peers)
+}
+
+// heardSince returns the peers of which a packet of their own arrived since then.
+func (t *Table) heardSince(since time.Time, peers []micronet.NodeID) (out []micronet.NodeID) {
 	for _, id := range peers {
-		if t.hears(id, newest.Add(-nearest)) {
+		if t.hears(id, since) {
 			out = append(out, id)
 		}
 	}

@@ -61,6 +61,64 @@ func TestTargets(t *testing.T) {
 	wantShare(t, got[testID(2)], 1./n, "whom it heard before")
 }
 
+// Whoever was heard lately goes before others, while nobody is doubted.
+func TestTargetsHeard(t *testing.T) {
+	const n = 50
+	chains := make([]*Chain, 0, n)
+	for i := range n {
+		chains = append(chains, testChain(t, epoch, testID(i+1), 1))
+	}
+	table := tracking(t, chains...)
+	now := epoch.Add(time.Minute)
+	table.Direct(now.Add(-lately), testID(1))
+	got := shares(table, now, n, nil)
+	wantShare(t, got[testID(1)], .75, "one that was heard: all but when both draws miss it")
+	got = shares(table, now.Add(1), n, nil)
+	wantShare(t, got[testID(1)], 2./n, "one that was heard before")
+}
+
+// Whose packet shows that it lacks beats is answered, once.
+func TestTargetsBehind(t *testing.T) {
+	const n = 50
+	peers := make([]micronet.NodeID, n)
+	for i := range peers {
+		peers[i] = testID(i + 1)
+	}
+	for _, c := range []struct {
+		what   string
+		beat   uint32        // that the peer tells of, of five that are known
+		wait   time.Duration // until it tells
+		later  time.Duration // until targets are chosen
+		answer bool
+	}{
+		{"two beats behind", 3, 0, 0, true},
+		{"one beat behind", 4, 0, 0, false},
+		{"as much as is known", 5, 0, 0, false},
+		{"of one that was not heard for long, nobody lacks anything", 3, fresh, 0, false},
+		{"some rounds later", 3, 0, lately - 1, true},
+		{"too late", 3, 0, lately, false},
+	} {
+		chain := testChain(t, epoch, testID(1), 1)
+		table := tracking(t, chain, testChain(t, epoch, testID(2), 1))
+		now := epoch.Add(10 * sec)
+		receive(t, table, now, testID(1), beat(chain, 5, 0))
+		now = now.Add(c.wait)
+		receive(t, table, now, testID(2), beat(chain, c.beat, 0))
+		now = now.Add(c.later)
+		asked := 0
+		for seed := range uint64(100) {
+			first := table.answer(now, peers, rand.New(rand.NewPCG(seed, 1)), make([]micronet.NodeID, 0, 3))
+			asked += len(first)
+			if len(first) > 0 && first[0] != testID(2) {
+				t.Errorf("%s: node %v is answered", c.what, first[0])
+			}
+		}
+		if want := map[bool]int{true: 1}[c.answer]; asked != want {
+			t.Errorf("%s: %d answers, want %d", c.what, asked, want)
+		}
+	}
+}
+
 func TestTargetsOfFew(t *testing.T) {
 	table := NewTable(testID(0))
 	rnd := rand.New(rand.NewPCG(1, 1))

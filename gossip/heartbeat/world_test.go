@@ -137,7 +137,7 @@ func (w *world) tick(r *resident) {
 		doubted = func(id micronet.NodeID) bool { return w.doubted(r, w.find(id)) }
 	}
 	for _, id := range r.table.Targets(w.now, r.peers, doubted, w.rnd, w.fanout) {
-		w.send(r, w.find(id), r.table.Packet(w.now, doubted, w.size))
+		w.send(r, w.find(id), r.table.Packet(w.now, id, doubted, w.size))
 	}
 }
 
