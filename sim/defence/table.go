@@ -18,7 +18,7 @@ func belief() []Defence {
 		{
 			Name: "signs-of-life-are-carried", Scenario: "bridge", Breaks: "no_false_dead", Seeds: 2,
 			About: "Every node passes on the signs of life of all others",
-			Files: edit("gossip/heartbeat/packet.go", "\tb = t.appendNews(b, now, doubted)\n\tb = t.appendRest(b, now)\n", ""),
+			Files: edit("gossip/heartbeat/packet.go", "\tb = t.appendNews(b, now, to, doubted)\n\tb = t.appendRest(b, now, to)\n", ""),
 		},
 		{
 			Name: "refutations-are-believed", Scenario: "taken-for-dead", Breaks: "success_rate", Seeds: 5,
