@@ -218,7 +218,7 @@ func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micr
 	}
 	silent := s.now.Sub(n.Heard)
 	if m != nil && m.Status == micronet.Alive {
-		return s.quiet(min(silent, s.now.Sub(m.Since)), e)
+		return s.quiet(n, m, e)
 	}
 	switch {
 	case silent < freshFor:
@@ -230,13 +230,20 @@ func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micr
 }
 
 // quiet is the status of a node that is alive to membership and has shown no sign of life for a while.
-// One whose record promises no heartbeats makes none.
-func (s *sight) quiet(d time.Duration, e *gossip.Entry) micronet.NodeStatus {
+// One whose record promises no heartbeats makes none. Who was never heard is believed on membership's
+// word, as long as that is new. Where others tell how long ago a node was alive, that counts from
+// the first moment: who has just started may have learned membership from a node that stood alone, and has not
+// seen yet who died.
+func (s *sight) quiet(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micronet.NodeStatus {
 	limit := quietFor + time.Duration(len(s.members))*quietPerNode
+	silent, known := s.now.Sub(n.Heard), s.now.Sub(m.Since)
+	if n.Heard.IsZero() {
+		silent = known
+	}
 	switch {
-	case d < limit, e == nil, len(e.Document.Heartbeat) == 0:
+	case silent < limit, e == nil, len(e.Document.Heartbeat) == 0:
 		return micronet.Alive
-	case d < limit+goneAfter:
+	case min(silent, known) < limit+goneAfter:
 		return micronet.Suspect
 	}
 	return micronet.Dead

@@ -20,6 +20,10 @@ const (
 	stallMemory = 30 * time.Second
 	// ghostTime is how long an instance may be offered that nobody can reach.
 	ghostTime = 30 * time.Second
+	// toldTime is how long a node that has just started may offer what is gone. Membership comes to it at once,
+	// from a node that may not have seen yet who died; how long ago others were alive it is told
+	// seconds later, by several nodes. To offer nothing until then would cost every start these seconds.
+	toldTime = 5 * time.Second
 	// goroutinesPerNode and heapPerNode bound what a node of the full stack may use, those of
 	// simulated programs and callers included.
 	goroutinesPerNode = 400
@@ -104,7 +108,7 @@ func (m *mesh) ghost(at *machine, svc *service, key micronet.InstanceKey) string
 	}
 	gone, withdrawn := svc.gone[x]
 	switch {
-	case (x.state == dead || x.state == left || x.id != key.Node) && time.Since(x.since) > ghostTime:
+	case (x.state == dead || x.state == left || x.id != key.Node) && time.Since(x.since) > ghostTime && time.Since(at.since) > toldTime:
 		return fmt.Sprintf("at %s, which has not run for %s", x.name, time.Since(x.since).Round(time.Second))
 	case svc.on[x] == nil && withdrawn && m.now()-gone > ghostTime && m.oracle.connected(at, x) > ghostTime:
 		return fmt.Sprintf("at %s, where it was withdrawn %s ago", x.name, (m.now() - gone).Round(time.Second))

@@ -63,6 +63,7 @@ func (t *Table) Track(now time.Time, id micronet.NodeID, a Anchor) error {
 	o.chain = newProof(now, id, a)
 	o.estimate = newEstimate(now)
 	o.told = 0
+	o.behind = now // who has just started has heard of nobody yet
 	return nil
 }
 

@@ -26,7 +26,7 @@ const (
 
 // Targets chooses up to n of the peers to send a packet to each. Peers are all members, those
 // believed dead among them, without this node. The first goes to one that is behind, if there is
-// any: its last packet showed that it lacks what we know. Of the others most are drawn at random,
+// any: its last packet showed that it lacks what we know, or it has just started. Of the others most are drawn at random,
 // some from the doubted: somebody may still reach them. Every other one is drawn from the
 // lifelines: nodes we hear directly that others doubt, who may be heard by few but us; when we
 // ourselves doubt more than half of all, whoever we heard last; and when there is nobody of either
