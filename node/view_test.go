@@ -354,3 +354,49 @@ func TestFindNode(t *testing.T) {
 		}
 	}
 }
+
+// Membership's word that a node is alive counts alone as long as nothing is known of its signs of life. Where
+// it is known that they are old, the node is not offered, and dead when neither is new.
+func TestQuiet(t *testing.T) {
+	const never = -1
+	now, limit := time.Unix(10_000, 0), quietFor+quietPerNode
+	for _, c := range []struct {
+		name         string
+		heard, since time.Duration // ago
+		mute         bool          // its record promises no heartbeats
+		want         micronet.NodeStatus
+	}{
+		{"never heard, and new", never, limit - 1, false, micronet.Alive},
+		{"never heard for a while", never, limit, false, micronet.Suspect},
+		{"never heard for long", never, limit + goneAfter, false, micronet.Dead},
+		{"heard, and known for long", limit - 1, time.Hour, false, micronet.Alive},
+		{"silent for a while", limit, time.Hour, false, micronet.Suspect},
+		{"silent for long", limit + goneAfter, time.Hour, false, micronet.Dead},
+		{"new, and silent for long, as others tell", limit + goneAfter, 0, false, micronet.Suspect},
+		{"new, and silent for a while, as others tell", limit, 0, false, micronet.Suspect},
+		{"new, and heard, as others tell", limit - 1, 0, false, micronet.Alive},
+		{"silent for long, and makes no heartbeats", time.Hour, time.Hour, true, micronet.Alive},
+	} {
+		m := &gossip.Member{ID: id(1), Epoch: 1, Status: micronet.Alive, Since: now.Add(-c.since)}
+		e := &gossip.Entry{Confirmed: now, Document: gossip.Document{
+			Owner: id(1), Version: gossip.Version{Epoch: 1, Seq: 1}, Name: "one", Cluster: "main", Instances: instancesOf(false, "web"),
+			Heartbeat: []byte{1},
+		}}
+		if c.mute {
+			e.Document.Heartbeat = nil
+		}
+		s := oneOtherSight(now, m, e, tunnel.PathInfo{}, false)
+		if c.heard != never {
+			s.heard = func(micronet.NodeID) time.Time { return now.Add(-c.heard) }
+		}
+		v := makeView(s)
+		if got := v.byID[id(1)].Status; got != c.want {
+			t.Errorf("%s: it is %s, want %s", c.name, got, c.want)
+		}
+		for _, p := range v.of(micronet.Destination{Service: "web"}) {
+			if p.usable() != (c.want == micronet.Alive) {
+				t.Errorf("%s: its instance is offered: %v", c.name, p.usable())
+			}
+		}
+	}
+}

@@ -119,6 +119,29 @@ func TestTargetsBehind(t *testing.T) {
 	}
 }
 
+// Who has just started, or again, is told first how the others are.
+func TestTargetsStarted(t *testing.T) {
+	peers := []micronet.NodeID{testID(1), testID(2)}
+	table := tracking(t, testChain(t, epoch, testID(1), 1), testChain(t, epoch, testID(2), 1))
+	rnd := rand.New(rand.NewPCG(1, 1))
+	greeted := func(now time.Time) (out []micronet.NodeID) {
+		for range 10 {
+			out = append(out, table.answer(now, peers, rnd, make([]micronet.NodeID, 0, 3))...)
+		}
+		return out
+	}
+	if got := greeted(epoch.Add(lately)); len(got) != 0 {
+		t.Errorf("%v are greeted late", got)
+	}
+	now := epoch.Add(time.Minute)
+	if err := table.Track(now, testID(2), testChain(t, now, testID(2), 2).Anchor()); err != nil {
+		t.Fatal(err)
+	}
+	if got := greeted(now); len(got) != 1 || got[0] != testID(2) {
+		t.Errorf("%v are greeted, want the one that has started again", got)
+	}
+}
+
 func TestTargetsOfFew(t *testing.T) {
 	table := NewTable(testID(0))
 	rnd := rand.New(rand.NewPCG(1, 1))
