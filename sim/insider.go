@@ -38,6 +38,13 @@ type inside struct {
 	tun     tunnel.Tunnel
 }
 
+// membership is that of the daemon now: it can be renewed while the daemon lives.
+func (i *inside) membership() gossip.Membership {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.members
+}
+
 // plugs look at what the daemon is made of. They change nothing.
 func (i *inside) plugs() []node.Option {
 	membership := func(c swim.Config) gossip.Membership {

@@ -20,7 +20,7 @@ func TestForgedClaimsReachMembership(t *testing.T) {
 			looks[at] = func(m *mesh) {
 				victim := m.machines[1]
 				for _, x := range m.machines {
-					for _, p := range x.inside.members.Members() {
+					for _, p := range x.inside.membership().Members() {
 						if p.ID == victim.id && (p.Status != micronet.Alive || p.Epoch > gossip.NextStart(0)) {
 							believed++
 						}
