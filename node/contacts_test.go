@@ -1,11 +1,14 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -263,4 +266,51 @@ func TestLedger(t *testing.T) {
 	if len(l.without(id(1)).Names) != 1 || len(l.Names) != 2 {
 		t.Error("without changes what it is called on, or frees nothing")
 	}
+}
+
+// Who was met is on disk seconds later, in one write however many there are; what else changed within a
+// minute.
+func TestContactsKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, h, _ := people(t)
+		var writes atomic.Int32
+		h.Disk().SetFault(func(op, path string) error {
+			if op == "create" && path == testDir+"/"+filePeers+".tmp" {
+				writes.Add(1)
+			}
+			return nil
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		kept := make(chan error)
+		go func() { kept <- c.keep(ctx, func(micronet.NodeID) bool { return true }) }()
+		for _, step := range []struct {
+			what string
+			do   func()
+			wait time.Duration
+			want int
+		}{
+			{"many are met", func() {
+				for n := range 20 {
+					c.learn(credential(n, 1, 1), []byte{byte(n)})
+				}
+			}, saveSoon - time.Millisecond, 0},
+			{"and are written at once", func() {}, 2 * time.Millisecond, 1},
+			{"one says the same again", func() { c.learn(credential(1, 1, 2), []byte{1}) }, 2 * saveSoon, 0},
+			{"within the minute", func() {}, saveEvery - 3*saveSoon, 1},
+			{"nothing is new", func() {}, 2 * saveEvery, 0},
+			{"another is met", func() { c.learn(credential(99, 1, 1), []byte{1}) }, saveSoon, 1},
+		} {
+			writes.Store(0)
+			step.do()
+			time.Sleep(step.wait)
+			synctest.Wait()
+			if got := int(writes.Load()); got != step.want {
+				t.Errorf("%s: %d writes, want %d", step.what, got, step.want)
+			}
+		}
+		stop()
+		if err := <-kept; err != nil {
+			t.Error(err)
+		}
+	})
 }
