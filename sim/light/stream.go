@@ -163,14 +163,10 @@ func (s *stream) SetDeadline(d time.Time) error {
 	return errors.Join(s.SetReadDeadline(d), s.SetWriteDeadline(d))
 }
 
+// SetReadDeadline implements net.Conn. Close has set the last one.
 func (s *stream) SetReadDeadline(d time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.readUntilLocked(d)
-}
-
-// readUntilLocked sets the deadline that reads wait for. Close has set the last one.
-func (s *stream) readUntilLocked(d time.Time) error {
 	if s.closed {
 		return nil
 	}

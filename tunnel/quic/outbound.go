@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"sync/atomic"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -13,122 +11,58 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 )
 
-// outbound is a stream that this node opened. Whoever comes first, Read or Answered, reads the
-// answer frame; the others wait for the slot. Thus no stream needs a goroutine.
+// outbound is a stream that this node opened.
 type outbound struct {
 	stream
-	verdict atomic.Pointer[verdict] // nil until the answer is there
-	asking  chan struct{}           // the one slot of who reads the answer
-	reader  tunnel.AnswerReader     // of the holder of asking
-
-	// Guarded by stream.mu: Answered borrows the read deadline to end its wait.
-	deadline time.Time // as set by the user
-	borrowed bool
+	question tunnel.Question
+	reader   tunnel.AnswerReader // of who reads the answer
 }
 
-// verdict is the peer's answer: nil when it accepted.
-type verdict struct{ err error }
-
-var _ tunnel.Outbound = (*outbound)(nil)
+var (
+	_ tunnel.Outbound = (*outbound)(nil)
+	_ tunnel.Asked    = (*outbound)(nil)
+)
 
 func newOutbound(l *link, q *quicgo.Stream) *outbound {
-	return &outbound{stream: makeStream(l, q), asking: make(chan struct{}, 1)}
+	o := &outbound{stream: makeStream(l, q)}
+	o.question.Ask(o)
+	return o
 }
 
 // Read returns payload once the answer has arrived. A refusal is its error.
 func (o *outbound) Read(p []byte) (int, error) {
-	if v := o.verdict.Load(); v != nil && v.err == nil {
-		return o.stream.Read(p)
-	}
-	if err := o.awaitAnswer(); err != nil {
+	if err := o.question.Await(); err != nil {
 		return 0, err
 	}
 	return o.stream.Read(p)
 }
 
-// awaitAnswer waits within the read deadline. Another holder of the slot meets the same deadline,
-// so that waiting for the slot needs no timer.
-func (o *outbound) awaitAnswer() error {
-	o.asking <- struct{}{}
-	defer func() { <-o.asking }()
-	return o.readAnswer()
-}
-
 // Answered waits for the answer to the opening frame. It ends with ctx, with the read deadline
 // and with the stream.
-func (o *outbound) Answered(ctx context.Context) error {
-	if v := o.verdict.Load(); v != nil {
-		return v.err
-	}
-	select {
-	case o.asking <- struct{}{}:
-	case <-ctx.Done():
-		return explain("tunnel.answer", o.link.peer, context.Cause(ctx))
-	}
-	defer func() { <-o.asking }()
-	if ctx.Done() == nil {
-		return o.readAnswer()
-	}
-	woken := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		o.borrowDeadline()
-		close(woken)
-	})
-	err := o.readAnswer()
-	if !stop() {
-		<-woken
-		o.returnDeadline()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return explain("tunnel.answer", o.link.peer, context.Cause(ctx))
-		}
-	}
-	return err
-}
+func (o *outbound) Answered(ctx context.Context) error { return o.question.Answered(ctx) }
 
-// readAnswer is called by the holder of the slot.
-func (o *outbound) readAnswer() error {
-	if v := o.verdict.Load(); v != nil {
-		return v.err
-	}
+// ReadAnswer implements tunnel.Asked.
+func (o *outbound) ReadAnswer() error {
 	answer, err := o.reader.Next(o.q)
 	switch {
 	case err == nil:
-		err = answer.Err(o.link.peer)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return o.explain("tunnel.answer", err, o.closed.Load()) // a later call goes on reading
+		return answer.Err(o.link.peer)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		err = micronet.E("tunnel.answer", micronet.Closed, "the peer closed the stream without an answer").WithPeer(o.link.peer)
-	default:
-		err = o.explain("tunnel.answer", err, o.closed.Load())
+		return micronet.E("tunnel.answer", micronet.Closed, "the peer closed the stream without an answer").WithPeer(o.link.peer)
 	}
-	o.verdict.Store(&verdict{err})
-	return err
+	return o.explain("tunnel.answer", err, o.closed.Load())
 }
 
-func (o *outbound) borrowDeadline() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.borrowed = true
-	_ = o.q.SetReadDeadline(time.Now()) // cannot fail
-}
+// ReadUntil implements tunnel.Asked.
+func (o *outbound) ReadUntil(at time.Time) error { return o.q.SetReadDeadline(at) }
 
-func (o *outbound) returnDeadline() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.borrowed = false
-	_ = o.q.SetReadDeadline(o.deadline) // cannot fail
+// Interrupted implements tunnel.Asked.
+func (o *outbound) Interrupted(cause error) error {
+	return explain("tunnel.answer", o.link.peer, cause)
 }
 
 func (o *outbound) SetDeadline(d time.Time) error {
 	return errors.Join(o.SetReadDeadline(d), o.SetWriteDeadline(d))
 }
 
-func (o *outbound) SetReadDeadline(d time.Time) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.deadline = d
-	if o.borrowed {
-		return nil
-	}
-	return o.q.SetReadDeadline(d)
-}
+func (o *outbound) SetReadDeadline(d time.Time) error { return o.question.SetReadDeadline(d) }
