@@ -160,7 +160,7 @@ func (m *mesh) result(o Options) *report.Run {
 	r := &report.Run{
 		Scenario: m.scenario.Name, About: m.scenario.About, Seed: o.Seed, Fidelity: string(m.scenario.Fidelity), Command: o.Command,
 		Nodes: len(m.scenario.Nodes()), Virtual: m.now(), Events: m.observer.traffic.count(), Hash: m.observer.traffic.sum(), Passed: len(m.failures) == 0,
-		Expectations: m.expectations(), Faults: m.spans, Samples: m.observer.samples, Traffic: m.traffic.report(),
+		Expectations: m.expectations(), Times: m.times(), Faults: m.spans, Samples: m.observer.samples, Traffic: m.traffic.report(),
 		Topology: m.topology(), PerNode: m.perNode(), Log: m.recorder.last(), States: m.states(),
 	}
 	for _, f := range m.failures {

@@ -32,6 +32,7 @@ type simScreen struct {
 	sums    []simResult
 	passed  int
 	failed  int
+	times   report.Times
 	line    bool // a progress line stands on the terminal
 	err     error
 }
@@ -122,8 +123,27 @@ func (s *simScreen) done(r *batch.Result) {
 		s.runs = append(s.runs, slim(run))
 		s.sums = append(s.sums, resultOf(run, dir))
 	}
+	s.times.Heal = append(s.times.Heal, run.Times.Heal...)
+	s.times.Gone = append(s.times.Gone, run.Times.Gone...)
+	s.times.Known = append(s.times.Known, run.Times.Known...)
 	if s.app.format == formatTable {
 		s.tell(run, dir)
+	}
+}
+
+// tellTimes prints how long things took in all runs together.
+func (s *simScreen) tellTimes() {
+	for _, l := range []struct {
+		what string
+		took []time.Duration
+	}{
+		{"heals, until membership and catalog were equal everywhere", s.times.Heal},
+		{"hosts down, until nobody offered their instances", s.times.Gone},
+		{"registrations, until everybody knew them", s.times.Known},
+	} {
+		if len(l.took) > 0 {
+			fmt.Fprintf(s.app.out, "%d %s: %s\n", len(l.took), l.what, spread(l.took))
+		}
 	}
 }
 
@@ -197,6 +217,7 @@ func (s *simScreen) finish() error {
 		}
 	} else if n := s.passed + s.failed; n > 1 {
 		fmt.Fprintf(s.app.out, "%d passed, %d failed, in %s%s\n", s.passed, s.failed, time.Since(s.began).Round(time.Second), confidence(n, s.failed))
+		s.tellTimes()
 	}
 	if s.flags.junit != "" {
 		s.err = errors.Join(s.err, s.app.writeJUnit(s.flags.junit, s.runs))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/micro/micro-net"
 )
@@ -29,6 +30,7 @@ type jsonRun struct {
 	Passed       bool              `json:"passed"`
 	Failures     []jsonFailure     `json:"failures"`
 	Expectations []jsonExpectation `json:"expectations"`
+	Times        jsonTimes         `json:"times"`
 	Faults       []jsonSpan        `json:"faults"`
 	Samples      []jsonSample      `json:"samples"`
 	Traffic      []jsonTraffic     `json:"traffic"`
@@ -49,6 +51,12 @@ type jsonExpectation struct {
 	Text     string `json:"text"`
 	Held     bool   `json:"held"`
 	Measured string `json:"measured"`
+}
+
+type jsonTimes struct {
+	Heal  []float64 `json:"heal_s"`
+	Gone  []float64 `json:"gone_s"`
+	Known []float64 `json:"known_s"`
 }
 
 type jsonSpan struct {
@@ -147,6 +155,7 @@ func toJSON(r *Run) *jsonRun {
 		return jsonFailure{f.At.Seconds(), f.Node, f.Invariant, f.Text}
 	})
 	j.Expectations = each(r.Expectations, func(e Expectation) jsonExpectation { return jsonExpectation(e) })
+	j.Times = jsonTimes{each(r.Times.Heal, time.Duration.Seconds), each(r.Times.Gone, time.Duration.Seconds), each(r.Times.Known, time.Duration.Seconds)}
 	j.Faults = each(r.Faults, spanJSON)
 	j.Samples = each(r.Samples, sampleJSON)
 	j.Traffic = each(r.Traffic, func(t Traffic) jsonTraffic { return jsonTraffic{t.Service, each(t.Buckets, bucketJSON)} })

@@ -33,10 +33,11 @@ func TestJSONNames(t *testing.T) {
 	}{
 		{v, []string{
 			"about", "command", "events", "expectations", "failures", "faults", "fidelity", "hash", "log", "nodes", "passed", "per_node",
-			"samples", "scenario", "seed", "states", "topology", "traffic", "version", "virtual_s", "wall_s",
+			"samples", "scenario", "seed", "states", "times", "topology", "traffic", "version", "virtual_s", "wall_s",
 		}},
 		{first(v, "failures"), []string{"at_s", "invariant", "node", "text"}},
 		{first(v, "expectations"), []string{"held", "measured", "text"}},
+		{v["times"].(map[string]any), []string{"gone_s", "heal_s", "known_s"}},
 		{first(v, "faults"), []string{"from_s", "kind", "label", "to_s"}},
 		{first(v, "samples"), []string{
 			"alive", "at_s", "catalog_share", "dead", "goroutines", "gossip_bytes_per_s", "heap_bytes", "members_share", "suspect",

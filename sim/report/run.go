@@ -18,6 +18,7 @@ type Run struct {
 	Passed       bool          // nothing failed
 	Failures     []Failure
 	Expectations []Expectation
+	Times        Times
 	Faults       []Span
 	Samples      []Sample
 	Traffic      []Traffic
@@ -40,6 +41,13 @@ type Expectation struct {
 	Text     string // as the scenario file says it
 	Held     bool
 	Measured string // what was measured: "converged 3.2s after the heal"
+}
+
+// Times is how long things took in a run, each list in the order in which they began.
+type Times struct {
+	Heal  []time.Duration // a mesh that had become whole, until membership and catalog were equal everywhere
+	Gone  []time.Duration // a host that went down, until nobody offered its instances any more
+	Known []time.Duration // a registration, until everybody who could hear its node knew it
 }
 
 // Span is a fault, from when it began to when it was taken back.

@@ -1,0 +1,27 @@
+package sim
+
+import "github.com/micro/micro-net/sim/report"
+
+// times lists how long things took that have ended. A start is no healing, and a mesh that was broken
+// again before it had converged tells nothing.
+func (m *mesh) times() (t report.Times) {
+	for i, h := range m.observer.heals {
+		if h.took > 0 && !m.isStart(i) {
+			t.Heal = append(t.Heal, h.took)
+		}
+	}
+	for _, d := range m.departures {
+		if d.over {
+			t.Gone = append(t.Gone, d.took)
+		}
+	}
+	for _, a := range m.arrivals {
+		if a.over {
+			t.Known = append(t.Known, a.took)
+		}
+	}
+	return t
+}
+
+// isStart reports whether the mesh became whole for the ith time because it began.
+func (m *mesh) isStart(i int) bool { return i == 0 && m.observer.heals[i].at < firstSteps }
