@@ -42,6 +42,7 @@ type mesh struct {
 	spans    []report.Span
 
 	nats     map[string]devices // by group
+	walled   map[string]bool    // groups whose nodes are behind firewalls
 	machines []*machine
 	refs     []scenario.NodeRef // of machines
 	byHost   map[*netsim.Host]*machine

@@ -13,11 +13,12 @@ type devices []*netsim.NAT
 // natAddrs is the number above which addresses are given to devices.
 const natAddrs = 200_000
 
-// buildNATs puts devices in front of the groups that have some.
+// buildNATs puts devices in front of the groups that have some, and notes which have firewalls.
 func (m *mesh) buildNATs() {
-	m.nats = map[string]devices{}
+	m.nats, m.walled = map[string]devices{}, map[string]bool{}
 	for i := range m.scenario.Groups {
 		g := &m.scenario.Groups[i]
+		m.walled[g.Name] = g.Firewall
 		if g.NAT.Kind == scenario.NoNAT {
 			continue
 		}
@@ -43,12 +44,19 @@ func natKind(k scenario.NATKind) netsim.NATKind {
 	return netsim.FullCone
 }
 
-// newHost makes a host where its group is: in the open, or behind the group's devices.
+// newHost makes a host where its group is: in the open, or behind the group's devices, and behind a
+// firewall of its own if the group has them.
 func (m *mesh) newHost(ref scenario.NodeRef, number int) *netsim.Host {
+	var h *netsim.Host
 	if d := m.nats[ref.Group]; len(d) > 0 {
-		return d[len(d)-1].Host(ref.Name, homeAddr(number))
+		h = d[len(d)-1].Host(ref.Name, homeAddr(number))
+	} else {
+		h = m.world.Host(ref.Name, m.freshAddr(number))
 	}
-	return m.world.Host(ref.Name, m.freshAddr(number))
+	if m.walled[ref.Group] {
+		m.world.SetFirewall(h, netsim.Firewall{BlockInbound: true})
+	}
+	return h
 }
 
 // homeAddr is the nth address of the network behind every device.
@@ -65,10 +73,16 @@ func (m *mesh) rebind(group string) {
 }
 
 // direct reports whether two machines can reach each other if no fault keeps them apart. Behind two
-// NATs they may find a way or not; what must hold does not count on it.
+// NATs or firewalls they may find a way or not; what must hold does not count on it.
 func (m *mesh) direct(a, b *machine) bool {
-	return a.group == b.group || len(m.nats[a.group]) == 0 || len(m.nats[b.group]) == 0
+	if m.walled[a.group] && m.walled[b.group] {
+		return a == b
+	}
+	return a.group == b.group || m.isOpen(a) || m.isOpen(b)
 }
+
+// isOpen reports whether anybody may send to a machine.
+func (m *mesh) isOpen(x *machine) bool { return len(m.nats[x.group]) == 0 && !m.walled[x.group] }
 
 // blockUDP keeps all datagrams from and to machines.
 func (f *faults) blockUDP(list []*machine) (undo func()) {
@@ -84,7 +98,7 @@ func (f *faults) blockUDP(list []*machine) (undo func()) {
 // not counted twice.
 func (f *faults) mute(x *machine, by int) {
 	f.muted[x] = max(0, f.muted[x]+by)
-	f.mesh.world.SetFirewall(x.host, netsim.Firewall{BlockUDP: f.muted[x] > 0})
+	f.mesh.world.SetFirewall(x.host, netsim.Firewall{BlockInbound: f.mesh.walled[x.group], BlockUDP: f.muted[x] > 0})
 	if f.muted[x] == 0 {
 		delete(f.muted, x)
 	}

@@ -81,8 +81,8 @@ func Check(s *scenario.Scenario) error {
 		return refuse("traffic: its nodes have neither DNS nor proxy")
 	}
 	for i := range s.Groups {
-		if s.Groups[i].NAT.Kind != scenario.NoNAT {
-			return refuse("NATs: its streams find no way through them")
+		if s.Groups[i].NAT.Kind != scenario.NoNAT || s.Groups[i].Firewall {
+			return refuse("NATs and firewalls: its streams find no way through them")
 		}
 	}
 	return nil

@@ -164,6 +164,26 @@ expect: [{at: 40s, converged: true}, {converged: true}]
 	})
 }
 
+func TestGroupBehindFirewalls(t *testing.T) {
+	text := `name: firewalls
+network: {latency: 5ms}
+groups: [{name: cloud, nodes: 2}, {name: vpc, nodes: 2, firewall: true}]
+duration: 60s
+timeline: [{at: 41s, for: 5s, udp_blocked: vpc}]
+expect: [{at: 40s, converged: true}, {at: 46s, within: 12s, converged: true}]
+`
+	watch(t, text, map[time.Duration]func(*mesh){
+		39 * time.Second: func(m *mesh) {
+			if m.direct(m.machines[2], m.machines[3]) || !m.direct(m.machines[0], m.machines[2]) {
+				t.Error("who is behind a firewall is reached from everywhere, or from nowhere")
+			}
+			if dropped := m.world.Stats().Firewall; dropped == 0 {
+				t.Error("no firewall has dropped anything")
+			}
+		},
+	})
+}
+
 func TestConvertSaysAll(t *testing.T) {
 	s, err := scenario.Parse("test", []byte(`name: link
 nodes: 1

@@ -43,10 +43,11 @@ func (r *reader) group(v *value) {
 
 func (r *reader) groupFields(g *Group) fields {
 	return fields{
-		"name":    into(r, &g.Name, (*value).groupName),
-		"nodes":   into(r, &g.Nodes, within(1, maxNodes)),
-		"nat":     func(v *value) { r.nat(v, &g.NAT) },
-		"network": func(v *value) { r.object(v, r.linkFields(&g.Network)) },
+		"name":     into(r, &g.Name, (*value).groupName),
+		"nodes":    into(r, &g.Nodes, within(1, maxNodes)),
+		"nat":      func(v *value) { r.nat(v, &g.NAT) },
+		"firewall": into(r, &g.Firewall, (*value).boolean),
+		"network":  func(v *value) { r.object(v, r.linkFields(&g.Network)) },
 	}
 }
 

@@ -43,15 +43,15 @@ groups:
     nodes: 2
     nat: {kind: restricted, timeout: 30s, hairpin: true, levels: 2}
     network: {latency: 1ms}
-  - {name: us-east, nodes: 1, nat: none}
+  - {name: us-east, nodes: 1, nat: none, firewall: true}
 duration: 1m
 `)
 	if s.About != "Two sites.\nOne is behind NAT behind NAT.\n" || s.Fidelity != Gossip {
 		t.Errorf("about %q, fidelity %q", s.About, s.Fidelity)
 	}
 	want := []Group{
-		{"eu", 2, NAT{Restricted, 30 * time.Second, true, 2}, Link{Latency: time.Millisecond, named: namedLatency}},
-		{Name: "us-east", Nodes: 1},
+		{"eu", 2, NAT{Restricted, 30 * time.Second, true, 2}, false, Link{Latency: time.Millisecond, named: namedLatency}},
+		{Name: "us-east", Nodes: 1, Firewall: true},
 	}
 	if !reflect.DeepEqual(s.Groups, want) {
 		t.Errorf("groups %+v", s.Groups)

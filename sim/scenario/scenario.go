@@ -42,10 +42,11 @@ const (
 
 // Group is a number of nodes at one place. They are named name1, name2, …
 type Group struct {
-	Name    string // a DNS label that ends with a letter
-	Nodes   int    // 1 to 2,000
-	NAT     NAT    // in front of all of them; Kind NoNAT: none
-	Network Link   // changes Scenario.Network between nodes of the group; see Link.Over
+	Name     string // a DNS label that ends with a letter
+	Nodes    int    // 1 to 2,000
+	NAT      NAT    // in front of all of them; Kind NoNAT: none
+	Firewall bool   // in front of each of them: it lets in only answers to what the node sent
+	Network  Link   // changes Scenario.Network between nodes of the group; see Link.Over
 }
 
 // NATKind is how a NAT maps and filters, in the words of RFC 4787 and RFC 3489.
