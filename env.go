@@ -23,7 +23,7 @@ type Env struct {
 	Entropy io.Reader                   // keys and nonces; nil: crypto/rand
 	Rand    func(use string) *rand.Rand // jitter and choice, one stream per use; nil: seeded from Entropy
 	Wall    func() time.Time            // dates that other nodes compare; nil: time.Now
-	Phase   time.Duration               // added to every periodic timer: 0 in production, unique per simulated node
+	Phase   time.Duration               // added to every periodic timer: 0 in production, in small simulated meshes that of no other node
 	Events  *Events                     // what happens here; nil: nobody listens
 	Log     *slog.Logger                // only node and cmd write to it; nil: discarded
 }

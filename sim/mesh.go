@@ -72,7 +72,7 @@ type made struct {
 
 func newMesh(s *scenario.Scenario, seed uint64) *mesh {
 	m := &mesh{
-		scenario: s, world: netsim.New(seed, netsim.Options{MTUSearch: s.NamesMTU()}), began: time.Now(),
+		scenario: s, world: netsim.New(seed, netsim.Options{MTUSearch: s.NamesMTU(), Tick: tickOf(s)}), began: time.Now(),
 		rng:    rand.New(rand.NewPCG(seed, 0x5ce4a210)),
 		byHost: map[*netsim.Host]*machine{}, names: map[micronet.NodeID]*machine{},
 		verdicts: make([]verdict, len(s.Expect)),

@@ -4,8 +4,9 @@
 //
 // Every fault and every jitter is computed from hash(seed, from, to, protocol, number of the
 // packet on that path), never drawn from a shared stream: taking one host away does not change
-// the fate of another's packets. No two events share a nanosecond. Inside a testing/synctest
-// bubble time is virtual; outside, the same world runs in real time.
+// the fate of another's packets. No two events share a nanosecond, unless Options.Tick gathers
+// them: then they keep their order and happen together. Inside a testing/synctest bubble time is
+// virtual; outside, the same world runs in real time.
 //
 // The package knows packets, streams, files and processes. It does not know nodes, protocols,
 // scenarios or invariants, and it does not import testing.

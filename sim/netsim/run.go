@@ -48,8 +48,8 @@ func (w *World) start() error {
 	return nil
 }
 
-// step lets the next event happen if it is due and returns 0. Otherwise it returns the time
-// until the next event, and whether there is one.
+// step lets the next event happen if it is due, or all that are due where the world has ticks, and
+// returns 0. Otherwise it returns the time until the next event, and whether there is one.
 func (w *World) step() (wait time.Duration, some bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,10 +57,17 @@ func (w *World) step() (wait time.Duration, some bool) {
 	if !some {
 		return 0, false
 	}
-	if wait := at - w.Now(); wait > 0 {
+	now := w.Now()
+	if wait := w.opts.tickEnd(at) - now; wait > 0 {
 		return wait, true
 	}
-	w.heap.pop().fire()
+	for some && at <= now {
+		w.heap.pop().fire()
+		if w.opts.Tick == 0 {
+			break
+		}
+		at, some = w.heap.next()
+	}
 	return 0, true
 }
 

@@ -16,10 +16,14 @@ type Options struct {
 	Link Link
 	// Local is the path inside a host. The zero value has a latency of 10 µs.
 	Local Link
-	// Settle, when set, is called after every event, with no lock held. synctest.Wait makes the
-	// world wait until everybody has dealt with one packet before the next one arrives: runs
-	// repeat more exactly, and take a third longer.
+	// Settle, when set, is called after every event, with no lock held; where there are ticks, after
+	// those of one tick. synctest.Wait makes the world wait until everybody has dealt with one packet
+	// before the next one arrives: runs repeat more exactly, and take a third longer.
 	Settle func()
+	// Tick, when it is not 0, lets all that is due within one tick happen at the end of it, in the same
+	// order: never early, and late by less than a tick. Many hosts then have work at one instant, which
+	// several processors share. Env.Phase is 0, so that timers of whole ticks fall on those instants too.
+	Tick time.Duration
 	// MTUSearch gives UDP sockets a SyscallConn, by which libraries such as quic-go know that
 	// they may look for the path's MTU. That costs some packets for each connection.
 	MTUSearch bool
@@ -31,6 +35,14 @@ func (o Options) EnsureDefaults() Options {
 		o.Local.Latency = localLatency
 	}
 	return o
+}
+
+// tickEnd is when an event happens that is due at an instant.
+func (o Options) tickEnd(at time.Duration) time.Duration {
+	if o.Tick <= 0 {
+		return at
+	}
+	return (at + o.Tick - 1) / o.Tick * o.Tick
 }
 
 // World is a set of hosts and the paths between them. Make it inside the bubble in which it
@@ -109,8 +121,11 @@ func (w *World) takeNameLocked(name string) {
 // phaseMax bounds Env.Phase: long enough for many hosts, too short to be noticed.
 const phaseMax = 100 * time.Microsecond
 
-// phaseLocked draws the host's Env.Phase, which no other host has.
+// phaseLocked draws the host's Env.Phase, which no other host has, unless the world has ticks.
 func (w *World) phaseLocked(name string) time.Duration {
+	if w.opts.Tick > 0 {
+		return 0
+	}
 	p := 1 + spread(hashOf(w.seed, "phase", name), 0, phaseMax)
 	for w.phases[p] {
 		p++
