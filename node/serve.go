@@ -53,6 +53,7 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	mesh.run(l.keepView)
 	mesh.run(l.keepAnnounced)
 	mesh.run(l.redial)
+	mesh.run(l.inquire)
 	mesh.run(l.beat)
 	mesh.run(func(ctx context.Context) error { return l.contacts.keep(ctx, l.isAlive) })
 	front := newGroup(context.WithoutCancel(ctx))

@@ -307,6 +307,17 @@ func (v *view) isDoubted(id micronet.NodeID) bool {
 	return m != nil && m.Status != micronet.Alive
 }
 
+// suspects lists the members that are suspect here, sorted as nodes are. Those that are only remembered are
+// not among them: to look for them is Redial's affair.
+func (v *view) suspects() (out []micronet.NodeID) {
+	for i := range v.nodes {
+		if n := &v.nodes[i]; n.Status == micronet.Suspect && v.members[n.ID] != nil {
+			out = append(out, n.ID)
+		}
+	}
+	return out
+}
+
 // count tells whether anybody's status is another than in the view before.
 func (v *view) count(former *view) {
 	if former == nil {

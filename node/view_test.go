@@ -247,6 +247,9 @@ func TestNobodyIsDeadAtTheStart(t *testing.T) {
 			if got := v.byID[id(1)].Status; got != step.want {
 				t.Errorf("%s: after %v it is %s, want %s", c.name, step.after, got, step.want)
 			}
+			if asked, want := len(v.suspects()) == 1, c.member != nil && step.want == micronet.Suspect; asked != want {
+				t.Errorf("%s: after %v it is asked for a sign of life: %v, want %v", c.name, step.after, asked, want)
+			}
 			for _, p := range v.of(micronet.Destination{Service: "web"}) {
 				if p.usable() {
 					t.Errorf("%s: after %v its instance is offered", c.name, step.after)
@@ -392,6 +395,9 @@ func TestQuiet(t *testing.T) {
 		v := makeView(s)
 		if got := v.byID[id(1)].Status; got != c.want {
 			t.Errorf("%s: it is %s, want %s", c.name, got, c.want)
+		}
+		if asked := len(v.suspects()) == 1; asked != (c.want == micronet.Suspect) {
+			t.Errorf("%s: it is asked for a sign of life: %v", c.name, asked)
 		}
 		for _, p := range v.of(micronet.Destination{Service: "web"}) {
 			if p.usable() != (c.want == micronet.Alive) {

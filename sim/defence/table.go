@@ -34,6 +34,11 @@ func belief() []Defence {
 				{Old: "case doubted && !s.hears(n.ID):", New: "case false:"},
 			}},
 		},
+		{
+			Name: "suspects-are-asked", Scenario: "hundred-nodes-heal", Breaks: "converged", Seeds: 1,
+			About: "A suspect is asked itself for a sign of life",
+			Files: edit("node/serve.go", "\tmesh.run(l.inquire)\n", ""),
+		},
 	}
 }
 
