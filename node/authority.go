@@ -28,6 +28,22 @@ type authority struct {
 	turn  chan struct{}
 	book  identity.TokenBook
 	names ledger
+	asked map[micronet.NodeID]asking // who was given a certificate lately
+}
+
+const (
+	// maxRenewals within renewalTime are given to one node: an answer may get lost a few times, but
+	// nobody can keep an authority busy.
+	maxRenewals = 8
+	renewalTime = time.Hour
+	// maxAsking bounds the nodes that are counted; beyond it all are forgotten.
+	maxAsking = 4096
+)
+
+// asking counts the renewals of one node.
+type asking struct {
+	since time.Time
+	count int
 }
 
 // ledger is which name belongs to which node. A name is free again when its holder left.
@@ -67,6 +83,7 @@ func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte
 	}
 	a := &authority{
 		env: env, disk: d, issuer: issuer, members: members, alive: alive, turn: make(chan struct{}, 1),
+		asked: map[micronet.NodeID]asking{},
 	}
 	if _, err := d.load(fileAuthority, &a.names); err != nil {
 		return nil, err
@@ -119,6 +136,43 @@ func (a *authority) admit(r identity.JoinRequest) (identity.JoinAnswer, error) {
 	return identity.JoinAnswer{
 		Membership: m, Credentials: known[:min(len(known), identity.MaxJoinCredentials)], Wall: now,
 	}, nil
+}
+
+// renew issues a new membership to a member, for its own key and under the name that it has. An authority
+// that did not know the name notes it.
+func (a *authority) renew(id micronet.NodeID, name string) (identity.Membership, error) {
+	a.lock()
+	defer a.unlock()
+	now := a.env.Wall()
+	if a.names.taken(id)(name) {
+		return identity.Membership{}, nameGone(name)
+	}
+	if !a.allow(id, now) {
+		return identity.Membership{}, micronet.E("node.certificate", micronet.Overloaded, "it was given %d certificates within %s", maxRenewals, renewalTime).WithPeer(id)
+	}
+	if a.names.Names[name] != id {
+		if err := a.saveNames(a.names.with(name, id)); err != nil {
+			return identity.Membership{}, err
+		}
+	}
+	return a.issuer.Issue(now, identity.Request{ID: id, Name: name})
+}
+
+// allow counts a renewal, unless the node had too many.
+func (a *authority) allow(id micronet.NodeID, now time.Time) bool {
+	n := a.asked[id]
+	if now.Sub(n.since).Abs() >= renewalTime {
+		n = asking{since: now}
+	}
+	if n.count >= maxRenewals {
+		return false
+	}
+	if len(a.asked) >= maxAsking {
+		clear(a.asked)
+	}
+	n.count++
+	a.asked[id] = n
+	return true
 }
 
 func (a *authority) record(b identity.TokenBook, l ledger) error {

@@ -47,7 +47,8 @@ func loadContacts(env micronet.Env, d disk, pass *passport) (*contacts, error) {
 	}
 	c.book.Expire(env.Wall())
 	for _, p := range c.book.Peers() {
-		if cred, err := pass.trust.VerifyCredential(p.Credential, env.Wall()); err == nil {
+		// What this node has known itself it knows on, whatever others may rely on.
+		if cred, err := pass.trust.VerifyCredential(p.Credential, env.Wall(), gossip.PeerKept); err == nil {
 			c.known[p.ID] = cred
 		}
 	}
@@ -57,7 +58,7 @@ func loadContacts(env micronet.Env, d disk, pass *passport) (*contacts, error) {
 // introduce takes the members that an authority named, which are not verified yet.
 func (c *contacts) introduce(raws [][]byte) {
 	for _, raw := range raws {
-		cred, err := c.pass.trust.VerifyCredential(raw, c.env.Wall())
+		cred, err := c.pass.trust.VerifyCredential(raw, c.env.Wall(), c.pass.lateness())
 		if err != nil {
 			c.env.Events.BackgroundError("node.join", err)
 			continue
@@ -229,6 +230,10 @@ func (c *contacts) hasMet() bool {
 func (c *contacts) isAuthority(id micronet.NodeID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.isAuthorityLocked(id)
+}
+
+func (c *contacts) isAuthorityLocked(id micronet.NodeID) bool {
 	return c.known[id].Flags&identity.FlagAuthority != 0
 }
 

@@ -30,6 +30,9 @@ const (
 	verbRelease = "release"
 	// verbClock asks for the time; the answer is a clockReading.
 	verbClock = "clock"
+	// verbRenew asks for a new certificate for the sender's key and present name; the answer is a
+	// renewal.
+	verbRenew = "renew"
 )
 
 // serveControl answers a request of a peer.
@@ -46,6 +49,8 @@ func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
 	switch req.Verb {
 	case verbRelease:
 		l.serveRelease(in)
+	case verbRenew:
+		l.serveRenew(in)
 	case verbClock:
 		l.reply(in, clockReading{UnixMs: l.env.Wall().UnixMilli()})
 	default:
@@ -65,6 +70,45 @@ func (l *life) serveRelease(in tunnel.Inbound) {
 		return
 	}
 	l.reply(in, struct{}{})
+}
+
+// serveRenew issues a new certificate to who asks. Key and name are those that this node knows from the
+// tunnel and from the peer's verified credential: the request itself says nothing.
+func (l *life) serveRenew(in tunnel.Inbound) {
+	a := l.gate.authority.Load()
+	if a == nil {
+		_ = in.Refuse(micronet.Refused, "this node is no authority")
+		return
+	}
+	m, err := l.renewFor(a, in.From())
+	if err != nil {
+		l.report("node.certificate", err)
+		_ = in.Refuse(micronet.KindOf(err), cause(err))
+		return
+	}
+	l.reply(in, m)
+}
+
+func (l *life) renewFor(a *authority, id micronet.NodeID) (renewal, error) {
+	name := l.contacts.name(id)
+	if name == "" {
+		return renewal{}, micronet.E("node.certificate", micronet.Unreachable, "this node does not know the asker's name yet").WithPeer(id)
+	}
+	if s := l.view.Load().namesakesOf(name, ""); s != nil && s.has(id) && s.newest() != nil && s.newest().ID != id {
+		return renewal{}, nameGone(name)
+	}
+	m, err := a.renew(id, name)
+	if err != nil {
+		return renewal{}, err
+	}
+	raw, err := m.Marshal()
+	return renewal{Membership: raw}, err
+}
+
+// nameGone refuses to renew for a node whose name was given to another one.
+func nameGone(name string) error {
+	return micronet.E("node.certificate", micronet.Refused, "the name %q belongs to another node now", name).
+		WithFix("run `micro-net leave` there and join again under another name")
 }
 
 // reply accepts a request and answers it.
@@ -126,7 +170,7 @@ func (l *life) leave(ctx context.Context) (warning string, err error) {
 			WithFix("let the other nodes leave first")
 	}
 	// Without its membership the node has left, whatever happens to the rest.
-	if err := l.node.disk.remove(fileMembership); err != nil {
+	if err := l.pass.giveUp(ctx, func() error { return l.node.disk.remove(fileMembership) }); err != nil {
 		return "", err
 	}
 	l.contacts.drop()
@@ -182,11 +226,14 @@ func (l *life) move(ctx context.Context, text string) error {
 		return micronet.E("join", micronet.Refused, "this daemon keeps nothing on disk and cannot move").
 			WithFix("start it with `micro-net up --join @token`")
 	}
-	pass, _, err := l.join(ctx, token)
+	err = l.pass.giveUp(ctx, func() error {
+		_, _, err := l.join(ctx, token)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	l.env.Log.Info("moving to another cluster", "cluster", pass.member().ClusterName)
+	l.env.Log.Info("moving to another cluster", "cluster", token.ClusterName)
 	l.contacts.drop()
 	l.stop(errMoved)
 	return nil

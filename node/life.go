@@ -63,8 +63,11 @@ type life struct {
 	announced  chan struct{}        // capacity 1: what this node offers has changed
 	diverged   chan micronet.NodeID // capacity 1: who holds another catalog
 	looked     chan struct{}        // capacity 1: the view must be made anew
+	reissued   chan struct{}        // capacity 1: this node has another certificate
 	views      *broadcast           // fires when the view was made anew
 	address    *self
+
+	grace grace // of become, then of keepCertificate
 
 	// owned by whoever makes views: serve, then keepView
 	told map[micronet.NodeID]micronet.NodeStatus // what was reported of other nodes
@@ -81,7 +84,8 @@ func (n *Node) live(ctx context.Context) error {
 	}
 	l := &life{
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
-		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), looked: make(chan struct{}, 1), views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
+		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1),
+		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
 	}
 	l.front = newFront(l)
 	if l.listeners, err = openListeners(ctx, n.env, &n.config, l.front.dns, l.front.outbound); err != nil {
@@ -168,11 +172,18 @@ func (l *life) token(pass *passport) (*identity.Token, error) {
 			l.config.DataDir, pass.member().ClusterName, pass.trust.Cluster(), token.ClusterName, token.Cluster).
 			WithFix("start it without --join and run `micro-net leave` or `micro-net join @token`, or use another --data-dir")
 	}
-	if pass.expired(l.env) {
+	if pass.expired(l.env) && l.needsToken(pass, token) {
 		return &token, nil
 	}
 	l.env.Log.Info("the token is not needed: this node is a member already", "cluster", token.ClusterName)
 	return nil, nil
+}
+
+// needsToken reports whether a node whose certificate has ended has to join anew: with a token that is still
+// good it is back at once, and without one for as long as an authority renews it.
+func (l *life) needsToken(pass *passport, token identity.Token) bool {
+	now := l.env.Wall()
+	return !now.After(token.Expires) || now.After(pass.member().NotAfter.Add(l.config.ExpiredGrace))
 }
 
 func (l *life) wish() identity.Wish {
@@ -272,6 +283,10 @@ func (l *life) become(pass *passport) error {
 	if l.pulse, err = newPulse(l.env, l.self, l.epoch); err != nil {
 		return err
 	}
+	a, err := l.assembleAuthority()
+	if err != nil {
+		return err
+	}
 	l.damping, l.twin = newDamping(), &twin{born: time.Now()}
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
@@ -284,19 +299,31 @@ func (l *life) become(pass *passport) error {
 	}
 	l.members = l.assembleMembership(credential)
 	l.gate.pass.Store(pass)
-	if pass.root != nil {
-		a, err := newAuthority(l.env, l.node.disk, pass, l.introductions, l.mayBeAlive)
-		if err != nil {
-			return err
-		}
-		l.gate.authority.Store(a)
-	}
+	l.gate.authority.Store(a)
 	l.under.SetLocal(l.address.local(credential))
+	l.lookGrace()
 	for _, p := range l.contacts.peers() {
 		l.under.AddPeer(p)
 	}
 	l.assembleProxy()
 	return nil
+}
+
+// assembleAuthority makes this node's authority; nil when it has no key to sign with. A founder that was
+// off for weeks begins with a certificate that holds.
+func (l *life) assembleAuthority() (*authority, error) {
+	if l.pass.root == nil {
+		return nil, nil
+	}
+	a, err := newAuthority(l.env, l.node.disk, l.pass, l.introductions, l.mayBeAlive)
+	if err != nil || l.env.Wall().Before(l.pass.member().RenewAfter()) {
+		return a, err
+	}
+	m, err := a.renew(l.self, l.name)
+	if err != nil {
+		return nil, err
+	}
+	return a, l.pass.adopt(context.Background(), l.node.disk, m)
 }
 
 // assembleMembership makes the membership of this start.

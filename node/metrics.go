@@ -179,6 +179,7 @@ func yes(b bool) float64 {
 func (b backend) gauges(w io.Writer) error {
 	s, c := b.Status(), b.l.records.stats()
 	_, twice := b.l.twin.where(time.Now())
+	m := b.l.pass.member()
 	for _, g := range []gauge{
 		{"nodes_alive", "Nodes that are alive, this one included.", float64(s.Nodes.Alive)},
 		{"nodes_suspect", "Nodes that are suspect.", float64(s.Nodes.Suspect)},
@@ -187,6 +188,8 @@ func (b backend) gauges(w io.Writer) error {
 		{"ready", "1 when the node is ready.", yes(s.Ready)},
 		{"key_twice", "1 while another daemon runs with this node's key.", yes(twice)},
 		{"certificate_expiry_seconds", "When this node's certificate ends, Unix time.", float64(s.Certificate.Expires.Unix())},
+		{"certificate_alarm", "0; 1 when less than a third of the certificate's term is left, 2 less than a tenth, 3 when it has ended.", float64(alarmOf(&m, b.l.env.Wall()))},
+		{"expired_grace_seconds", "How long after its end the certificate of another node counts here.", b.l.pass.lateness().Seconds()},
 		{"catalog_documents", "Documents held in the catalog.", float64(c.Documents)},
 		{"catalog_bytes", "Bytes of all documents held.", float64(c.Bytes)},
 		{"catalog_quarantined", "Nodes whose updates are ignored for a while.", float64(c.Quarantined)},

@@ -35,7 +35,7 @@ type Node struct {
 
 // New allocates a node. It opens nothing and starts nothing.
 func New(opts ...Option) (*Node, error) {
-	c := Config{Cluster: defaultCluster, Mesh: anyPort(), Version: "embedded"}
+	c := Config{Cluster: defaultCluster, Mesh: anyPort(), Version: "embedded", ExpiredGrace: defaultGrace}
 	for _, o := range opts {
 		o(&c)
 	}

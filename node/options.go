@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/netip"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/gossip"
@@ -25,6 +26,9 @@ type Config struct {
 	Version   string
 	Services  []config.Service // live as long as the process
 	Daemon    *Daemon          // nil: a node inside a program
+	// ExpiredGrace is how long after its end the certificate of a member counts where no authority
+	// has answered for a week; 0: not at all.
+	ExpiredGrace time.Duration
 
 	newRouter     func(router.Config) Router
 	newMembership func(swim.Config) gossip.Membership
@@ -75,6 +79,8 @@ const (
 const (
 	defaultCluster = "main"
 	defaultDomain  = "micro.internal"
+	// defaultGrace is as long as peers are remembered who say nothing.
+	defaultGrace = gossip.PeerKept
 )
 
 // Option changes how a node is built.
@@ -102,6 +108,10 @@ func WithListen(addr netip.AddrPort) Option { return func(c *Config) { c.Mesh = 
 func WithAdvertise(addrs ...netip.AddrPort) Option {
 	return func(c *Config) { c.Advertise = append(c.Advertise, addrs...) }
 }
+
+// WithExpiredGrace is how long after its end the certificate of a member counts where no authority
+// has answered for a week: 30 days without this option, not at all with 0.
+func WithExpiredGrace(d time.Duration) Option { return func(c *Config) { c.ExpiredGrace = d } }
 
 // WithEnv replaces the operating system, as a whole or in parts: fields that are left empty are
 // filled from it. The simulator plugs in here; so do loggers and listeners to events.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -18,7 +19,12 @@ type passport struct {
 	keys       identity.Keys
 	membership atomic.Pointer[identity.Membership] // replaced by a renewal
 	trust      *identity.Trust
+	grace      atomic.Int64   // how long after its end a certificate of others counts, nanoseconds
 	root       *identity.Root // nil unless the cluster's root key is here
+
+	// turn is a lock that may be held while files are written: a mutex must not be.
+	turn chan struct{}
+	gone bool // the data folder holds another membership, or none
 }
 
 func (p *passport) id() micronet.NodeID { return p.keys.ID() }
@@ -27,12 +33,15 @@ func (p *passport) member() identity.Membership { return *p.membership.Load() }
 
 // tls returns the configurations of connections between members.
 func (p *passport) tls(env micronet.Env) identity.TLS {
-	return identity.TLS{Keys: p.keys, Membership: p.member, Trust: p.trust, Wall: env.Wall, Entropy: env.Entropy}
+	return identity.TLS{Keys: p.keys, Membership: p.member, Trust: p.trust, Wall: env.Wall, Grace: p.lateness, Entropy: env.Entropy}
 }
+
+// lateness is how long after its end a certificate of others counts.
+func (p *passport) lateness() time.Duration { return time.Duration(p.grace.Load()) }
 
 // verify turns a credential from the network into a peer that packets can be sent to.
 func (p *passport) verify(env micronet.Env, raw []byte) (identity.Credential, tunnel.Peer, error) {
-	c, err := p.trust.VerifyCredential(raw, env.Wall())
+	c, err := p.trust.VerifyCredential(raw, env.Wall(), p.lateness())
 	if err != nil {
 		return identity.Credential{}, tunnel.Peer{}, err
 	}
@@ -104,37 +113,51 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 			return nil, damaged(d.path(fileMembership), err.Error())
 		}
 		env.Log.Error("the certificate is not valid at this host's time", "err", err, "time", env.Wall().Format(time.RFC3339),
-			"fix", "check the clock; an expired certificate needs a new token")
+			"fix", "check the clock; an authority renews a certificate that has not ended long ago, else a new token is needed")
 	}
-	if err := p.loadRoot(d); err != nil {
-		return nil, err
-	}
-	return p, p.renewItself(env, d)
+	return p, p.loadRoot(d)
 }
 
-// renewItself issues a new membership where the root key is, once half of the old one's term has
-// passed: the founder must not need anybody.
-func (p *passport) renewItself(env micronet.Env, d disk) error {
-	now, old := env.Wall(), p.member()
-	if p.root == nil || now.Before(old.RenewAfter()) {
+// adopt makes a membership that renews the present one the one in use, once it is on disk.
+func (p *passport) adopt(ctx context.Context, d disk, m identity.Membership) error {
+	return p.inTurn(ctx, func() error {
+		if p.gone {
+			return micronet.E("node.certificate", micronet.Closed, "this node has left its cluster")
+		}
+		raw, err := m.Marshal()
+		if err != nil {
+			return err
+		}
+		if err := d.saveRaw(fileMembership, raw); err != nil {
+			return err
+		}
+		p.membership.Store(&m)
 		return nil
-	}
-	issuer, err := p.root.Authority(env.Entropy)
-	if err != nil {
-		return err
-	}
-	m, err := issuer.Issue(now, identity.Request{ID: p.id(), Name: old.Name})
-	if err != nil {
-		return err
-	}
-	p.membership.Store(&m)
-	env.Log.Info("renewed the certificate of this node", "expires", m.NotAfter.Format(time.RFC3339))
-	return p.save(d, fileMembership)
+	})
 }
 
-// expired reports whether only a new token can make this node a member again.
+// giveUp does what takes the membership out of the data folder: no renewal may put it back.
+func (p *passport) giveUp(ctx context.Context, remove func() error) error {
+	return p.inTurn(ctx, func() error {
+		err := remove()
+		p.gone = p.gone || err == nil
+		return err
+	})
+}
+
+func (p *passport) inTurn(ctx context.Context, do func() error) error {
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-p.turn }()
+	return do()
+}
+
+// expired reports whether the certificate has ended and this node cannot renew it itself.
 func (p *passport) expired(env micronet.Env) bool {
-	return errors.Is(p.member().Validate(p.keys, env.Wall()), identity.ErrExpired)
+	return p.root == nil && errors.Is(p.member().Validate(p.keys, env.Wall()), identity.ErrExpired)
 }
 
 // readPassport reads a membership; nil when there is none. Its dates are not checked.
@@ -159,7 +182,7 @@ func newPassport(keys identity.Keys, m identity.Membership) (*passport, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &passport{keys: keys, trust: trust}
+	p := &passport{keys: keys, trust: trust, turn: make(chan struct{}, 1)}
 	p.membership.Store(&m)
 	return p, nil
 }

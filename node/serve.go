@@ -52,6 +52,7 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	mesh.run(l.synchronise)
 	mesh.run(l.keepView)
 	mesh.run(l.keepAnnounced)
+	mesh.run(l.keepCertificate)
 	mesh.run(l.redial)
 	mesh.run(l.inquire)
 	mesh.run(l.beat)
@@ -302,6 +303,8 @@ func (l *life) keepAnnounced(ctx context.Context) error {
 				return nil
 			}
 			l.publish()
+		case <-l.reissued:
+			l.introduce()
 		case <-changed:
 			l.moved()
 		case <-around.C:
@@ -382,9 +385,14 @@ func (l *life) nextMembership() (gossip.Membership, error) {
 
 // moved looks whether our addresses changed, and tells everybody if so.
 func (l *life) moved() {
-	if !l.address.refresh() {
-		return
+	if l.address.refresh() {
+		l.introduce()
+		l.publish()
 	}
+}
+
+// introduce tells everybody what this node says of itself now, and by what right.
+func (l *life) introduce() {
 	credential, err := l.address.credential()
 	if err != nil {
 		l.report("node.credential", err)
@@ -392,7 +400,6 @@ func (l *life) moved() {
 	}
 	l.under.SetLocal(l.address.local(credential))
 	l.members.SetCredential(credential)
-	l.publish()
 }
 
 func (l *life) isAlive(id micronet.NodeID) bool {

@@ -11,20 +11,14 @@ import (
 	"github.com/micro/micro-net/node/api"
 )
 
-// expiresSoon is when a certificate's end is worth a warning: renewal at half-life has failed
-// for days by then.
-const expiresSoon = 4 * 24 * time.Hour
-
 // warnings lists what the user should know of, most urgent first.
 func (l *life) warnings() []api.Warning {
 	out := []api.Warning{}
 	add := func(code, text, fix string) { out = append(out, api.Warning{Code: code, Text: text, Fix: fix}) }
-	m := l.pass.member()
-	switch left := m.NotAfter.Sub(l.env.Wall()); {
-	case left <= 0:
-		add("certificate-expired", "the certificate of this node has expired", "check the clock; get a new token with `micro-net invite`")
-	case left < expiresSoon:
-		add("certificate-expires", fmt.Sprintf("the certificate of this node ends in %s", left.Round(time.Hour)), "check that an authority is reachable")
+	for _, find := range []func() (api.Warning, bool){l.certificateWarning, l.graceWarning} {
+		if w, some := find(); some {
+			out = append(out, w)
+		}
 	}
 	if w, there := l.twin.warning(time.Now(), l.address.where()); there {
 		out = append(out, w)

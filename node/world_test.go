@@ -80,7 +80,7 @@ func (b *bubble) host(name string) *netsim.Host {
 // daemon is a daemon's configuration with everything on that needs no privilege.
 func daemon(env micronet.Env, token string) Config {
 	return Config{
-		Env: env, Cluster: "sim", Join: token, DataDir: testDir, Version: "test", Mesh: netip.MustParseAddrPort("[::]:8085"),
+		Env: env, Cluster: "sim", Join: token, DataDir: testDir, ExpiredGrace: defaultGrace, Version: "test", Mesh: netip.MustParseAddrPort("[::]:8085"),
 		Daemon: &Daemon{
 			API: netip.MustParseAddrPort("127.0.0.1:8500"), Socket: "/run/micro-net/api.sock", DNS: netip.MustParseAddrPort("127.0.0.1:8600"),
 			Proxy: netip.MustParseAddrPort("127.0.0.1:8081"), VIPs: netip.MustParsePrefix("127.80.0.0/12"), Capture: CaptureOff,

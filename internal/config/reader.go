@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -16,6 +17,8 @@ const (
 	off      = "off"
 	// maxDomain leaves room for the names below it: a DNS name has 253 characters.
 	maxDomain = 120
+	// maxGrace is as long as peers are remembered who say nothing.
+	maxGrace = 30 * 24 * time.Hour
 )
 
 // settingsReader checks values and collects what is wrong with them.
@@ -48,6 +51,7 @@ func (r *settingsReader) settings() Settings {
 		LogLevel: r.oneOf("log-level", "debug", "info", "warn", "error"), LogFormat: r.oneOf("log-format", "text", "json"),
 		Listen: r.mesh(), VIPs: r.vips(), Advertise: r.advertised(), Upstreams: r.upstreams(),
 		AllowFrom: r.prefixes("allow-from"), ProxyPass: r.flag("proxy-pass"), Dev: r.flag("dev"),
+		ExpiredGrace: r.duration("expired-grace", maxGrace),
 	}
 	s.APIAddr, s.DNSAddr, s.ProxyAddr = r.local("api-addr", &s), r.local("dns-addr", &s), r.local("proxy-addr", &s)
 	s.Services = r.services()
@@ -120,6 +124,16 @@ func (r *settingsReader) flag(key string) bool {
 		r.fail(key, "", "%q is neither true nor false", shorten(r.text(key)))
 	}
 	return b
+}
+
+// duration reads a time of at most so much.
+func (r *settingsReader) duration(key string, most time.Duration) time.Duration {
+	d, err := time.ParseDuration(r.text(key))
+	if err != nil || d < 0 || d > most {
+		r.fail(key, fmt.Sprintf("write it like 240h, at most %.0fh, or 0", most.Hours()), "%q is no duration that can be used", shorten(r.text(key)))
+		return 0
+	}
+	return d
 }
 
 // domain reads a domain in lower case without the last dot. alt-domain may be missing.

@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Kind is the form of a setting.
@@ -48,6 +49,7 @@ func Specs() []Spec {
 		{"upstream", KindList, "", "ADDR[:PORT]", "resolver for other domains (default: the host's); may be repeated"},
 		{"allow-from", KindList, "", "CIDR", "who may use local listeners that are not on loopback; may be repeated"},
 		{"service", KindList, "", "NAME:PORT[/PROTO]", "register a service while the daemon runs; may be repeated"},
+		{"expired-grace", KindText, "720h", "DURATION", "how long expired certificates of members count when no authority has answered for a week; 0: not at all"},
 		{"gateway", KindBool, "false", "", "carry traffic between linked clusters (not in this version)"},
 		{"relay", KindText, "auto", "auto|on|off", "forward packets of other pairs of nodes (not in this version)"},
 		{"overlay", KindBool, "false", "", "add a network device with an address for every node (not in this version)"},
@@ -81,4 +83,5 @@ type Settings struct {
 	AllowFrom                     []netip.Prefix
 	Services                      []Service // of --service
 	ProxyPass, Dev                bool
+	ExpiredGrace                  time.Duration
 }

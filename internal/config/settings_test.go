@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -34,7 +35,7 @@ func TestDefaults(t *testing.T) {
 		Domain: "micro.internal", LogLevel: "info", LogFormat: "text",
 		Listen: netip.MustParseAddrPort("[::]:8085"), APIAddr: netip.MustParseAddrPort("127.0.0.1:8500"),
 		DNSAddr: netip.MustParseAddrPort("127.0.0.1:8600"), ProxyAddr: netip.MustParseAddrPort("127.0.0.1:8081"),
-		VIPs: netip.MustParsePrefix("127.80.0.0/12"),
+		VIPs: netip.MustParsePrefix("127.80.0.0/12"), ExpiredGrace: 720 * time.Hour,
 	}
 	if !reflect.DeepEqual(got.Settings, want) {
 		t.Errorf("got  %+v\nwant %+v", got.Settings, want)
@@ -58,7 +59,7 @@ func TestSpecsAreComplete(t *testing.T) {
 		seen[s.Key] = true
 	}
 	// The flags that the command line promises.
-	for _, key := range strings.Fields("join name cluster listen advertise data-dir api-addr api-socket dns-addr proxy-addr vip-cidr capture domain service config-dir gateway relay overlay dev log-level log-format allow-from proxy-pass api-write alt-domain upstream") {
+	for _, key := range strings.Fields("join name cluster listen advertise data-dir api-addr api-socket dns-addr proxy-addr vip-cidr capture domain service config-dir gateway relay overlay dev log-level log-format allow-from proxy-pass api-write alt-domain upstream expired-grace") {
 		if !seen[key] {
 			t.Errorf("--%s is missing", key)
 		}
@@ -87,6 +88,7 @@ func TestPrecedence(t *testing.T) {
 		"alt-domain": {"fa", "ea", "xa"}, "upstream": {"9.9.9.1", "9.9.9.2", "9.9.9.3"}, "allow-from": {"10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16"},
 		"service": {"sf:1", "se:2", "sx:3"}, "gateway": {"false", "false", "false"}, "relay": {"off", "auto", "off"}, "overlay": {"false", "false", "false"},
 		"dev": {"false", "true", "true"}, "log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"},
+		"expired-grace": {"1h", "2h", "0"},
 	}
 	for _, s := range Specs() {
 		v, ok := values[s.Key]
@@ -228,6 +230,9 @@ func TestRefusedSettings(t *testing.T) {
 		{"advertise", "host.example", `"host.example" is no address that can be used; write it like 203.0.113.7 or 203.0.113.7:8085`},
 		{"upstream", "dns.example", `"dns.example" is no address that can be used; write it like 203.0.113.7 or 203.0.113.7:53`},
 		{"capture", "yes", `"yes" is not one of auto, on, off`},
+		{"expired-grace", "30", `"30" is no duration that can be used; write it like 240h, at most 720h, or 0`},
+		{"expired-grace", "721h", `"721h" is no duration that can be used; write it like 240h, at most 720h, or 0`},
+		{"expired-grace", "-1h", `"-1h" is no duration that can be used; write it like 240h, at most 720h, or 0`},
 		{"api-write", "service", `"service" is not one of services, none; did you mean "services"?`},
 		{"log-level", "warning", `"warning" is not one of debug, info, warn, error; did you mean "warn"?`},
 		{"log-level", "loud", `"loud" is not one of debug, info, warn, error`},
@@ -339,7 +344,7 @@ func TestConfigFileMistakes(t *testing.T) {
 		{"lisen: \":1\"\n", `config.yaml:1: lisen: unknown key; did you mean "listen"?`},
 		{"data-dir: /x\n", `config.yaml:1: data-dir: unknown key; did you mean "data_dir"?`},
 		{"api:\n  adr: x\n", `config.yaml:2: api.adr: unknown key; did you mean "api_addr"?`},
-		{"tracing: {addr: x}\n", `config.yaml:1: tracing: unknown key; valid are advertise, allow_from, alt_domain, api_addr, api_socket, api_write, capture, cluster, config_dir, data_dir, dev, dns_addr, domain, gateway, join, listen, log_format, log_level, name, overlay, proxy_addr, proxy_pass, relay, service, services, upstream, vip_cidr`},
+		{"tracing: {addr: x}\n", `config.yaml:1: tracing: unknown key; valid are advertise, allow_from, alt_domain, api_addr, api_socket, api_write, capture, cluster, config_dir, data_dir, dev, dns_addr, domain, expired_grace, gateway, join, listen, log_format, log_level, name, overlay, proxy_addr, proxy_pass, relay, service, services, upstream, vip_cidr`},
 		{"api_addr: \"off\"\napi: {addr: \"off\"}\n", `config.yaml:2: api.addr: api_addr stands in line 1 already; remove one`},
 		{"name:\n", `config.yaml:1: name: has no value; give one or remove the key`},
 		{"name: 7\n", `config.yaml:1: name: want text, found 7; put it in quotes: "7"`},

@@ -159,13 +159,13 @@ func TestPromotionIsNoMembership(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.trust.VerifyChain([][]byte{p.Certificate}, epoch, x509.ExtKeyUsageClientAuth)
+	_, err = w.trust.VerifyChain([][]byte{p.Certificate}, epoch, x509.ExtKeyUsageClientAuth, 0)
 	wantError(t, err, micronet.Unauthorized, "not one of a node")
 	m := Membership{Cluster: p.Cluster, Chain: [][]byte{p.Certificate}, Grant: p.Grant}
 	raw, err := NewCredential(k, m, Self{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.trust.VerifyCredential(raw, epoch)
+	_, err = w.trust.VerifyCredential(raw, epoch, 0)
 	wantError(t, err, micronet.Unauthorized, "not one of a member")
 }

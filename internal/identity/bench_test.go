@@ -10,7 +10,7 @@ func BenchmarkVerifyCredentialCached(b *testing.B) {
 	raw, _ := w.credential(b, w.auth, "worker-7", fullSelf)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := w.trust.VerifyCredential(raw, epoch); err != nil {
+		if _, err := w.trust.VerifyCredential(raw, epoch, 0); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -37,7 +37,7 @@ func BenchmarkVerifyCredentialStranger(b *testing.B) {
 	raw, _ := other.credential(b, other.auth, "worker-7", fullSelf)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := w.trust.VerifyCredential(raw, epoch); err == nil {
+		if _, err := w.trust.VerifyCredential(raw, epoch, 0); err == nil {
 			b.Fatal("accepted")
 		}
 	}
@@ -48,7 +48,7 @@ func BenchmarkVerifyChain(b *testing.B) {
 	_, m := w.member(b, w.auth, "a")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := w.trust.VerifyChain(m.Chain, epoch, x509.ExtKeyUsageClientAuth); err != nil {
+		if _, err := w.trust.VerifyChain(m.Chain, epoch, x509.ExtKeyUsageClientAuth, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

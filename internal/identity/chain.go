@@ -19,8 +19,9 @@ type Leaf struct {
 // VerifyChain checks certificates as a peer showed them, leaf first: sizes and count, Ed25519
 // throughout, a chain to one of the roots (RFC 5280 section 6), dates that include now, and a
 // SPIFFE id of this cluster. usage is x509.ExtKeyUsageClientAuth for a peer that dialled,
-// ExtKeyUsageServerAuth for one that was dialled.
-func (t *Trust) VerifyChain(raw [][]byte, now time.Time, usage x509.ExtKeyUsage) (Leaf, error) {
+// ExtKeyUsageServerAuth for one that was dialled. A leaf that ended at most grace ago is as good as
+// it was at its end.
+func (t *Trust) VerifyChain(raw [][]byte, now time.Time, usage x509.ExtKeyUsage, grace time.Duration) (Leaf, error) {
 	if err := checkCount(len(raw)); err != nil {
 		return Leaf{}, err
 	}
@@ -32,11 +33,11 @@ func (t *Trust) VerifyChain(raw [][]byte, now time.Time, usage x509.ExtKeyUsage)
 		}
 		certs[i] = c
 	}
-	return t.snapshot().verify(certs, now, usage)
+	return t.snapshot().verify(certs, now, usage, grace)
 }
 
 // verifyParsed is VerifyChain for certificates that crypto/tls has read already.
-func (t *Trust) verifyParsed(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage) (Leaf, error) {
+func (t *Trust) verifyParsed(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage, grace time.Duration) (Leaf, error) {
 	if err := checkCount(len(certs)); err != nil {
 		return Leaf{}, err
 	}
@@ -48,7 +49,7 @@ func (t *Trust) verifyParsed(certs []*x509.Certificate, now time.Time, usage x50
 			return Leaf{}, err
 		}
 	}
-	return t.snapshot().verify(certs, now, usage)
+	return t.snapshot().verify(certs, now, usage, grace)
 }
 
 func checkCount(n int) error {
@@ -62,7 +63,7 @@ func checkCount(n int) error {
 }
 
 // verify checks what is in the leaf before any signature.
-func (s *rootSet) verify(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage) (Leaf, error) {
+func (s *rootSet) verify(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage, grace time.Duration) (Leaf, error) {
 	leaf := certs[0]
 	if leaf.IsCA || leaf.KeyUsage != x509.KeyUsageDigitalSignature {
 		return Leaf{}, unauthorized("certificate", "the certificate is not one of a node")
@@ -71,11 +72,11 @@ func (s *rootSet) verify(certs []*x509.Certificate, now time.Time, usage x509.Ex
 	if err != nil {
 		return Leaf{}, err
 	}
-	chains, err := s.chains("certificate", leaf, certs[1:], now, usage)
+	w := window{leaf.NotBefore, leaf.NotAfter}
+	chains, err := s.chains("certificate", leaf, certs[1:], w.at(now, grace), usage)
 	if err != nil {
 		return Leaf{}, err
 	}
-	w := window{leaf.NotBefore, leaf.NotAfter}
 	for _, c := range chains[0] {
 		w = w.intersect(window{c.NotBefore, c.NotAfter})
 	}

@@ -127,7 +127,7 @@ func TestVerifyChainRefuses(t *testing.T) {
 	k := w.keys(t)
 	for _, c := range badChains {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := w.trust.VerifyChain(c.make(t, w, k), epoch, x509.ExtKeyUsageServerAuth)
+			_, err := w.trust.VerifyChain(c.make(t, w, k), epoch, x509.ExtKeyUsageServerAuth, 0)
 			wantError(t, err, micronet.Unauthorized, c.word)
 		})
 	}
@@ -149,20 +149,20 @@ func TestVerifyChainAccepts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth} {
-				got, err := w.trust.VerifyChain(c.raw, epoch, usage)
+				got, err := w.trust.VerifyChain(c.raw, epoch, usage, 0)
 				if err != nil || got != c.want {
 					t.Fatalf("got %+v, %v, want %+v", got, err, c.want)
 				}
 			}
 		})
 	}
-	_, err := w.trust.VerifyChain(dm.Chain[:1], epoch, x509.ExtKeyUsageClientAuth)
+	_, err := w.trust.VerifyChain(dm.Chain[:1], epoch, x509.ExtKeyUsageClientAuth, 0)
 	wantError(t, err, micronet.Unauthorized, "not trusted here")
-	_, err = w.trust.VerifyChain(nil, epoch, x509.ExtKeyUsageClientAuth)
+	_, err = w.trust.VerifyChain(nil, epoch, x509.ExtKeyUsageClientAuth, 0)
 	wantError(t, err, micronet.Unauthorized, "no certificate")
-	_, err = w.trust.VerifyChain(m.Chain, time.Time{}, x509.ExtKeyUsageClientAuth)
+	_, err = w.trust.VerifyChain(m.Chain, time.Time{}, x509.ExtKeyUsageClientAuth, 0)
 	wantError(t, err, micronet.Internal, "time is not known")
-	_, err = w.trust.VerifyChain([][]byte{[]byte("junk")}, epoch, x509.ExtKeyUsageClientAuth)
+	_, err = w.trust.VerifyChain([][]byte{[]byte("junk")}, epoch, x509.ExtKeyUsageClientAuth, 0)
 	wantError(t, err, micronet.Unauthorized, "cannot be read")
 }
 
@@ -171,10 +171,10 @@ func TestVerifyChainOneUsageIsNotTheOther(t *testing.T) {
 	chain := tampered(func(_ *world, c *x509.Certificate) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	})(t, w, w.keys(t))
-	if _, err := w.trust.VerifyChain(chain, epoch, x509.ExtKeyUsageClientAuth); err != nil {
+	if _, err := w.trust.VerifyChain(chain, epoch, x509.ExtKeyUsageClientAuth, 0); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.trust.VerifyChain(chain, epoch, x509.ExtKeyUsageServerAuth)
+	_, err := w.trust.VerifyChain(chain, epoch, x509.ExtKeyUsageServerAuth, 0)
 	wantError(t, err, micronet.Unauthorized, "incompatible key usage")
 }
 
@@ -207,12 +207,12 @@ func TestVerifyChainOtherKeyTypes(t *testing.T) {
 	for name, key := range foreignKeys(t) {
 		t.Run(name, func(t *testing.T) {
 			leaf := forge(t, leafOf(w, "a"), w.rootCert(t), publicOf(key), w.root.key)
-			_, err := w.trust.VerifyChain([][]byte{leaf}, epoch, x509.ExtKeyUsageServerAuth)
+			_, err := w.trust.VerifyChain([][]byte{leaf}, epoch, x509.ExtKeyUsageServerAuth, 0)
 			wantError(t, err, micronet.Unauthorized, "only Ed25519")
 			ca := caTemplate(w.root.Cluster, "main", "evil", 0, [16]byte{9}, term(epoch, NodeTerm, time.Time{}))
 			sub := forge(t, ca, w.rootCert(t), publicOf(key), w.root.key)
 			leaf = forge(t, leafOf(w, "a"), mustParse(t, sub), public(w.keys(t).Sign), key)
-			_, err = w.trust.VerifyChain([][]byte{leaf, sub}, epoch, x509.ExtKeyUsageServerAuth)
+			_, err = w.trust.VerifyChain([][]byte{leaf, sub}, epoch, x509.ExtKeyUsageServerAuth, 0)
 			wantError(t, err, micronet.Unauthorized, "only Ed25519")
 			self := forge(t, ca, ca, publicOf(key), key)
 			_, err = NewTrust(w.root.Cluster, self)
@@ -256,8 +256,8 @@ func TestTrustTwoRoots(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, chainErr := w.trust.VerifyChain(m.Chain, epoch, x509.ExtKeyUsageClientAuth)
-		_, credErr := w.trust.VerifyCredential(raw, epoch)
+		_, chainErr := w.trust.VerifyChain(m.Chain, epoch, x509.ExtKeyUsageClientAuth, 0)
+		_, credErr := w.trust.VerifyCredential(raw, epoch, 0)
 		if (chainErr == nil) != (credErr == nil) {
 			t.Fatalf("certificate and credential differ: %v, %v", chainErr, credErr)
 		}
@@ -294,9 +294,9 @@ func TestTrustBeforeJoining(t *testing.T) {
 	var trust Trust
 	refuses := func() {
 		t.Helper()
-		_, err := trust.VerifyChain(m.Chain, epoch, x509.ExtKeyUsageClientAuth)
+		_, err := trust.VerifyChain(m.Chain, epoch, x509.ExtKeyUsageClientAuth, 0)
 		wantError(t, err, micronet.Unauthorized, "for cluster")
-		_, err = trust.VerifyCredential(raw, epoch)
+		_, err = trust.VerifyCredential(raw, epoch, 0)
 		wantError(t, err, micronet.Unauthorized, "does not know")
 	}
 	refuses()
@@ -306,13 +306,13 @@ func TestTrustBeforeJoining(t *testing.T) {
 	unscoped := leafOf(w, "a")
 	unscoped.URIs = uris("spiffe://" + ClusterID{}.String() + "/node/a")
 	self := forge(t, unscoped, unscoped, public(k.Sign), k.Sign)
-	_, err = trust.VerifyChain([][]byte{self}, epoch, x509.ExtKeyUsageClientAuth)
+	_, err = trust.VerifyChain([][]byte{self}, epoch, x509.ExtKeyUsageClientAuth, 0)
 	wantError(t, err, micronet.Unauthorized, "not trusted here")
 
 	if err := trust.Replace(w.root.Cluster, w.root.Certificate); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := trust.VerifyCredential(raw, epoch); err != nil {
+	if _, err := trust.VerifyCredential(raw, epoch, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := trust.Replace(other.root.Cluster, w.root.Certificate); err == nil || trust.Cluster() != w.root.Cluster {

@@ -142,9 +142,10 @@ func addEndpoints(b *cryptobyte.Builder, endpoints []netip.AddrPort) {
 }
 
 // VerifyCredential reads a credential and checks the grants, the node's signature and the dates.
+// One that ended at most grace ago is as good as it was at its end.
 // What was verified once is remembered by its hash, so that a credential seen again costs about
 // a microsecond. It never blocks.
-func (t *Trust) VerifyCredential(raw []byte, now time.Time) (Credential, error) {
+func (t *Trust) VerifyCredential(raw []byte, now time.Time, grace time.Duration) (Credential, error) {
 	if len(raw) > MaxCredential {
 		return Credential{}, unauthorized("credential", "the credential has %d bytes, at most %d are accepted", len(raw), MaxCredential)
 	}
@@ -157,7 +158,7 @@ func (t *Trust) VerifyCredential(raw []byte, now time.Time) (Credential, error) 
 			return Credential{}, err
 		}
 	}
-	if err := c.window().check("credential", "the credential", now); err != nil {
+	if err := c.window().check("credential", "the credential", c.window().at(now, grace)); err != nil {
 		return Credential{}, err
 	}
 	if !known {

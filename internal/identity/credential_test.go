@@ -36,7 +36,7 @@ func TestCredentialRoundTrip(t *testing.T) {
 					ID: k.ID(), Name: "worker-7", Roles: RoleMember, Box: k.BoxPublic(), Self: self, Begins: m.NotBefore, Expires: m.NotAfter,
 				}
 				for range 2 { // cold, then from the cache
-					got, err := w.trust.VerifyCredential(raw, epoch)
+					got, err := w.trust.VerifyCredential(raw, epoch, 0)
 					if err != nil || !reflect.DeepEqual(got, want) {
 						t.Fatalf("got %+v, %v, want %+v", got, err, want)
 					}
@@ -75,7 +75,7 @@ func TestCredentialSize(t *testing.T) {
 			self := fullSelf
 			self.Endpoints = c.give
 			raw, _ := w.credential(t, c.a, c.node, self)
-			got, err := w.trust.VerifyCredential(raw, epoch)
+			got, err := w.trust.VerifyCredential(raw, epoch, 0)
 			if err != nil || len(raw) > MaxCredential {
 				t.Fatal(len(raw), err)
 			}
@@ -95,7 +95,7 @@ func TestCredentialLeavesInvalidEndpointsOut(t *testing.T) {
 	w := newWorld(t, 1)
 	give := append([]netip.AddrPort{{}}, fullSelf.Endpoints...)
 	raw, _ := w.credential(t, w.auth, "a", Self{Endpoints: give})
-	got, err := w.trust.VerifyCredential(raw, epoch)
+	got, err := w.trust.VerifyCredential(raw, epoch, 0)
 	if err != nil || !slices.Equal(got.Endpoints, fullSelf.Endpoints) || give[0].IsValid() {
 		t.Fatal(got.Endpoints, err)
 	}
@@ -108,16 +108,16 @@ func TestCredentialTampered(t *testing.T) {
 		for _, bit := range []byte{1, 0x80} {
 			b := bytes.Clone(raw)
 			b[i] ^= bit
-			if c, err := w.trust.VerifyCredential(b, epoch); err == nil {
+			if c, err := w.trust.VerifyCredential(b, epoch, 0); err == nil {
 				t.Fatalf("bit %#x of byte %d changed: %+v", bit, i, c)
 			}
 		}
-		_, err := w.trust.VerifyCredential(raw[:i], epoch)
+		_, err := w.trust.VerifyCredential(raw[:i], epoch, 0)
 		wantError(t, err, micronet.Unauthorized)
 	}
-	_, err := w.trust.VerifyCredential(append(bytes.Clone(raw), 0), epoch)
+	_, err := w.trust.VerifyCredential(append(bytes.Clone(raw), 0), epoch, 0)
 	wantError(t, err, micronet.Unauthorized)
-	_, err = w.trust.VerifyCredential(make([]byte, MaxCredential+1), epoch)
+	_, err = w.trust.VerifyCredential(make([]byte, MaxCredential+1), epoch, 0)
 	wantError(t, err, micronet.Unauthorized, "at most 512")
 }
 
@@ -136,7 +136,7 @@ func TestCredentialMalleated(t *testing.T) {
 		sum := int(s[i]) + int(groupOrder[i]) + carry
 		s[i], carry = byte(sum), sum>>8
 	}
-	_, err := w.trust.VerifyCredential(raw, epoch)
+	_, err := w.trust.VerifyCredential(raw, epoch, 0)
 	wantError(t, err, micronet.Unauthorized, "not signed by the node")
 }
 
@@ -150,7 +150,7 @@ func TestCredentialForged(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = w.trust.VerifyCredential(raw, epoch)
+			_, err = w.trust.VerifyCredential(raw, epoch, 0)
 			wantError(t, err, micronet.Unauthorized, word)
 		})
 	}
@@ -217,7 +217,7 @@ func TestCredentialWithUselessBoxKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		raw := append(body, signWith(k, message(domainCredential, member.Cluster, body))...)
-		_, err = w.trust.VerifyCredential(raw, epoch)
+		_, err = w.trust.VerifyCredential(raw, epoch, 0)
 		return err
 	}
 	if err := with(k.BoxPublic()); err != nil {
@@ -259,16 +259,16 @@ func TestSignaturesStayInTheirDomain(t *testing.T) {
 func TestCredentialDates(t *testing.T) {
 	w := newWorld(t, 1)
 	raw, _ := w.credential(t, w.auth, "a", Self{})
-	c, err := w.trust.VerifyCredential(raw, epoch)
+	c, err := w.trust.VerifyCredential(raw, epoch, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The cache remembers signatures, never dates.
-	_, err = w.trust.VerifyCredential(raw, c.Expires.Add(1))
+	_, err = w.trust.VerifyCredential(raw, c.Expires.Add(1), 0)
 	wantIs(t, err, ErrExpired)
-	_, err = w.trust.VerifyCredential(raw, c.Begins.Add(-1))
+	_, err = w.trust.VerifyCredential(raw, c.Begins.Add(-1), 0)
 	wantIs(t, err, ErrNotYetValid)
-	if _, err = w.trust.VerifyCredential(raw, c.Expires); err != nil {
+	if _, err = w.trust.VerifyCredential(raw, c.Expires, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -331,7 +331,7 @@ func TestCredentialFields(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := signBody(k, w.root.Cluster, append(bytes.Clone(fixed), slices.Concat(c.fields...)...))
-			_, err := w.trust.VerifyCredential(raw, epoch)
+			_, err := w.trust.VerifyCredential(raw, epoch, 0)
 			if (err == nil) != c.good {
 				t.Fatalf("got %v, want good: %v", err, c.good)
 			}
@@ -340,7 +340,7 @@ func TestCredentialFields(t *testing.T) {
 	for at, word := range map[int]string{0: "version 2", 1: "2 issuers"} {
 		b := bytes.Clone(fixed)
 		b[at] = 2
-		_, err := w.trust.VerifyCredential(signBody(k, w.root.Cluster, b), epoch)
+		_, err := w.trust.VerifyCredential(signBody(k, w.root.Cluster, b), epoch, 0)
 		wantError(t, err, micronet.Unauthorized, word)
 	}
 }
@@ -360,7 +360,7 @@ func TestGrantCutShort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = w.trust.VerifyCredential(raw, epoch)
+		_, err = w.trust.VerifyCredential(raw, epoch, 0)
 		wantError(t, err, micronet.Unauthorized)
 	}
 	_, err := ParseGrant(make([]byte, MaxGrant+1))
@@ -442,7 +442,7 @@ func TestVerifyCredentialConcurrently(t *testing.T) {
 		group.Go(func() {
 			for j := range 20 {
 				raw := raws[(i+j)%len(raws)]
-				if _, err := w.trust.VerifyCredential(raw, epoch); err != nil {
+				if _, err := w.trust.VerifyCredential(raw, epoch, 0); err != nil {
 					t.Error(err)
 				}
 				if j == 10 {

@@ -45,6 +45,14 @@ func (w window) intersect(v window) window {
 	return w
 }
 
+// at is the time to check at: now, or the end where that was at most grace ago.
+func (w window) at(now time.Time, grace time.Duration) time.Time {
+	if now.After(w.to) && !now.After(w.to.Add(grace)) {
+		return w.to
+	}
+	return now
+}
+
 // check reports why now lies outside.
 func (w window) check(op, what string, now time.Time) error {
 	switch {

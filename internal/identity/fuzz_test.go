@@ -81,8 +81,8 @@ func FuzzCredential(f *testing.F) {
 	f.Add([]byte{credentialVersion, 0, 0, 0})
 	keys, m := w.member(f, w.auth, "a")
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		c, err := w.trust.VerifyCredential(raw, epoch)
-		if again, err2 := w.trust.VerifyCredential(raw, epoch); (err == nil) != (err2 == nil) || !reflect.DeepEqual(c, again) {
+		c, err := w.trust.VerifyCredential(raw, epoch, 0)
+		if again, err2 := w.trust.VerifyCredential(raw, epoch, 0); (err == nil) != (err2 == nil) || !reflect.DeepEqual(c, again) {
 			t.Fatalf("first %+v, %v, then %+v, %v", c, err, again, err2)
 		}
 		p, err := parseCredential(raw)
@@ -94,7 +94,7 @@ func FuzzCredential(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := w.trust.VerifyCredential(mine, epoch)
+		got, err := w.trust.VerifyCredential(mine, epoch, 0)
 		if err != nil || !reflect.DeepEqual(got.Self, p.self) {
 			t.Fatalf("%+v is read back as %+v, %v", p.self, got.Self, err)
 		}
@@ -114,7 +114,7 @@ func FuzzCertChain(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		chain := halves(b)
-		leaf, err := w.trust.VerifyChain(chain, epoch, x509.ExtKeyUsageServerAuth)
+		leaf, err := w.trust.VerifyChain(chain, epoch, x509.ExtKeyUsageServerAuth, 0)
 		if err == nil && (leaf.ID.IsZero() || leaf.Name == "" || leaf.Cluster != w.root.Cluster || leaf.NotAfter.Before(epoch)) {
 			t.Fatalf("accepted %+v", leaf)
 		}

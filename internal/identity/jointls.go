@@ -36,7 +36,7 @@ func JoinClient(token Token, wall func() time.Time, entropy io.Reader) *tls.Conf
 		if err != nil {
 			return err
 		}
-		_, err = trust.verifyParsed(cs.PeerCertificates, wall(), x509.ExtKeyUsageServerAuth)
+		_, err = trust.verifyParsed(cs.PeerCertificates, wall(), x509.ExtKeyUsageServerAuth, 0)
 		return err
 	})
 	c.InsecureSkipVerify = true // VerifyConnection pins the root

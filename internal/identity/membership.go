@@ -33,11 +33,13 @@ const (
 // IsZero reports whether the node has not joined yet.
 func (m Membership) IsZero() bool { return len(m.Chain) == 0 }
 
+// Term is how long the membership holds from the moment it was issued on.
+func (m Membership) Term() time.Duration { return m.NotAfter.Sub(m.NotBefore.Add(BackDated)) }
+
 // RenewAfter returns when the node should ask for a new membership: half-way through the part
 // of its term that was not back-dated.
 func (m Membership) RenewAfter() time.Time {
-	issued := m.NotBefore.Add(BackDated)
-	return issued.Add(m.NotAfter.Sub(issued) / renewAt)
+	return m.NotBefore.Add(BackDated).Add(m.Term() / renewAt)
 }
 
 // Trust returns a Trust in the membership's roots.
@@ -70,7 +72,7 @@ func (m Membership) validate(trust *Trust, id micronet.NodeID, now time.Time) (e
 		return nil, err
 	}
 	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth} {
-		leaf, err := trust.VerifyChain(m.Chain, now, usage)
+		leaf, err := trust.VerifyChain(m.Chain, now, usage, 0)
 		if err != nil {
 			return nil, err
 		}

@@ -22,18 +22,19 @@ const (
 // The configurations stay right when the membership is renewed and when roots change.
 type TLS struct {
 	Keys       Keys
-	Membership func() Membership // the current one; called at every handshake, must not block
-	Trust      *Trust            // never nil; empty before the node has joined
-	Wall       func() time.Time  // the clock that certificates are checked against
-	Entropy    io.Reader         // nil: crypto/rand
-	Curves     []tls.CurveID     // nil: crypto/tls' choice, which begins with a post-quantum hybrid
+	Membership func() Membership    // the current one; called at every handshake, must not block
+	Trust      *Trust               // never nil; empty before the node has joined
+	Wall       func() time.Time     // the clock that certificates are checked against
+	Grace      func() time.Duration // how long after its end a member's certificate counts; nil: not at all
+	Entropy    io.Reader            // nil: crypto/rand
+	Curves     []tls.CurveID        // nil: crypto/tls' choice, which begins with a post-quantum hybrid
 }
 
 // Client returns the configuration for dialling a node: the handshake fails if anybody else
 // answers, also another member.
 func (t TLS) Client(to micronet.NodeID) *tls.Config {
 	c := t.config(ALPN, func(cs tls.ConnectionState) error {
-		leaf, err := t.Trust.verifyParsed(cs.PeerCertificates, t.Wall(), x509.ExtKeyUsageServerAuth)
+		leaf, err := t.Trust.verifyParsed(cs.PeerCertificates, t.Wall(), x509.ExtKeyUsageServerAuth, t.grace())
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func (t TLS) Client(to micronet.NodeID) *tls.Config {
 // Server returns the configuration for accepting members.
 func (t TLS) Server() *tls.Config {
 	c := t.config(ALPN, func(cs tls.ConnectionState) error {
-		_, err := t.Trust.verifyParsed(cs.PeerCertificates, t.Wall(), x509.ExtKeyUsageClientAuth)
+		_, err := t.Trust.verifyParsed(cs.PeerCertificates, t.Wall(), x509.ExtKeyUsageClientAuth, t.grace())
 		return err
 	})
 	c.ClientAuth = tls.RequireAnyClientCert
@@ -96,6 +97,13 @@ func agreed(alpn string, verify func(tls.ConnectionState) error) func(tls.Connec
 		}
 		return verify(cs)
 	}
+}
+
+func (t TLS) grace() time.Duration {
+	if t.Grace == nil {
+		return 0
+	}
+	return t.Grace()
 }
 
 func (t TLS) certificate() (*tls.Certificate, error) {
