@@ -17,10 +17,10 @@ type Leaf struct {
 }
 
 // VerifyChain checks certificates as a peer showed them, leaf first: sizes and count, Ed25519
-// throughout, a chain to one of the roots (RFC 5280 section 6), dates that include now, and a
-// SPIFFE id of this cluster. usage is x509.ExtKeyUsageClientAuth for a peer that dialled,
-// ExtKeyUsageServerAuth for one that was dialled. A leaf that ended at most grace ago is as good as
-// it was at its end.
+// throughout, a chain to one of the roots (RFC 5280 section 6), dates that include now, a SPIFFE id of
+// this cluster, and that neither the key nor its issuer was revoked. usage is x509.ExtKeyUsageClientAuth
+// for a peer that dialled, ExtKeyUsageServerAuth for one that was dialled. A leaf that ended at most
+// grace ago is as good as it was at its end.
 func (t *Trust) VerifyChain(raw [][]byte, now time.Time, usage x509.ExtKeyUsage, grace time.Duration) (Leaf, error) {
 	if err := checkCount(len(raw)); err != nil {
 		return Leaf{}, err
@@ -72,12 +72,19 @@ func (s *rootSet) verify(certs []*x509.Certificate, now time.Time, usage x509.Ex
 	if err != nil {
 		return Leaf{}, err
 	}
+	if err := s.revoked.holder("certificate", micronet.NodeID(publicKey(leaf))); err != nil {
+		return Leaf{}, err
+	}
 	w := window{leaf.NotBefore, leaf.NotAfter}
 	chains, err := s.chains("certificate", leaf, certs[1:], w.at(now, grace), usage)
 	if err != nil {
 		return Leaf{}, err
 	}
-	for _, c := range chains[0] {
+	chain, err := s.unrevoked(chains)
+	if err != nil {
+		return Leaf{}, err
+	}
+	for _, c := range chain {
 		w = w.intersect(window{c.NotBefore, c.NotAfter})
 	}
 	return Leaf{ID: micronet.NodeID(publicKey(leaf)), Name: name, Cluster: s.cluster, NotAfter: w.to}, nil
@@ -106,6 +113,25 @@ func (s *rootSet) chains(op string, c *x509.Certificate, others []*x509.Certific
 		return nil, unauthorized(op, "the certificate was not issued by this cluster: %w", describe(err))
 	}
 	return chains, nil
+}
+
+// unrevoked returns the first chain, leaf first, all of whose issuers could issue.
+func (s *rootSet) unrevoked(chains [][]*x509.Certificate) (chain []*x509.Certificate, err error) {
+	for _, chain := range chains {
+		if err = s.checkIssuers(chain); err == nil {
+			return chain, nil
+		}
+	}
+	return nil, err
+}
+
+func (s *rootSet) checkIssuers(chain []*x509.Certificate) error {
+	for i, issuer := range chain[1:] {
+		if err := s.revoked.issued("certificate", micronet.NodeID(publicKey(issuer)), chain[i].NotBefore); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // describe shortens crypto/x509's advice that does not apply here.

@@ -5,12 +5,13 @@
 // certificate for TLS, and a grant of at most some two hundred bytes that fits into a packet.
 // From the grant and its own keys the node makes a credential: the few words that the path layer
 // and membership need of a peer, verified from bytes alone. All are checked by a Trust, which
-// holds the cluster's roots and nothing else; dates are checked against the time passed in.
+// holds the cluster's roots and the keys that were revoked; dates are checked against the time passed in.
 //
 //	root key ──signs──▶ node's certificate and grant              (chain: leaf)
 //	root key ──signs──▶ authority's CA certificate and grant
 //	                      └──signs──▶ node's certificate and grant (chain: leaf, authority)
 //	node key ──signs──▶ node's credential {grant, box key, epoch, sequence, endpoints…}
+//	root key, authority's key ──sign──▶ statements about the whole cluster, as revocations are
 //
 // Every signature covers a domain of its own and the cluster id, and is verified over the bytes
 // that were received. Identity is always the public key, never a name or a fingerprint of a
@@ -21,7 +22,11 @@
 // (a token's use before the certificate it buys), the functions return the state to be written
 // and leave the receiver as it was.
 //
-// It does not know tunnels, gossip, the catalog or policy. Revoking keys is not its matter.
+// A revocation is a statement that names a public key: a second certificate of the same key, a copy of
+// the first in other bytes, or a new name change nothing. Who holds all statements of the cluster, and
+// tells a Trust what follows from them, is the caller.
+//
+// It does not know tunnels, gossip, the catalog or policy.
 //
 // Goroutines: none.
 package identity

@@ -12,6 +12,7 @@ const (
 	domainProof      = "micro-net join proof v1"
 	domainPossession = "micro-net join possession v1"
 	domainAnswer     = "micro-net join answer v1"
+	domainStatement  = "micro-net statement v1"
 )
 
 // message is what is signed: the domain, a zero byte, the cluster id and the parts. All parts

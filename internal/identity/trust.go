@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Trust answers whether something was issued in a cluster. It holds the cluster's id and roots;
-// the zero Trust, that of a node which has not joined, trusts nobody. All methods may be called
+// Trust answers whether something was issued in a cluster. It holds the cluster's id and roots, and
+// the keys that were revoked; the zero Trust, that of a node which has not joined, trusts nobody. All methods may be called
 // from several goroutines and take no lock but that of a small cache.
 type Trust struct{ set atomic.Pointer[rootSet] }
 
@@ -19,6 +19,7 @@ type rootSet struct {
 	certs   []*x509.Certificate
 	pool    *x509.CertPool // never nil: crypto/x509 would take the host's roots
 	cache   *credentialCache
+	revoked revocations
 }
 
 func newRootSet(cluster ClusterID) *rootSet {
@@ -37,8 +38,8 @@ func NewTrust(cluster ClusterID, roots ...[]byte) (*Trust, error) {
 // SetRoots replaces the roots of the cluster. On error nothing has changed.
 func (t *Trust) SetRoots(roots ...[]byte) error { return t.Replace(t.Cluster(), roots...) }
 
-// Replace trusts another cluster from now on: the node has joined or moved. On error nothing has
-// changed.
+// Replace trusts another cluster from now on: the node has joined or moved. What was revoked counts
+// on in the same cluster. On error nothing has changed.
 func (t *Trust) Replace(cluster ClusterID, roots ...[]byte) error {
 	if len(roots) == 0 || len(roots) > MaxRoots {
 		return unauthorized("trust", "the cluster has %d root certificates, want 1 to %d", len(roots), MaxRoots)
@@ -55,8 +56,21 @@ func (t *Trust) Replace(cluster ClusterID, roots ...[]byte) error {
 		s.certs = append(s.certs, c)
 		s.pool.AddCert(c)
 	}
-	t.set.Store(s)
+	t.swap(s)
 	return nil
+}
+
+// swap makes s the state, with what is revoked in its cluster.
+func (t *Trust) swap(s *rootSet) {
+	for {
+		old := t.set.Load()
+		if s.revoked = nil; old != nil && old.cluster == s.cluster {
+			s.revoked = old.revoked
+		}
+		if t.set.CompareAndSwap(old, s) {
+			return
+		}
+	}
 }
 
 // Cluster returns the id of the cluster, zero when the node has not joined.
@@ -93,9 +107,22 @@ func (t *Trust) VerifyGrant(raw []byte, issuers [][]byte, now time.Time) (Grant,
 // credential beside a name of 63 characters.
 const maxIssuers = 1
 
-// grant verifies a chain of grants, whatever the time. It returns the first one with the dates
-// that all have in common, and the key that signed it.
+// grant verifies a chain of grants, whatever the time, and that neither its holder nor its issuer was
+// revoked. It returns the first one with the dates that all have in common, and the key that signed it.
 func (s *rootSet) grant(raw []byte, issuers [][]byte) (Grant, ed25519.PublicKey, error) {
+	g, key, err := s.signedGrant(raw, issuers)
+	if err == nil {
+		err = s.revoked.holder("grant", g.ID)
+	}
+	if err != nil {
+		return Grant{}, nil, err
+	}
+	return g, key, nil
+}
+
+// signedGrant is grant for the grant of an authority, of which what it signed before it was revoked
+// still counts.
+func (s *rootSet) signedGrant(raw []byte, issuers [][]byte) (Grant, ed25519.PublicKey, error) {
 	if len(issuers) > maxIssuers {
 		return Grant{}, nil, unauthorized("grant", "the grant has %d issuers, at most %d are accepted", len(issuers), maxIssuers)
 	}
@@ -105,7 +132,10 @@ func (s *rootSet) grant(raw []byte, issuers [][]byte) (Grant, ed25519.PublicKey,
 	}
 	key, w := s.root(g.Issuer), g.window()
 	if len(issuers) == 1 {
-		issuer, _, err := s.grant(issuers[0], nil)
+		issuer, _, err := s.signedGrant(issuers[0], nil)
+		if err == nil {
+			err = s.revoked.issued("grant", issuer.ID, g.NotBefore)
+		}
 		if err != nil {
 			return Grant{}, nil, err
 		}
