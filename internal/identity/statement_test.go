@@ -93,7 +93,9 @@ func TestStatementsOfNobodyAreRefused(t *testing.T) {
 func TestStatementsAreNeverTooOld(t *testing.T) {
 	w := newWorld(t, 1)
 	a := w.promoted(t)
-	at := func(wall time.Time) []byte { return state(t, a, Statement{Kind: 9, Subject: []byte("x"), Clock: ClockAt(wall)}) }
+	at := func(wall time.Time) []byte {
+		return state(t, a, Statement{Kind: 9, Subject: []byte("x"), Clock: ClockAt(wall)})
+	}
 	for name, c := range map[string]struct {
 		clock, wall time.Time
 		refused     bool

@@ -1,0 +1,175 @@
+package gossip
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"math"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// Statement is an authority's word about the whole cluster, as whoever verified it has read it. Its
+// meaning is none of the ledger's business, but for one thing: that it revokes a key.
+type Statement struct {
+	Kind    uint8
+	Subject string
+	Clock   uint64          // orders statements about one subject, see identity.Clock
+	Issuer  micronet.NodeID // the key that signed
+	Root    bool            // Issuer cannot be revoked
+	Revokes bool            // Subject is a public key, which counts for nothing from Clock on, for good
+	Raw     []byte          // as received; read-only
+}
+
+// before orders statements: by clock, then by their bytes.
+func (s *Statement) before(o *Statement) bool {
+	return cmp.Or(cmp.Compare(s.Clock, o.Clock), bytes.Compare(s.Raw, o.Raw)) < 0
+}
+
+// revokes returns the key that a revocation is about.
+func (s *Statement) revokes() micronet.NodeID {
+	var id micronet.NodeID
+	copy(id[:], s.Subject)
+	return id
+}
+
+// Bounds of a ledger. What goes beyond them is refused: nothing that is held makes room. Revocations
+// have a room of their own.
+const (
+	MaxRevocations     = 4096    // of the cluster
+	maxRevocationsEach = 1024    // of one issuer that is not the root: a stolen key must not fill them
+	MaxStatements      = 4096    // of each kind that is not a revocation
+	MaxStatementsTotal = 8192    // of all of these
+	maxStatementsEach  = 2048    // of one issuer that is not the root
+	MaxStatementsBytes = 8 << 20 // of all of these
+)
+
+// Ledger holds what the cluster's authorities have said about all of it. It is a pure core, as the
+// catalog is, and not safe for concurrent use.
+//
+// Of each issuer it holds one statement of each kind about each subject: the newest, and of revocations
+// the oldest, as they count from then on. So the set that is held is a maximum over all that were taken,
+// whatever their order and number: ledgers that took the same hold the same. What counts follows from
+// the set alone: a statement does not if its issuer was revoked before its clock, by a revocation
+// that counts itself. What does not count is held and passed on all the same.
+type Ledger struct {
+	read  func(raw []byte) (Statement, error)
+	held  map[slot]*heldStatement
+	known map[StatementHash]*heldStatement
+
+	issuers  map[account]int // how many are held of each issuer
+	kinds    map[uint8]int   // and of each kind
+	revoking int
+	others   int
+	bytes    int // of the others
+
+	counts *counted // what follows from the set, nil after a change
+}
+
+// slot is what one statement is held of.
+type slot struct {
+	kind    uint8
+	subject string
+	issuer  micronet.NodeID
+}
+
+// account is what the statements of one issuer are counted under.
+type account struct {
+	issuer  micronet.NodeID
+	revokes bool
+}
+
+type heldStatement struct {
+	Statement
+	hash StatementHash
+}
+
+// StatementHash is the hash of a statement's bytes.
+type StatementHash [16]byte
+
+func hashStatement(raw []byte) StatementHash {
+	sum := sha256.Sum256(raw)
+	return StatementHash(sum[:len(StatementHash{})])
+}
+
+// Taken says what became of a statement.
+type Taken int
+
+// What becomes of statements.
+const (
+	TakenRefused Taken = iota // it is none of this cluster, or there is no room for it
+	TakenKnown                // it is held already
+	TakenOlder                // another one that is held has superseded it
+	TakenNew                  // it is held now
+)
+
+// NewLedger returns an empty ledger. read verifies a statement that is not held yet; it must be quick,
+// and what it returns must follow from the bytes alone.
+func NewLedger(read func(raw []byte) (Statement, error)) *Ledger {
+	return &Ledger{
+		read: read, held: map[slot]*heldStatement{}, known: map[StatementHash]*heldStatement{},
+		issuers: map[account]int{}, kinds: map[uint8]int{},
+	}
+}
+
+// Take takes a statement. The error says why it was refused.
+func (l *Ledger) Take(raw []byte) (Taken, error) {
+	hash := hashStatement(raw)
+	if l.known[hash] != nil {
+		return TakenKnown, nil
+	}
+	s, err := l.read(raw)
+	if err != nil {
+		return TakenRefused, err
+	}
+	s.Raw = bytes.Clone(raw)
+	at := slot{s.Kind, s.Subject, s.Issuer}
+	old := l.held[at]
+	if old != nil && old.before(&s) == s.Revokes {
+		return TakenOlder, nil
+	}
+	if err := l.room(&s, old); err != nil {
+		return TakenRefused, err
+	}
+	l.put(at, old, &heldStatement{s, hash})
+	return TakenNew, nil
+}
+
+func (l *Ledger) put(at slot, old, now *heldStatement) {
+	if old != nil {
+		delete(l.known, old.hash)
+		l.count(old, -1)
+	}
+	l.held[at], l.known[now.hash], l.counts = now, now, nil
+	l.count(now, 1)
+}
+
+func (l *Ledger) count(h *heldStatement, n int) {
+	l.issuers[account{h.Issuer, h.Revokes}] += n
+	l.kinds[h.Kind] += n
+	if h.Revokes {
+		l.revoking += n
+		return
+	}
+	l.others += n
+	l.bytes += n * len(h.Raw)
+}
+
+// room reports why there is none for s in the place of old.
+func (l *Ledger) room(s *Statement, old *heldStatement) error {
+	most, each, all, bytes := MaxStatementsTotal, maxStatementsEach, l.others, l.bytes+len(s.Raw)
+	if s.Revokes {
+		most, each, all, bytes = MaxRevocations, maxRevocationsEach, l.revoking, 0
+	}
+	if old != nil {
+		bytes, most, each = bytes-len(old.Raw), all+1, math.MaxInt
+	}
+	held := l.issuers[account{s.Issuer, s.Revokes}]
+	switch {
+	case all >= most || bytes > MaxStatementsBytes || (old == nil && l.kinds[s.Kind] >= MaxStatements):
+		return micronet.E("ledger.take", micronet.Overloaded, "there are %d statements of its kind, and no room for more", all)
+	case held >= each && !s.Root:
+		return micronet.E("ledger.take", micronet.Overloaded, "its issuer has made %d statements already", held)
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package gossip
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"maps"
+	"slices"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// Fingerprint names a set of statements: who holds the same set has the same.
+type Fingerprint struct {
+	Epoch uint32        // the number of revocations
+	Hash  StatementHash // of all statements, zero for none
+}
+
+// Fingerprint returns that of the set held.
+func (l *Ledger) Fingerprint() Fingerprint { return l.counting().fingerprint }
+
+// Clock returns the newest clock of all statements held, zero for none.
+func (l *Ledger) Clock() uint64 { return l.counting().clock }
+
+// Revocations returns the revocations that count, oldest first. A key can be in several.
+func (l *Ledger) Revocations() []Statement { return slices.Clone(l.counting().revocations) }
+
+// Of returns of each subject the newest statement of a kind that counts, sorted by subject. It is not
+// for revocations.
+func (l *Ledger) Of(kind uint8) []Statement {
+	newest := map[string]*Statement{}
+	for at, h := range l.held {
+		if at.kind != kind || !l.counting().entitled(&h.Statement) {
+			continue
+		}
+		if n := newest[at.subject]; n == nil || n.before(&h.Statement) {
+			newest[at.subject] = &h.Statement
+		}
+	}
+	out := make([]Statement, 0, len(newest))
+	for _, subject := range slices.Sorted(maps.Keys(newest)) {
+		out = append(out, *newest[subject])
+	}
+	return out
+}
+
+// All returns all statements held, as they were received: revocations first, then by clock.
+func (l *Ledger) All() [][]byte {
+	out := make([][]byte, 0, len(l.held))
+	for _, h := range l.counting().order {
+		out = append(out, h.Raw)
+	}
+	return out
+}
+
+// Len returns how many statements are held.
+func (l *Ledger) Len() int { return len(l.held) }
+
+// counted is what follows from a set of statements.
+type counted struct {
+	fingerprint Fingerprint
+	clock       uint64
+	order       []*heldStatement // all, as they are told to others
+	hashes      []StatementHash  // of all, sorted
+	revocations []Statement      // that count
+	since       map[micronet.NodeID]uint64
+}
+
+func (l *Ledger) counting() *counted {
+	if l.counts == nil {
+		l.counts = l.recount()
+	}
+	return l.counts
+}
+
+func (l *Ledger) recount() *counted {
+	c := &counted{since: map[micronet.NodeID]uint64{}}
+	for _, h := range l.held {
+		c.order = append(c.order, h)
+		c.hashes = append(c.hashes, h.hash)
+		c.clock = max(c.clock, h.Clock)
+	}
+	slices.SortFunc(c.order, func(a, b *heldStatement) int {
+		if a.Revokes != b.Revokes {
+			return map[bool]int{true: -1, false: 1}[a.Revokes]
+		}
+		return cmp.Or(cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.Raw, b.Raw))
+	})
+	slices.SortFunc(c.hashes, func(a, b StatementHash) int { return bytes.Compare(a[:], b[:]) })
+	c.fingerprint = Fingerprint{Epoch: uint32(l.revoking), Hash: hashOf(c.hashes)}
+	c.revoke()
+	return c
+}
+
+func hashOf(hashes []StatementHash) (sum StatementHash) {
+	if len(hashes) == 0 {
+		return sum
+	}
+	h := sha256.New()
+	for i := range hashes {
+		h.Write(hashes[i][:])
+	}
+	return StatementHash(h.Sum(nil)[:len(sum)])
+}
+
+// revoke finds the revocations that count. In the order of their clocks each one depends on earlier ones
+// alone; two authorities that revoke each other at the same moment are both revoked.
+func (c *counted) revoke() {
+	for _, h := range c.order {
+		if !h.Revokes {
+			return
+		}
+		if !c.entitled(&h.Statement) {
+			continue
+		}
+		c.revocations = append(c.revocations, h.Statement)
+		if id := h.revokes(); c.since[id] == 0 {
+			c.since[id] = h.Clock
+		}
+	}
+}
+
+// entitled reports whether the issuer had not been revoked before it said this.
+func (c *counted) entitled(s *Statement) bool {
+	since, revoked := c.since[s.Issuer]
+	return s.Root || !revoked || s.Clock <= since
+}

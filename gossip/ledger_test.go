@@ -1,0 +1,260 @@
+package gossip_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+)
+
+// word is a statement as the tests write it: kind, issuer, subject, clock, and something to tell two
+// apart. Kinds below 100 revoke, issuer 0 is the root; subjects of revocations are issuers.
+type word struct {
+	kind, issuer, subject uint8
+	clock                 uint16
+	salt                  uint8
+}
+
+const testRevoke, testOther = 1, 100
+
+func (w word) raw() []byte {
+	b := append([]byte{w.kind, w.issuer, w.subject}, 0, 0, w.salt)
+	binary.BigEndian.PutUint16(b[3:], w.clock)
+	return b
+}
+
+func issuerID(n uint8) micronet.NodeID { return micronet.NodeID{1, n} }
+
+func readWord(raw []byte) (gossip.Statement, error) {
+	if len(raw) < 6 {
+		return gossip.Statement{}, errors.New("no statement")
+	}
+	s := gossip.Statement{
+		Kind: raw[0], Issuer: issuerID(raw[1]), Root: raw[1] == 0, Clock: 1 + uint64(binary.BigEndian.Uint16(raw[3:])), Revokes: raw[0] < testOther,
+	}
+	id := issuerID(raw[2])
+	s.Subject = string(id[:])
+	return s, nil
+}
+
+func ledgerOf(t testing.TB, words ...word) *gossip.Ledger {
+	t.Helper()
+	l := gossip.NewLedger(readWord)
+	for _, w := range words {
+		if _, err := l.Take(w.raw()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l
+}
+
+// state is all that can be seen of a ledger.
+func ledgerState(l *gossip.Ledger) any {
+	return []any{l.All(), l.Fingerprint(), l.Revocations(), l.Of(testOther), l.Of(testOther + 1), l.Clock()}
+}
+
+func TestLedgerTakesTheNewestOfEachIssuer(t *testing.T) {
+	l := gossip.NewLedger(readWord)
+	for _, step := range []struct {
+		word word
+		want gossip.Taken
+	}{
+		{word{testOther, 1, 9, 5, 0}, gossip.TakenNew},
+		{word{testOther, 1, 9, 5, 0}, gossip.TakenKnown},
+		{word{testOther, 1, 9, 4, 0}, gossip.TakenOlder},
+		{word{testOther, 1, 9, 5, 1}, gossip.TakenNew}, // by its bytes
+		{word{testOther, 1, 9, 6, 0}, gossip.TakenNew},
+		{word{testOther, 2, 9, 2, 0}, gossip.TakenNew},
+		{word{testRevoke, 0, 1, 8, 0}, gossip.TakenNew},
+		{word{testRevoke, 0, 1, 9, 0}, gossip.TakenOlder},
+		{word{testRevoke, 0, 1, 7, 0}, gossip.TakenNew}, // counts from then on
+	} {
+		if got, err := l.Take(step.word.raw()); err != nil || got != step.want {
+			t.Fatalf("%+v: %d, %v, want %d", step.word, got, err, step.want)
+		}
+	}
+	if got, err := l.Take([]byte("x")); err == nil || got != gossip.TakenRefused {
+		t.Fatalf("%d, %v", got, err)
+	}
+	of := l.Of(testOther)
+	if len(of) != 1 || of[0].Clock != 7 || l.Len() != 3 || l.Fingerprint().Epoch != 1 {
+		t.Fatalf("%+v, %d held, %+v", of, l.Len(), l.Fingerprint())
+	}
+}
+
+func TestLedgerOfNothing(t *testing.T) {
+	if f := gossip.NewLedger(readWord).Fingerprint(); f != (gossip.Fingerprint{}) {
+		t.Fatal(f)
+	}
+}
+
+// TestLedgerRevokedIssuers: what they say afterwards does not count, and what they said before does.
+func TestLedgerRevokedIssuers(t *testing.T) {
+	for name, c := range map[string]struct {
+		words   []word
+		revoked []uint8
+		others  []uint64 // clocks
+	}{
+		"before":           {[]word{{testRevoke, 0, 1, 10, 0}, {testOther, 1, 9, 10, 0}}, []uint8{1}, []uint64{11}},
+		"after":            {[]word{{testRevoke, 0, 1, 10, 0}, {testOther, 1, 9, 11, 0}}, []uint8{1}, nil},
+		"an older one":     {[]word{{testRevoke, 0, 1, 10, 0}, {testOther, 1, 9, 11, 0}, {testOther, 2, 9, 3, 0}}, []uint8{1}, []uint64{4}},
+		"the root":         {[]word{{testRevoke, 1, 0, 10, 0}, {testOther, 0, 9, 11, 0}}, []uint8{0}, []uint64{12}},
+		"a chain":          {[]word{{testRevoke, 0, 1, 10, 0}, {testRevoke, 1, 2, 11, 0}, {testOther, 2, 9, 12, 0}}, []uint8{1}, []uint64{13}},
+		"who was quicker":  {[]word{{testRevoke, 2, 1, 10, 0}, {testRevoke, 1, 2, 9, 0}}, []uint8{2}, nil},
+		"both at once":     {[]word{{testRevoke, 2, 1, 10, 0}, {testRevoke, 1, 2, 10, 0}}, []uint8{1, 2}, nil},
+		"earlier for both": {[]word{{testRevoke, 0, 1, 20, 0}, {testRevoke, 2, 1, 10, 0}, {testOther, 1, 9, 15, 0}}, []uint8{1, 1}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := ledgerOf(t, c.words...)
+			var revoked []uint8
+			for _, r := range l.Revocations() {
+				revoked = append(revoked, r.Subject[1])
+			}
+			slices.Sort(revoked)
+			var clocks []uint64
+			for _, s := range l.Of(testOther) {
+				clocks = append(clocks, s.Clock)
+			}
+			if !slices.Equal(revoked, c.revoked) || !slices.Equal(clocks, c.others) {
+				t.Fatalf("revoked %v, want %v; said %v, want %v", revoked, c.revoked, clocks, c.others)
+			}
+		})
+	}
+}
+
+func TestLedgerIsBounded(t *testing.T) {
+	l, refused := gossip.NewLedger(func(raw []byte) (gossip.Statement, error) {
+		s := gossip.Statement{Kind: raw[0], Issuer: issuerID(raw[1]), Root: raw[1] == 0, Clock: 1, Revokes: raw[0] < testOther, Subject: string(raw[2:6])}
+		return s, nil
+	}), 0
+	take := func(kind, issuer uint8, subject uint32, size int) error {
+		raw := append(binary.BigEndian.AppendUint32([]byte{kind, issuer}, subject), make([]byte, size)...)
+		_, err := l.Take(raw)
+		if err != nil {
+			if refused++; micronet.KindOf(err) != micronet.Overloaded {
+				t.Fatal(err)
+			}
+		}
+		return err
+	}
+	// One stolen key fills its own share, and the room of others is not that of revocations.
+	for n := range uint32(3000) {
+		_ = take(testRevoke, 1, n, 0)
+		_ = take(testOther, 1, n, 0)
+	}
+	if l.Len() != 1024+2048 {
+		t.Fatalf("%d are held", l.Len())
+	}
+	for n := range uint32(10_000) {
+		_ = take(testRevoke, 0, 1<<20+n, 0)
+		_ = take(testOther+1+uint8(n%3), 0, n, 0)
+	}
+	if want := 4096 + 8192; l.Len() != want {
+		t.Fatalf("%d are held, want %d", l.Len(), want)
+	}
+	if take(testOther, 1, 0, 100) != nil || take(testRevoke, 0, 9, 0) == nil {
+		t.Fatal("the newer form of one that is held needs no room, a further one does")
+	}
+	for n := range uint32(3000) {
+		_ = take(testOther, 1, n, 8000)
+	}
+	if total := len(slices.Concat(l.All()...)); total > gossip.MaxStatementsBytes+1<<20 {
+		t.Fatalf("%d bytes are held", total)
+	}
+	if digest := l.Digest(); len(digest) > gossip.MaxLedgerDigest {
+		t.Fatalf("a digest of %d bytes", len(digest))
+	}
+}
+
+// checkMerge demands that what is held does not depend on the order, the grouping or the number of
+// arrivals.
+func checkMerge(t testing.TB, words []word, rng *rand.Rand) {
+	t.Helper()
+	want := ledgerState(ledgerOf(t, words...))
+	mixed := slices.Concat(words, words)
+	rng.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+	if got := ledgerState(ledgerOf(t, mixed...)); !reflect.DeepEqual(got, want) {
+		t.Fatalf("another order makes another ledger:\n%v\n%v", got, want)
+	}
+	cut := rng.IntN(len(words) + 1)
+	a, b := ledgerOf(t, words[:cut]...), ledgerOf(t, words[cut:]...)
+	exchange(t, a, b)
+	for _, l := range []*gossip.Ledger{a, b} {
+		if got := ledgerState(l); !reflect.DeepEqual(got, want) {
+			t.Fatalf("merged in two parts it is another ledger:\n%v\n%v", got, want)
+		}
+	}
+}
+
+// exchange makes two ledgers equal by what they ask each other for.
+func exchange(t testing.TB, a, b *gossip.Ledger) {
+	t.Helper()
+	want, offer, err := a.Compare(b.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range b.Among(want) {
+		if _, err := a.Take(raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, raw := range offer {
+		if _, err := b.Take(raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a.Fingerprint() != b.Fingerprint() {
+		t.Fatalf("%+v and %+v", a.Fingerprint(), b.Fingerprint())
+	}
+}
+
+func wordsOf(b []byte) (words []word) {
+	for ; len(b) >= 3 && len(words) < 64; b = b[3:] {
+		kind := [...]uint8{testRevoke, testRevoke + 1, testOther, testOther + 1}[b[0]&3]
+		words = append(words, word{kind, b[0] >> 2 & 3, b[1] & 3, uint16(b[1] >> 2 & 15), b[2] & 1})
+	}
+	return words
+}
+
+func TestLedgerMergeCommutes(t *testing.T) {
+	for seed := range uint64(400) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		b := make([]byte, 3*rng.IntN(40))
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+		checkMerge(t, wordsOf(b), rng)
+	}
+}
+
+func FuzzLedgerMerge(f *testing.F) {
+	f.Add([]byte("abcdefghijklmnopqrstuvwxyz"), uint64(1))
+	f.Add(bytes.Repeat([]byte{1, 2, 3, 0xff, 7, 0}, 9), uint64(2))
+	f.Fuzz(func(t *testing.T, b []byte, seed uint64) {
+		checkMerge(t, wordsOf(b), rand.New(rand.NewPCG(seed, 2)))
+	})
+}
+
+// FuzzLedgerDigest: whatever a peer says it holds, nothing is asked for twice and nothing is offered that
+// it has.
+func FuzzLedgerDigest(f *testing.F) {
+	l := ledgerOf(f, word{testRevoke, 0, 1, 1, 0}, word{testOther, 0, 2, 1, 0}, word{testOther, 1, 2, 1, 0})
+	f.Add(l.Digest())
+	f.Add([]byte{1})
+	f.Add(append([]byte{1}, make([]byte, 33)...))
+	f.Fuzz(func(t *testing.T, digest []byte) {
+		want, offer, err := l.Compare(digest)
+		if err != nil {
+			return
+		}
+		if len(want)*16+1 > len(digest) || len(offer) > l.Len() || l.Among(want) != nil {
+			t.Fatalf("%d wanted, %d offered for %d bytes", len(want), len(offer), len(digest))
+		}
+	})
+}
