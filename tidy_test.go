@@ -35,14 +35,15 @@ var imports = map[string][]string{
 	"dns/server":        {".", "dns", "github.com/miekg/dns"},
 	"proxy":             {"."},
 	"internal/identity": {".", "golang.org/x/crypto"},
-	"internal/config":   {".", "github.com/goccy/go-yaml"},
+	"internal/policy":   {"."},
+	"internal/config":   {".", "internal/policy", "github.com/goccy/go-yaml"},
 	"internal/osenv": {
 		".", "github.com/fsnotify/fsnotify", "github.com/google/nftables", "github.com/vishvananda/netlink", "golang.org/x/sys",
 	},
 	"node/api": {".", "internal/config"},
 	"node": {
 		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "tunnel", "tunnel/quic", "router", "dns", "dns/server", "proxy",
-		"internal/identity", "internal/config", "internal/osenv", "node/api", "github.com/prometheus/client_golang", "github.com/prometheus/common",
+		"internal/identity", "internal/config", "internal/osenv", "internal/policy", "node/api", "github.com/prometheus/client_golang", "github.com/prometheus/common",
 	},
 	"cmd/micro-net": {
 		".", "node", "node/api", "internal/config", "internal/osenv", "sim", "sim/batch", "sim/report", "sim/scenario", "sim/swarm", "testdata/scenarios",

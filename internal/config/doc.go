@@ -1,4 +1,4 @@
-// Package config reads what people write: service files, and the daemon's settings from flags,
+// Package config reads what people write: service files, policy files, and the daemon's settings from flags,
 // environment and config.yaml. Every error names file, line, key and what would be right; nothing
 // unknown is passed over in silence, except in Consul's files, which are taken as they are.
 //
