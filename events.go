@@ -17,6 +17,7 @@ type Events struct {
 	InstanceEjected func(Ejection)
 	HealthChanged   func(HealthChange)
 	FlowEnded       func(Flow)
+	PolicyApplied   func(Judgement)
 	Resolved        func(Resolution)
 	BackgroundError func(op string, err error)
 }
@@ -82,6 +83,14 @@ type Flow struct {
 	Err            error
 }
 
+// Judgement says that a policy refused a connection to an instance of this node, or would have.
+type Judgement struct {
+	Caller  Caller
+	Service string
+	Rule    string // "" when no policy decided and the default refused it
+	Audited bool   // an audit policy: the connection was let pass
+}
+
 // Resolution is one answered DNS question.
 type Resolution struct {
 	Name, Type, Rcode string
@@ -98,6 +107,7 @@ func (e *Events) EnsureDefaults() {
 	ensure(&e.InstanceEjected)
 	ensure(&e.HealthChanged)
 	ensure(&e.FlowEnded)
+	ensure(&e.PolicyApplied)
 	ensure(&e.Resolved)
 	if e.BackgroundError == nil {
 		e.BackgroundError = func(string, error) {}
@@ -123,6 +133,7 @@ func Tee(a, b *Events) *Events {
 		InstanceEjected: both(a.InstanceEjected, b.InstanceEjected),
 		HealthChanged:   both(a.HealthChanged, b.HealthChanged),
 		FlowEnded:       both(a.FlowEnded, b.FlowEnded),
+		PolicyApplied:   both(a.PolicyApplied, b.PolicyApplied),
 		Resolved:        both(a.Resolved, b.Resolved),
 		BackgroundError: func(op string, err error) { a.BackgroundError(op, err); b.BackgroundError(op, err) },
 	}

@@ -51,6 +51,7 @@ type life struct {
 	contacts *contacts
 	router   Router
 	flows    *proxy.Flows
+	guard    *guard
 	dialer   *proxy.Dialer
 	receiver *proxy.Receiver
 	front    *front
@@ -352,11 +353,12 @@ func (l *life) assembleProxy() {
 		from = func(c micronet.Caller) netip.Addr { return l.vips.ofNode(c.Node) }
 	}
 	l.flows = proxy.NewFlows(l.env.Events)
+	l.guard = newGuard(l.env.Events, l.self, l.name, l.origin())
 	l.dialer = proxy.NewDialer(proxy.DialerConfig{
-		Env: l.env, Self: l.self, Routes: routes{l.router}, Opener: opener{l.tun, l.fresh}, LocalFrom: from, Flows: l.flows,
+		Env: l.env, Self: l.self, Routes: routes{l.router}, Opener: opener{l.tun, l.fresh}, LocalFrom: from, Flows: l.flows, Guard: l.guard,
 	})
 	l.receiver = proxy.NewReceiver(proxy.ReceiverConfig{
-		Env: l.env, Self: l.self, Locals: l.locals, LocalFrom: from, Flows: l.flows,
+		Env: l.env, Self: l.self, Locals: l.locals, LocalFrom: from, Flows: l.flows, Guard: l.guard,
 	})
 }
 

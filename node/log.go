@@ -33,6 +33,16 @@ func logEvents(log *slog.Logger) *micronet.Events {
 		HealthChanged: func(h micronet.HealthChange) {
 			log.Info("health changed", "svc", h.Service, "instance", h.ID, "from", string(h.From), "to", string(h.To), "output", firstLine(h.Output))
 		},
+		PolicyApplied: func(j micronet.Judgement) {
+			if !quiet.allow("policy " + string(j.Caller.Node[:])) {
+				return
+			}
+			what := "a policy refused a connection"
+			if j.Audited {
+				what = "an audit policy would have refused a connection"
+			}
+			log.Info(what, "policy", j.Rule, "svc", j.Service, "node", j.Caller.Name, "peer", j.Caller.Node.Short(), "caller", j.Caller.Service)
+		},
 		BackgroundError: func(op string, err error) {
 			if quiet.allow(op) {
 				log.Warn("background work failed", "op", op, "err", err)
@@ -47,7 +57,7 @@ type limiter struct {
 	last map[string]time.Time
 }
 
-// maxLimited bounds the keys; they are constants of ours, so it is never met in practice.
+// maxLimited bounds the keys: constants of ours, and one for each node that policies refuse.
 const maxLimited = 1024
 
 func newLimiter() *limiter { return &limiter{last: map[string]time.Time{}} }

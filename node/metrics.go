@@ -28,6 +28,8 @@ type metrics struct {
 	ejected  *prometheus.CounterVec
 	resolved *prometheus.CounterVec
 	resolve  prometheus.Histogram
+	policies *labels
+	judged   *prometheus.CounterVec
 	flows    *prometheus.CounterVec
 	bytes    *prometheus.CounterVec
 	paths    prometheus.Counter
@@ -45,12 +47,14 @@ func newMetrics(version string, nameOf func(micronet.NodeID) string) *metrics {
 		registry: prometheus.NewRegistry(),
 		services: &labels{most: maxServiceLabels, seen: map[string]bool{}},
 		origins:  &labels{most: maxOriginLabels, seen: map[string]bool{}},
+		policies: &labels{most: maxServiceLabels, seen: map[string]bool{}},
 		nameOf:   nameOf,
 		blamed:   counter("origin_records_refused_total", "Catalog records that were not accepted by their owner's fault, by owner.", "node", "reason"),
 		dropped:  counter("packets_dropped_total", "Packets and messages thrown away, by place and rule.", "where", "why"),
 		refused:  counter("records_refused_total", "Catalog records that were not accepted.", "reason"),
 		ejected:  counter("instances_ejected_total", "Instances that got no traffic for a while.", "service"),
 		resolved: counter("dns_queries_total", "Answered DNS questions.", "type", "rcode"),
+		judged:   counter("policy_refusals_total", "Connections that a policy refused, or would have (audit), by policy.", "policy", "effect"),
 		flows:    counter("flows_total", "Connections carried, by service, path and result.", "service", "path", "result"),
 		bytes:    counter("flow_bytes_total", "Bytes carried, by service and direction.", "service", "direction"),
 		tunnels:  counter("tunnels_total", "Tunnels opened and closed.", "change"),
@@ -66,7 +70,7 @@ func newMetrics(version string, nameOf func(micronet.NodeID) string) *metrics {
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		m.dropped, m.refused, m.blamed, m.ejected, m.resolved, m.flows, m.bytes, m.tunnels, m.faults, m.paths, m.resolve, info,
+		m.dropped, m.refused, m.blamed, m.ejected, m.resolved, m.judged, m.flows, m.bytes, m.tunnels, m.faults, m.paths, m.resolve, info,
 		collectors.NewGoCollector(),
 	)
 	return m
@@ -126,6 +130,10 @@ func (m *metrics) events() *micronet.Events {
 		Resolved: func(r micronet.Resolution) {
 			m.resolved.WithLabelValues(numbered(r.Type, "TYPE"), numbered(r.Rcode, "RCODE")).Inc()
 			m.resolve.Observe(r.Lasted.Seconds())
+		},
+		PolicyApplied: func(j micronet.Judgement) {
+			effect := map[bool]string{true: "audit", false: "refuse"}[j.Audited]
+			m.judged.WithLabelValues(m.policies.of(cmp.Or(j.Rule, "default")), effect).Inc()
 		},
 		FlowEnded: func(f micronet.Flow) {
 			result := "ok"

@@ -397,6 +397,16 @@ func (v *view) of(d micronet.Destination) []*placed {
 	return out
 }
 
+// tagsAt lists the tags of the instances of a service at one node.
+func (v *view) tagsAt(node micronet.NodeID, service string) (tags []string) {
+	for _, p := range v.instances[service] {
+		if p.node.ID == node {
+			tags = append(tags, p.instance.Tags...)
+		}
+	}
+	return tags
+}
+
 // find resolves what people type: a name, a whole id, or a prefix of one that only one node has. A
 // name goes before an id.
 func (v *view) find(word string) (*micronet.Node, error) {

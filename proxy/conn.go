@@ -50,14 +50,14 @@ var (
 	_ accounted = (*conn)(nil)
 )
 
-func newConn(ctx context.Context, d *Dialer, dest micronet.Destination, l *link) *conn {
+func newConn(ctx context.Context, d *Dialer, h *hunt, l *link) *conn {
 	c := &conn{
 		d: d, link: l, began: time.Now(),
 		ruled: make(chan struct{}), pen: make(chan struct{}, 1),
 		readAlarm: newAlarm(), writeAlarm: newAlarm(),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	c.flow = d.cfg.Flows.flow(c.began, dest, &l.ticket.Route, l.ticket.Route.Node, c.Abort)
+	c.flow = d.cfg.Flows.flow(c.began, h.dest, &l.ticket.Route, h.caller, c.Abort)
 	c.flow.begin() // from here on others may abort it
 	return c
 }

@@ -23,6 +23,7 @@ type DialerConfig struct {
 	Refused func(err error) bool
 	// Caller tells who is behind an accepted connection; nil: its address and Self.
 	Caller func(c net.Conn) micronet.Caller
+	Guard  Guard  // decides about instances of this node, and foresees what others decide; nil: all may call
 	Flows  *Flows // nil: one of its own
 }
 
@@ -56,6 +57,9 @@ func NewDialer(cfg DialerConfig) *Dialer {
 	}
 	if cfg.Refused == nil {
 		cfg.Refused = isRefusal
+	}
+	if cfg.Guard == nil {
+		cfg.Guard = open{}
 	}
 	if cfg.LocalFrom == nil {
 		cfg.LocalFrom = fromAnywhere
@@ -105,7 +109,11 @@ func (d *Dialer) Dial(ctx context.Context, dest micronet.Destination, caller mic
 
 // start makes a Conn of a link, and has its answer awaited if that is outstanding.
 func (d *Dialer) start(ctx context.Context, h *hunt, l *link) (Conn, error) {
-	c := newConn(ctx, d, h.dest, l)
+	c := newConn(ctx, d, h, l)
+	if err := h.recheck(l); err != nil {
+		c.Abort()
+		return nil, err
+	}
 	if l.accepted {
 		c.settle(l)
 		return c, nil

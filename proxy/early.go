@@ -67,7 +67,7 @@ func (c *conn) failOver(h *hunt, old *link, err error) {
 		c.rule(nil, err)
 		return
 	}
-	c.replay(l)
+	c.replay(h, l)
 }
 
 // broken is the error of a connection whose bytes may have arrived, so that nobody else gets them.
@@ -90,11 +90,16 @@ func (c *conn) takeBack(l *link) bool {
 }
 
 // replay is called with the pen: it makes l the current link and sends what was kept.
-func (c *conn) replay(l *link) {
+func (c *conn) replay(h *hunt, l *link) {
 	if !c.exchange(l) {
 		l.stream.Abort()
 		l.ticket.Done(time.Now(), Outcome{Err: errClosed()})
 		c.rule(nil, errClosed())
+		return
+	}
+	if err := h.recheck(l); err != nil {
+		l.stream.Abort()
+		c.rule(nil, err)
 		return
 	}
 	if len(c.kept) > 0 {

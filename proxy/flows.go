@@ -36,12 +36,14 @@ type Flows struct {
 
 // flow is one connection, from the moment it was asked for.
 type flow struct {
-	flows *Flows
-	abort func()
-	began time.Time
+	flows  *Flows
+	abort  func()
+	began  time.Time
+	caller micronet.Caller
 
 	// guarded by flows.mu
 	dest  micronet.Destination
+	inst  *micronet.Instance
 	route micronet.InstanceKey
 	path  micronet.PathKind
 	peer  micronet.NodeID // the node at the other end: of the instance, or of the caller
@@ -62,8 +64,8 @@ func NewFlows(events *micronet.Events) *Flows {
 }
 
 // flow returns a flow that is not registered yet. abort resets it and must not block.
-func (f *Flows) flow(now time.Time, dest micronet.Destination, r *micronet.Route, peer micronet.NodeID, abort func()) *flow {
-	return &flow{flows: f, abort: abort, began: now, dest: dest, route: r.Key(), path: r.Path, peer: peer}
+func (f *Flows) flow(now time.Time, dest micronet.Destination, r *micronet.Route, caller micronet.Caller, abort func()) *flow {
+	return &flow{flows: f, abort: abort, began: now, caller: caller, dest: dest, inst: &r.Instance, route: r.Key(), path: r.Path, peer: r.Node}
 }
 
 // begin registers the flow.
@@ -81,7 +83,7 @@ func (fl *flow) begin() {
 func (fl *flow) reroute(r *micronet.Route) {
 	fl.flows.mu.Lock()
 	defer fl.flows.mu.Unlock()
-	fl.route, fl.path, fl.peer = r.Key(), r.Path, r.Node
+	fl.inst, fl.route, fl.path, fl.peer = &r.Instance, r.Key(), r.Path, r.Node
 }
 
 // end removes the flow and reports it. Only the first call counts.
@@ -156,6 +158,28 @@ func (f *Flows) Drain(ctx context.Context) int {
 // CloseNode resets all connections to and from a node, and returns how many there were.
 func (f *Flows) CloseNode(id micronet.NodeID) int {
 	return f.cut(func(fl *flow) bool { return fl.peer == id })
+}
+
+// CloseRefused resets the connections to instances of a node that a guard does not allow any more, and
+// returns how many there were. The guard is asked under no lock.
+func (f *Flows) CloseRefused(self micronet.NodeID, g Guard) int {
+	type asked struct {
+		caller micronet.Caller
+		inst   *micronet.Instance
+	}
+	f.mu.Lock()
+	live := make(map[*flow]asked, len(f.live))
+	for fl := range f.live {
+		if fl.route.Node == self {
+			live[fl] = asked{fl.caller, fl.inst}
+		}
+	}
+	f.mu.Unlock()
+	maps.DeleteFunc(live, func(_ *flow, a asked) bool { return g.Allows(a.caller, a.inst) == nil })
+	return f.cut(func(fl *flow) bool {
+		_, refused := live[fl]
+		return refused
+	})
 }
 
 func (f *Flows) whenEmpty() <-chan struct{} {

@@ -89,7 +89,7 @@ func (h *hunt) try(ctx context.Context, l *link, optimistic bool) error {
 	if route.Node == h.d.cfg.Self {
 		return h.tryLocal(ctx, l)
 	}
-	optimistic = optimistic && h.d.cfg.Opener.Fresh(route.Node)
+	optimistic = optimistic && h.d.cfg.Opener.Fresh(route.Node) && !h.foreseen(route)
 	err := h.patiently(ctx, patience(route.RTT), func(ctx context.Context) (err error) {
 		if l.stream == nil {
 			if l.stream, err = h.d.cfg.Opener.OpenService(ctx, *route, h.caller); err != nil {
@@ -112,7 +112,35 @@ func (h *hunt) try(ctx context.Context, l *link, optimistic bool) error {
 	return nil
 }
 
+// foreseen reports whether the other node will refuse the caller, by the policies as they are known here.
+// It decides itself, perhaps by newer ones; but it gets no payload before it has, and the caller hears
+// the reason from Dial instead of a reset.
+func (h *hunt) foreseen(r *micronet.Route) bool {
+	return h.d.cfg.Guard.Allows(h.caller, &r.Instance) != nil
+}
+
+// recheck asks about an instance of this node again once its flow is registered: policies may have
+// changed in between, and then nobody who looked for flows saw this one.
+func (h *hunt) recheck(l *link) error {
+	r := &l.ticket.Route
+	if r.Node != h.d.cfg.Self {
+		return nil
+	}
+	return refusal(h.d.cfg.Guard.Allows(h.caller, &r.Instance))
+}
+
+// refusal makes an error of what a guard says.
+func refusal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return micronet.E("proxy.dial", micronet.Refused, "%w", err)
+}
+
 func (h *hunt) tryLocal(ctx context.Context, l *link) error {
+	if err := refusal(h.d.cfg.Guard.Admit(h.caller, &l.ticket.Route.Instance)); err != nil {
+		return err
+	}
 	from := h.d.cfg.LocalFrom(h.caller)
 	c, err := dialBackend(ctx, h.d.cfg.Env, from, l.ticket.Route.Instance.AddrPort())
 	if err != nil {

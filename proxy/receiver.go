@@ -29,8 +29,7 @@ type ReceiverConfig struct {
 	Self micronet.NodeID
 	// Locals lists the instances of a service at this node, in a stable order.
 	Locals func(service string) []micronet.Instance
-	// Allow decides about a caller; the error's text is what the caller is told. nil: all may.
-	Allow func(ctx context.Context, caller micronet.Caller, to *micronet.Instance) error
+	Guard  Guard // nil: all may call
 	// LocalFrom tells from which address an instance is dialled for a caller; nil: from any.
 	LocalFrom LocalFrom
 	Flows     *Flows // nil: one of its own
@@ -51,13 +50,13 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 	if cfg.LocalFrom == nil {
 		cfg.LocalFrom = fromAnywhere
 	}
-	if cfg.Allow == nil {
-		cfg.Allow = func(context.Context, micronet.Caller, *micronet.Instance) error { return nil }
+	if cfg.Guard == nil {
+		cfg.Guard = open{}
 	}
 	return &Receiver{cfg: cfg}
 }
 
-// ServeInbound finds the instance, asks Allow, connects to it, accepts and copies until both
+// ServeInbound finds the instance, asks the guard, connects to it, accepts and copies until both
 // sides are done or ctx ends. It returns why it refused, or the first fault of the copy.
 //
 // It refuses with NotFound when the instance cannot be had and with Refused when the caller may
@@ -69,7 +68,7 @@ func (r *Receiver) ServeInbound(ctx context.Context, in Inbound) error {
 	if err != nil {
 		return refuse(in, micronet.NotFound, err)
 	}
-	if err := r.cfg.Allow(ctx, caller, &inst); err != nil {
+	if err := r.cfg.Guard.Admit(caller, &inst); err != nil {
 		return refuse(in, micronet.Refused, err)
 	}
 	backend, err := dialBackend(ctx, r.cfg.Env, r.cfg.LocalFrom(caller), inst.AddrPort())
@@ -93,8 +92,12 @@ func (r *Receiver) carry(ctx context.Context, in Inbound, backend net.Conn, call
 	defer stop()
 	// The path is the caller's choice and not known here; its absence marks inbound flows.
 	route := micronet.Route{Instance: *inst, Node: r.cfg.Self}
-	fl := r.cfg.Flows.flow(time.Now(), micronet.Destination{Service: inst.Service}, &route, caller.Node, both)
+	fl := r.cfg.Flows.flow(time.Now(), micronet.Destination{Service: inst.Service}, &route, caller, both)
+	fl.peer = caller.Node
 	fl.begin()
+	if r.cfg.Guard.Allows(caller, inst) != nil {
+		both() // policies changed while the instance was dialled: nobody who looked for flows saw this one
+	}
 	done := r.copier.Pump(in, backend)
 	fl.end(time.Now(), done.AToB, done.BToA, done.Err)
 	return done.Err

@@ -83,12 +83,12 @@ func TestServeInbound(t *testing.T) {
 					Locals:    func(string) []micronet.Instance { return c.locals },
 					LocalFrom: func(c micronet.Caller) netip.Addr { return standsFor },
 					Flows:     NewFlows(ev),
-					Allow: func(_ context.Context, caller micronet.Caller, _ *micronet.Instance) error {
+					Guard: ruling(func(caller micronet.Caller, _ *micronet.Instance) error {
 						if caller.Node != nodeID(9) || caller.Service != "shop" {
 							t.Errorf("caller = %+v", caller)
 						}
 						return c.deny
-					},
+					}),
 				})
 				caller, in := arrive(c.instance)
 				caller.CloseWrite()
@@ -187,7 +187,7 @@ func TestFlowTotalsAreBounded(t *testing.T) {
 	for i := range maxTotals + 10 {
 		r := micronet.Route{}
 		d := micronet.Destination{Service: string(rune('a'+i%26)) + time.Duration(i).String()}
-		fl := f.flow(now, d, &r, nodeID(1), func() {})
+		fl := f.flow(now, d, &r, micronet.Caller{}, func() {})
 		fl.begin()
 		fl.end(now, 1, 2, nil)
 	}
