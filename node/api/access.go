@@ -122,6 +122,9 @@ func isJSON(r *http.Request) bool {
 // DNS rebinding, a foreign Origin is cross-site. The unix socket cannot be reached by a browser.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A refusal repeats what was sent: it must not be taken for a page either.
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
 		if !accessOf(r.Context()).socket {
 			if !s.knownHost(r.Host) {
 				writeProblem(w, micronet.E("api", micronet.Refused, "the Host header %q is not one of this listener", r.Host).
@@ -137,8 +140,6 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				return
 			}
 		}
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
 		next.ServeHTTP(w, r)
 	})
 }

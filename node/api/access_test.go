@@ -11,8 +11,8 @@ import (
 
 const webService = `{"name":"web","port":8080}`
 
-// TestRights: who may do what, through which listener.
-func TestRights(t *testing.T) {
+// TestQ36_Rights: who may do what, through which listener.
+func TestQ36_Rights(t *testing.T) {
 	requests := []request{
 		{method: "GET", path: "/api/v1/status"},
 		{method: "GET", path: "/metrics"},
@@ -109,8 +109,8 @@ func TestAnnounce(t *testing.T) {
 	}
 }
 
-// TestBrowser: what a web page may send to the TCP listener.
-func TestBrowser(t *testing.T) {
+// TestQ37_Browser: what a web page may send to the TCP listener.
+func TestQ37_Browser(t *testing.T) {
 	any4, lan := netip.MustParseAddrPort("0.0.0.0:8500"), netip.MustParseAddrPort("10.0.0.5:8500")
 	for _, c := range []struct {
 		listener           netip.AddrPort
@@ -199,8 +199,8 @@ func TestAllowFrom(t *testing.T) {
 	}
 }
 
-// TestContentType: a form that a page can send without asking is refused.
-func TestContentType(t *testing.T) {
+// TestQ37_ContentType: a form that a page can send without asking is refused.
+func TestQ37_ContentType(t *testing.T) {
 	w := newWorld(t, Config{}).start()
 	for typ, want := range map[string]int{
 		"application/json": 200, "application/json; charset=utf-8": 200, "Application/JSON": 200,

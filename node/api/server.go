@@ -33,9 +33,8 @@ const (
 	bodyTimeout = 10 * time.Second
 	// idleTimeout ends those that ask nothing more: a kept connection holds a slot.
 	idleTimeout = 2 * time.Minute
-	// maxConns bounds the connections of both listeners together; further ones are closed
-	// at once.
-	maxConns = 512
+	// takeTimeout ends those that do not take what they are sent.
+	takeTimeout = 30 * time.Second
 )
 
 // Config is what a Server needs to know.
@@ -50,13 +49,12 @@ type Server struct {
 	env     micronet.Env
 	backend Backend
 	config  Config
-	conns   chan struct{}
 	active  active
 }
 
 // NewServer makes a server; Run starts it.
 func NewServer(env micronet.Env, b Backend, c Config) *Server {
-	return &Server{env: env, backend: b, config: c, conns: make(chan struct{}, maxConns)}
+	return &Server{env: env, backend: b, config: c}
 }
 
 // Run serves the unix listener and the TCP listener, each may be nil, until ctx ends or one of
@@ -67,27 +65,28 @@ func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
 	handler := s.counted(s.guard(s.routes()))
 	var wg sync.WaitGroup
 	errs := make(chan error, 2)
-	serve := func(ln net.Listener, of func(net.Conn) access) {
+	serve := func(ln net.Listener, admit func(net.Conn) (access, bool)) {
 		srv := &http.Server{
 			Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+			DisableGeneralOptionsHandler: true, // OPTIONS * is guarded like all others
 			// What it would log is clients that go away, and net/http's own messages have no place in our log.
 			ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 			BaseContext: func(net.Listener) context.Context { return ctx },
 			ConnContext: func(base context.Context, c net.Conn) context.Context {
-				return context.WithValue(base, accessKey{}, of(unwrap(c)))
+				return context.WithValue(base, accessKey{}, accessOfConn(c))
 			},
 		}
 		wg.Go(func() {
 			defer cancel()
-			errs <- srv.Serve(&bounded{Listener: ln, slots: s.conns, accept: s.accepts})
+			errs <- srv.Serve(&bounded{Listener: ln, admit: admit, slots: newSlots(), events: s.env.Events})
 		})
 		wg.Go(func() { <-ctx.Done(); shutdown(srv) })
 	}
 	if unix != nil {
-		serve(unix, s.socketAccess)
+		serve(unix, func(c net.Conn) (access, bool) { return s.socketAccess(c), true })
 	}
 	if tcp != nil {
-		serve(tcp, func(net.Conn) access { return s.tcpAccess() })
+		serve(tcp, func(c net.Conn) (access, bool) { return s.tcpAccess(), s.fromAllowed(c.RemoteAddr()) })
 	}
 	<-ctx.Done()
 	wg.Wait()
@@ -105,11 +104,6 @@ func (s *Server) counted(next http.Handler) http.Handler {
 		defer s.active.leave()
 		next.ServeHTTP(w, r)
 	})
-}
-
-// accepts drops TCP clients from elsewhere before they can send a byte.
-func (s *Server) accepts(c net.Conn) bool {
-	return c.RemoteAddr().Network() == "unix" || s.fromAllowed(c.RemoteAddr())
 }
 
 func shutdown(srv *http.Server) {
@@ -130,51 +124,4 @@ func joinServeErrors(errs chan error) error {
 		}
 	}
 	return all
-}
-
-// bounded is a listener with a limit on open connections.
-type bounded struct {
-	net.Listener
-	slots  chan struct{}
-	accept func(net.Conn) bool
-}
-
-func (b *bounded) Accept() (net.Conn, error) {
-	for {
-		c, err := b.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if !b.accept(c) {
-			_ = c.Close()
-			continue
-		}
-		select {
-		case b.slots <- struct{}{}:
-			return &slotConn{Conn: c, slots: b.slots}, nil
-		default:
-			// Overloaded: refusing at once beats a hanging client.
-			_ = c.Close()
-		}
-	}
-}
-
-// slotConn gives its slot back once.
-type slotConn struct {
-	net.Conn
-	slots chan struct{}
-	once  sync.Once
-}
-
-func (c *slotConn) Close() error {
-	c.once.Do(func() { <-c.slots })
-	return c.Conn.Close()
-}
-
-// unwrap finds the connection below the slot: credentials and half-close are powers of that one.
-func unwrap(c net.Conn) net.Conn {
-	if s, ok := c.(*slotConn); ok {
-		return s.Conn
-	}
-	return c
 }

@@ -89,7 +89,7 @@ func TestOpenAPIIsComplete(t *testing.T) {
 	}
 }
 
-func TestBodies(t *testing.T) {
+func TestH31_Bodies(t *testing.T) {
 	w := newWorld(t, Config{}).start()
 	for name, c := range map[string]struct {
 		path, body string
@@ -328,8 +328,8 @@ func TestRunTellsOfABrokenListener(t *testing.T) {
 	}
 }
 
-// TestSlowClients are cut: one that does not finish its header, its body, or says nothing more.
-func TestSlowClients(t *testing.T) {
+// TestH31_SlowClients are cut: one that does not finish its header, its body, or says nothing more.
+func TestH31_SlowClients(t *testing.T) {
 	for name, c := range map[string]struct {
 		send string
 		cut  time.Duration
@@ -377,45 +377,6 @@ func TestHeldBodyHasNoDeadline(t *testing.T) {
 		_ = conn.Close()
 		<-w.backend.ended
 	})
-}
-
-// TestConnectionsAreBounded: beyond the bound a client is refused at once, and a closed one makes room.
-func TestConnectionsAreBounded(t *testing.T) {
-	ln := newMemListener()
-	b := &bounded{Listener: ln, slots: make(chan struct{}, 1), accept: func(net.Conn) bool { return true }}
-	accepted := make(chan net.Conn)
-	go func() {
-		for {
-			c, err := b.Accept()
-			if err != nil {
-				close(accepted)
-				return
-			}
-			accepted <- c
-		}
-	}()
-	if _, err := ln.dial(""); err != nil {
-		t.Fatal(err)
-	}
-	first := <-accepted
-	second, err := ln.dial("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("the second client reads %v, want the end", err)
-	}
-	_ = first.Close()
-	_ = first.Close() // gives back one slot, not two
-	if _, err := ln.dial(""); err != nil {
-		t.Fatal(err)
-	}
-	<-accepted
-	if len(b.slots) != 1 {
-		t.Errorf("%d slots are taken, want 1", len(b.slots))
-	}
-	_ = ln.Close()
-	<-accepted
 }
 
 func TestClientAddresses(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -50,7 +51,8 @@ func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
 	if node := nodeOf(up); node != "" {
 		head += nodeHeader + ": " + node + "\r\n"
 	}
-	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
+	// The stream has no deadlines but its own.
+	if _, err := io.WriteString(conn, head+"\r\n"); err != nil || conn.SetDeadline(time.Time{}) != nil {
 		return nil // the client is gone
 	}
 	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close(); _ = up.Close() })
