@@ -35,34 +35,31 @@ func (t *Tunnel) admit(ctx context.Context, info *quicgo.ClientInfo) (context.Co
 	if peer, known := t.socket.IdentityOf(info.RemoteAddr); known {
 		return t.admitPeer(ctx, peer)
 	}
-	if t.guest == nil || !t.takeGuestSlot() {
+	if t.guest == nil || !t.takeGuestSlot(info.RemoteAddr) {
 		return nil, notRunning("tunnel.guest")
 	}
-	context.AfterFunc(ctx, t.freeGuestSlot)
+	context.AfterFunc(ctx, func() { t.guests.end(info.RemoteAddr) })
 	return context.WithValue(ctx, admitted{}, true), nil
 }
 
-func (t *Tunnel) takeGuestSlot() bool {
-	select {
-	case t.guests <- struct{}{}:
+func (t *Tunnel) takeGuestSlot(from net.Addr) bool {
+	if t.guests.begin(from) {
 		return true
-	default:
-		t.env.Events.PacketDropped(micronet.PacketDrop{Where: "tunnel", Why: "too many guests"})
-		return false
 	}
+	t.env.Events.PacketDropped(micronet.PacketDrop{Where: "tunnel", Why: "too many guests"})
+	return false
 }
-
-func (t *Tunnel) freeGuestSlot() { <-t.guests }
 
 // serveGuest gives a guest one stream and GuestTime. When Serve has returned, what it wrote is
 // still delivered: the guest ends the connection, or its time does.
 func (t *Tunnel) serveGuest(conn *quicgo.Conn) {
 	if conn.Context().Value(admitted{}) == nil {
-		if !t.takeGuestSlot() {
+		from := conn.RemoteAddr() // it may move, and its place is where it was taken
+		if !t.takeGuestSlot(from) {
 			_ = conn.CloseWithError(linkOverloaded, "too many nodes are joining, try again later")
 			return
 		}
-		defer t.freeGuestSlot()
+		defer t.guests.end(from)
 	}
 	ctx, cancel := context.WithTimeout(t.life, GuestTime)
 	defer cancel()

@@ -97,7 +97,7 @@ func TestGuest(t *testing.T) {
 		}
 		_ = c.Close()
 		time.Sleep(2 * time.Second)
-		if used := len(b.guests); used != 0 {
+		if used := b.guests.open(); used != 0 {
 			t.Errorf("%d guest slots in use after the guest has left", used)
 		}
 		if len(b.Connections())+len(j.Connections()) != 0 {
@@ -106,7 +106,7 @@ func TestGuest(t *testing.T) {
 	})
 }
 
-func TestGuestLimits(t *testing.T) {
+func TestH4_GuestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
 		g := &greeter{identity: newIdentity(t, 2), hang: true}
@@ -116,7 +116,7 @@ func TestGuestLimits(t *testing.T) {
 		var ends []time.Duration
 		var mu sync.Mutex
 		var group sync.WaitGroup
-		for range maxGuests {
+		for range maxGuests / 2 {
 			c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
 			if err != nil {
 				t.Fatal(err)
@@ -141,22 +141,28 @@ func TestGuestLimits(t *testing.T) {
 		}
 		_, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
 		if micronet.KindOf(err) != micronet.Overloaded {
-			t.Errorf("one guest too many: %v, want Overloaded", err)
+			t.Errorf("one guest of a network too many: %v, want Overloaded", err)
+		}
+		elsewhere := joiner(t, m, 3, "10.0.1.9:40000")
+		if c, err := elsewhere.DialGuest(t.Context(), b.conn.real, elsewhere.Client(b.id)); err != nil {
+			t.Errorf("a guest of another network: %v", err)
+		} else if _, err := c.Write([]byte("x")); err != nil {
+			t.Error(err)
 		}
 		if got := b.dropped("too many guests"); got != 1 {
 			t.Errorf("%d drops, want 1", got)
 		}
 		group.Wait()
 		g.mu.Lock()
-		if g.served != maxGuests {
-			t.Errorf("%d guests served, want %d", g.served, maxGuests)
+		if g.served != maxGuests/2+1 {
+			t.Errorf("%d guests served, want %d", g.served, maxGuests/2+1)
 		}
 		g.mu.Unlock()
 		if last := slices.Max(ends); last > GuestTime+2*time.Second {
 			t.Errorf("the last guest left after %v, want about %v", last, GuestTime)
 		}
 		time.Sleep(5 * time.Second)
-		if used := len(b.guests); used != 0 {
+		if used := b.guests.open(); used != 0 {
 			t.Errorf("%d guest slots in use after all have left", used)
 		}
 	})
@@ -181,7 +187,7 @@ func TestGuestFromMemberAddress(t *testing.T) {
 		}
 		_ = c.Close()
 		time.Sleep(2 * time.Second)
-		if used := len(b.guests); used != 0 {
+		if used := b.guests.open(); used != 0 {
 			t.Errorf("%d guest slots in use", used)
 		}
 	})
@@ -220,4 +226,11 @@ func TestSilentGuestDoesNotDelayTheEnd(t *testing.T) {
 			t.Errorf("the node needed %v to stop", took)
 		}
 	})
+}
+
+// open returns how many guests are here.
+func (c *crowd) open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.total
 }

@@ -24,6 +24,9 @@ const (
 	// maxGuests bounds the guests served at once; a further one is refused, and comes again a second
 	// later. Each takes about a second.
 	maxGuests = 64
+	// maxGuestsPerNet bounds those of one network (IPv4 /24, IPv6 /48) once half of maxGuests are there, so
+	// that a few hosts cannot keep all others from joining. Before that a whole rack may come at once.
+	maxGuestsPerNet = 8
 	// maxHandshakes bounds the connections that peers have begun and not finished,
 	// maxHandshakesPerPeer those of one peer; further ones are refused. Above retryAbove and
 	// retryAbovePerPeer an address first has to prove itself.

@@ -3,6 +3,7 @@ package quic
 import (
 	"context"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -29,12 +30,12 @@ type Tunnel struct {
 
 	inbound chan *inbound // InboundQueue streams that wait for Accept
 	waiting chan struct{} // maxWaiting slots of streams without opening frame
-	guests  chan struct{} // maxGuests slots
 	ready   chan struct{} // closed when Run carries
 	ended   chan struct{} // closed when Run stops carrying
 	group   sync.WaitGroup
 
 	handshakes handshakes // that others began
+	guests     crowd
 
 	// Guarded by mu, which is held for map work and never while something blocks.
 	mu      sync.Mutex
@@ -65,12 +66,12 @@ func New(c Config) (*Tunnel, error) {
 		conf: quicConfig(mtu), guestConf: guestConfig(),
 		inbound: make(chan *inbound, InboundQueue),
 		waiting: make(chan struct{}, maxWaiting),
-		guests:  make(chan struct{}, maxGuests),
 		ready:   make(chan struct{}),
 		ended:   make(chan struct{}),
 		peers:   make(map[micronet.NodeID]*peer),
 
 		handshakes: handshakes{of: make(map[micronet.NodeID]int)},
+		guests:     crowd{of: make(map[netip.Prefix]int)},
 	}
 	t.conf.GetConfigForClient = t.configFor
 	t.transport = &quicgo.Transport{
