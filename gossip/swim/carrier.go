@@ -63,7 +63,10 @@ func (s *Swim) HandlePacket(from micronet.NodeID, payload []byte, at time.Time) 
 		s.dropped("too-large", from)
 		return
 	}
-	s.heard(at, from)
+	if !s.heard(at, from) {
+		s.dropped("sender-rate", from)
+		return
+	}
 	if err := s.inspect(at, from, payload); err != nil {
 		s.dropped(dropReason(err), from)
 		return
@@ -76,13 +79,18 @@ func (s *Swim) HandlePacket(from micronet.NodeID, payload []byte, at time.Time) 
 	}
 }
 
-// heard remembers who is not a member yet, so that it gets answers.
-func (s *Swim) heard(at time.Time, from micronet.NodeID) {
+// heard remembers who is not a member yet, so that it gets answers. It reports whether the sender is
+// within its budget.
+func (s *Swim) heard(at time.Time, from micronet.NodeID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.senders.spend(at, from) {
+		return false
+	}
 	if s.table.entries[from] == nil {
 		s.contacts.add(at, from)
 	}
+	return true
 }
 
 func dropReason(err error) string {

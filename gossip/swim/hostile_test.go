@@ -85,7 +85,7 @@ func pair(t *testing.T) (c *cluster, victim *member) {
 	return c, c.nodes[0]
 }
 
-func TestForgedMembersAreRefused(t *testing.T) {
+func TestQ13_ForgedMembersAreRefused(t *testing.T) {
 	stranger := life{testID(77), 1}
 	for name, forge := range map[string]func(a *aliveMessage){
 		"another's address": func(a *aliveMessage) { a.Addr = testID(1).Addr().Addr().AsSlice() },
@@ -123,7 +123,7 @@ func TestForgedMembersAreRefused(t *testing.T) {
 }
 
 // A certified node may restart, but not flood the others with lives.
-func TestLivesAreLimited(t *testing.T) {
+func TestQ15_LivesAreLimited(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		_, victim := pair(t)
 		for epoch := uint64(1); epoch <= 2*maxLives; epoch++ {
@@ -142,7 +142,7 @@ func TestLivesAreLimited(t *testing.T) {
 	})
 }
 
-func TestHostilePacketsAreDropped(t *testing.T) {
+func TestH10_HostilePacketsAreDropped(t *testing.T) {
 	top := claimMessage{1<<32 - 1, life{testID(1), 1}.String(), "x"}
 	for name, test := range map[string]struct {
 		packet []byte
@@ -195,8 +195,8 @@ func TestPacketQueueIsBounded(t *testing.T) {
 		})
 		s.HandlePacket(testID(1), ping, time.Now())
 		synctest.Wait() // memberlist's reader is in Send now
-		for range packetQueue + 100 {
-			s.HandlePacket(testID(1), ping, time.Now())
+		for i := range packetQueue + 100 {
+			s.HandlePacket(testID(1+i), ping, time.Now()) // nobody beyond a budget of its own
 		}
 		if drops != 100 {
 			t.Errorf("%d packets were dropped, want 100", drops)
@@ -205,6 +205,49 @@ func TestPacketQueueIsBounded(t *testing.T) {
 		cancel()
 		<-ended
 	})
+}
+
+// One member that sends all it can takes neither the place nor the time of others.
+func TestQ16_BudgetOfASender(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, victim := pair(t)
+		flood := encode(t, kindDead, claimMessage{1, life{testID(77), 1}.String(), life{testID(1), 1}.String()})
+		const seconds = 10
+		for range seconds * 1000 {
+			victim.HandlePacket(testID(66), flood, time.Now())
+			time.Sleep(time.Millisecond)
+		}
+		passed := seconds*1000 - victim.dropped("sender-rate")
+		if most := senderBurst + seconds*senderRate + 1; passed > most || passed < most-50 {
+			t.Errorf("%d packets passed, want about %d", passed, most)
+		}
+		if got := victim.dropped("queue-full"); got != 0 {
+			t.Errorf("%d packets of others found no room", got)
+		}
+		if got := victim.status(testID(1)); got != micronet.Alive {
+			t.Errorf("the honest member is %s", got)
+		}
+	})
+}
+
+// Budgets are forgotten, and their number is bounded.
+func TestQ16_BudgetsAreBounded(t *testing.T) {
+	s, now := senders{}, time.Unix(1000, 0)
+	for i := range maxSenders {
+		if !s.spend(now, testID(i)) {
+			t.Fatalf("sender %d is refused", i)
+		}
+	}
+	if s.spend(now, testID(maxSenders)) || !s.spend(now, testID(5)) {
+		t.Error("want those refused that are too many, and nobody else")
+	}
+	s.expire(now.Add(senderFor - 1))
+	if len(s) != maxSenders {
+		t.Errorf("%d senders are left", len(s))
+	}
+	if s.expire(now.Add(senderFor)); len(s) != 0 {
+		t.Errorf("%d senders are left after all were silent", len(s))
+	}
 }
 
 // blocking is a Transport that breaks its promise not to block.
@@ -222,7 +265,7 @@ func (b *blocking) OpenStream(context.Context, micronet.NodeID) (net.Conn, error
 }
 
 // Pings name who shall be answered. Nobody who is not known gets a packet because of one.
-func TestPingsReachOnlyKnownNodes(t *testing.T) {
+func TestQ20_PingsReachOnlyKnownNodes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, victim := pair(t)
 		target := c.fabric.add(Config{Self: testID(77), Epoch: 1, Delegate: &gossiptest.Delegate{}})
@@ -247,7 +290,7 @@ func TestPingsReachOnlyKnownNodes(t *testing.T) {
 	})
 }
 
-func TestHostileStreamsAreRefused(t *testing.T) {
+func TestH15_HostileStreamsAreRefused(t *testing.T) {
 	for name, first := range map[string][]byte{
 		"compressed":   {9, 0x82},
 		"user message": {kindUser, 0x81},
@@ -300,7 +343,7 @@ func TestStreamsAreBounded(t *testing.T) {
 }
 
 // A peer that lists us with the highest incarnation makes ours wrap; that is noticed, once.
-func TestPoisonedIncarnationIsReported(t *testing.T) {
+func TestQ14_PoisonedIncarnationIsReported(t *testing.T) {
 	for _, incarnation := range []uint32{1<<32 - 1, 1<<31 + 5} {
 		bubble(t, func(t *testing.T) {
 			c, victim := pair(t)
@@ -335,7 +378,7 @@ func TestPoisonedIncarnationIsReported(t *testing.T) {
 }
 
 // An honest accusation below the limit is refuted by memberlist and nothing is reported.
-func TestAccusationIsRefuted(t *testing.T) {
+func TestQ12_AccusationIsRefuted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, victim := pair(t)
 		dead := claimMessage{5, string(victim.name), "somebody"}

@@ -78,6 +78,7 @@ func (s *Swim) tick(now time.Time) {
 	s.mu.Lock()
 	changed := s.table.expire(now)
 	s.contacts.expire(now)
+	s.senders.expire(now)
 	stale := !bytes.Equal(s.announced, s.credential)
 	s.mu.Unlock()
 	s.changed(changed)

@@ -73,6 +73,7 @@ type Swim struct {
 	mu         sync.Mutex // innermost: nothing is called while it is held
 	table      *table
 	contacts   contacts
+	senders    senders
 	credential []byte
 	defence    defence
 	announced  []byte // the credential that memberlist tells others
@@ -104,6 +105,7 @@ func New(config Config) *Swim {
 		done:       make(chan struct{}),
 		table:      newTable(self),
 		contacts:   make(contacts),
+		senders:    make(senders),
 		credential: bytes.Clone(config.Credential),
 		rng:        env.Rand("swim"),
 	}
