@@ -54,6 +54,7 @@ type life struct {
 	guard    *guard
 	dialer   *proxy.Dialer
 	receiver *proxy.Receiver
+	shares   *shares
 	front    *front
 	vips     *vips // nil in a program; constant once the listeners are open
 
@@ -87,6 +88,7 @@ func (n *Node) live(ctx context.Context) error {
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
 		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1),
 		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
+		shares: newShares(),
 	}
 	l.front = newFront(l)
 	if l.listeners, err = openListeners(ctx, n.env, &n.config, l.front.dns, l.front.outbound); err != nil {

@@ -159,39 +159,44 @@ func (l *life) acceptStreams(ctx context.Context) error {
 			}
 			return err
 		}
-		switch in.Opening().Purpose {
-		case tunnel.PurposeService:
-			streams.run(func(ctx context.Context) error { _ = l.receiver.ServeInbound(ctx, inbound{in}); return nil })
-		case tunnel.PurposeMembership:
-			streams.run(func(ctx context.Context) error { l.handToMembership(ctx, in); return nil })
-		case tunnel.PurposeCatalog:
-			streams.run(func(ctx context.Context) error { l.serveCatalog(ctx, in); return nil })
-		case tunnel.PurposeControl:
-			streams.run(func(ctx context.Context) error { l.serveControl(ctx, in); return nil })
-		default:
-			// A newer peer wants something we do not know: it learns so and goes on.
-			streams.run(func(ctx context.Context) error {
-				refuse(ctx, in, "this version does not know that purpose")
-				return nil
-			})
-		}
+		l.share(streams, in, l.server(in))
+	}
+}
+
+// server is what answers a stream.
+func (l *life) server(in tunnel.Inbound) func(context.Context) {
+	switch in.Opening().Purpose {
+	case tunnel.PurposeService:
+		return func(ctx context.Context) { _ = l.receiver.ServeInbound(ctx, inbound{in}) }
+	case tunnel.PurposeMembership:
+		return func(ctx context.Context) { l.handToMembership(ctx, in) }
+	case tunnel.PurposeCatalog:
+		return func(ctx context.Context) { l.serveCatalog(ctx, in) }
+	case tunnel.PurposeControl:
+		return func(ctx context.Context) { l.serveControl(ctx, in) }
+	}
+	// A newer peer wants something we do not know: it learns so and goes on.
+	return func(ctx context.Context) {
+		refuse(ctx, in, micronet.Invalid, "this version does not know that purpose")
 	}
 }
 
 // refuse answers a stream that nobody here takes. The answer may block: the peer decides how much
 // it wants to receive.
-func refuse(ctx context.Context, in tunnel.Inbound, reason string) {
+func refuse(ctx context.Context, in tunnel.Inbound, kind micronet.Kind, reason string) {
+	ctx, cancel := context.WithTimeout(ctx, refuseTime)
+	defer cancel()
 	stop := context.AfterFunc(ctx, in.Abort)
 	defer stop()
 	// A peer that does not hear the answer has gone, and needs none.
-	_ = in.Refuse(micronet.Invalid, reason)
+	_ = in.Refuse(kind, reason)
 }
 
 // handToMembership gives a stream to membership, which closes it.
 func (l *life) handToMembership(ctx context.Context, in tunnel.Inbound) {
 	h, ok := l.members.streams()
 	if !ok {
-		refuse(ctx, in, "this node's membership takes no streams")
+		refuse(ctx, in, micronet.Invalid, "this node's membership takes no streams")
 		return
 	}
 	stop := context.AfterFunc(ctx, in.Abort)

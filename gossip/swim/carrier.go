@@ -20,6 +20,8 @@ const (
 	streamQueue = 64
 	// maxStreams bounds the open streams, of both directions; further ones are closed.
 	maxStreams = 256
+	// maxStreamsPerPeer bounds those of one peer, which lasts for one exchange each.
+	maxStreamsPerPeer = 16
 )
 
 // carrier is memberlist's transport over a Transport of ours: names become identities, and
@@ -34,9 +36,10 @@ type carrier struct {
 	ctx    context.Context // ends when the carrier closes
 	cancel context.CancelFunc
 
-	mu     sync.Mutex
-	open   map[*stream]struct{}
-	closed bool
+	mu      sync.Mutex
+	open    map[*stream]struct{}
+	perPeer map[micronet.NodeID]int
+	closed  bool
 }
 
 var _ memberlist.NodeAwareTransport = (*carrier)(nil)
@@ -49,6 +52,7 @@ func newCarrier(s *Swim) *carrier {
 		packets: make(chan *memberlist.Packet, packetQueue),
 		streams: make(chan net.Conn, streamQueue),
 		open:    make(map[*stream]struct{}),
+		perPeer: make(map[micronet.NodeID]int),
 	}
 }
 
@@ -218,7 +222,7 @@ func (c *carrier) Shutdown() error {
 
 // adopt puts a stream under the carrier's control.
 func (c *carrier) adopt(conn net.Conn, peer micronet.NodeID) (*stream, error) {
-	st := &stream{Conn: conn, carrier: c, addr: net.TCPAddrFromAddrPort(peer.Addr()), left: maxStreamBytes}
+	st := &stream{Conn: conn, carrier: c, peer: peer, addr: net.TCPAddrFromAddrPort(peer.Addr()), left: maxStreamBytes}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -227,12 +231,22 @@ func (c *carrier) adopt(conn net.Conn, peer micronet.NodeID) (*stream, error) {
 	if len(c.open) >= maxStreams {
 		return nil, micronet.E("swim.stream", micronet.Overloaded, "%d streams are open", maxStreams).WithPeer(peer)
 	}
+	if c.perPeer[peer] >= maxStreamsPerPeer {
+		return nil, micronet.E("swim.stream", micronet.Overloaded, "%d streams with the peer are open", maxStreamsPerPeer).WithPeer(peer)
+	}
 	c.open[st] = struct{}{}
+	c.perPeer[peer]++
 	return st, nil
 }
 
 func (c *carrier) forget(st *stream) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, here := c.open[st]; !here {
+		return // memberlist closes twice
+	}
 	delete(c.open, st)
-	c.mu.Unlock()
+	if c.perPeer[st.peer]--; c.perPeer[st.peer] == 0 {
+		delete(c.perPeer, st.peer)
+	}
 }

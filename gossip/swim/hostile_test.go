@@ -319,18 +319,27 @@ func TestH15_HostileStreamsAreRefused(t *testing.T) {
 	}
 }
 
-func TestStreamsAreBounded(t *testing.T) {
+func TestH24_MembershipStreamsAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, victim := pair(t)
 		var open []net.Conn
-		for range maxStreams + 10 {
-			here, there := newPipe(c.fabric, testID(1), testID(0))
-			victim.HandleStream(there, testID(1))
-			open = append(open, here)
-			synctest.Wait()
+		from := func(peer micronet.NodeID, n int) {
+			for range n {
+				here, there := newPipe(c.fabric, peer, testID(0))
+				victim.HandleStream(there, peer)
+				open = append(open, here)
+				synctest.Wait()
+			}
 		}
+		from(testID(2), maxStreamsPerPeer+10)
 		if got := victim.dropped("streams-full"); got != 10 {
-			t.Errorf("%d streams were refused, want 10", got)
+			t.Errorf("%d streams of one peer were refused, want 10", got)
+		}
+		for i := range maxStreams / maxStreamsPerPeer {
+			from(testID(3+i), maxStreamsPerPeer)
+		}
+		if got := victim.dropped("streams-full"); got != 10+maxStreamsPerPeer {
+			t.Errorf("%d streams were refused, want %d", got, 10+maxStreamsPerPeer)
 		}
 		time.Sleep(time.Minute) // silent ones time out
 		victim.carrier.mu.Lock()

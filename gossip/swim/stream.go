@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/gossip"
 )
 
@@ -30,6 +31,7 @@ var (
 type stream struct {
 	net.Conn
 	carrier *carrier
+	peer    micronet.NodeID
 	addr    net.Addr
 	checked bool
 	head    []byte // read ahead, not yet handed out

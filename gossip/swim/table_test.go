@@ -118,7 +118,7 @@ func TestTableExpires(t *testing.T) {
 	}
 }
 
-func TestTableIsBounded(t *testing.T) {
+func TestQ15_TableIsBounded(t *testing.T) {
 	tb := newTable(life{micronet.NodeID{9}, 1})
 	for i := range maxMembers {
 		if err := tb.admits(t0, life{testID(i), 1}); err != nil {
