@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -54,6 +53,7 @@ func (p RedialPeer) lost() bool { return p.Status == "" || p.Status == micronet.
 type Redial struct {
 	rng     *rand.Rand
 	peers   map[micronet.NodeID]*redialPeer
+	sorted  []*redialPeer // the same by id: chance is drawn in this order
 	started bool
 	dials   int       // attempts made
 	last    time.Time // the latest attempt
@@ -85,6 +85,7 @@ func (r *Redial) Update(now time.Time, peers []RedialPeer) {
 		r.since = now
 	}
 	known := make(map[micronet.NodeID]*redialPeer, len(peers))
+	r.sorted = r.sorted[:0]
 	for _, p := range peers {
 		e := r.peers[p.ID]
 		if e == nil {
@@ -97,13 +98,17 @@ func (r *Redial) Update(now time.Time, peers []RedialPeer) {
 			}
 		}
 		e.near = p.Near
+		if known[p.ID] == nil {
+			r.sorted = append(r.sorted, e)
+		}
 		known[p.ID] = e
 	}
 	r.peers = known
+	slices.SortFunc(r.sorted, func(a, b *redialPeer) int { return a.id.Compare(b.id) })
 }
 
 func (r *Redial) anyLost() bool {
-	for _, p := range r.peers {
+	for _, p := range r.sorted {
 		if p.lost {
 			return true
 		}
@@ -112,7 +117,7 @@ func (r *Redial) anyLost() bool {
 }
 
 func (r *Redial) anyDialled() bool {
-	for _, p := range r.peers {
+	for _, p := range r.sorted {
 		if !p.dialled.IsZero() {
 			return true
 		}
@@ -144,7 +149,7 @@ func (r *Redial) Next(now time.Time) (ids []micronet.NodeID, at time.Time) {
 	}
 	r.started = true
 	if count > 0 {
-		gather(now, slices.DeleteFunc(r.sorted(), func(p *redialPeer) bool { return !p.lost }))
+		gather(now, r.lost())
 	}
 	for range count {
 		p := choose(now, queue, r.dials)
@@ -172,7 +177,7 @@ func (r *Redial) queue(now time.Time) []*redialPeer {
 		return nil
 	}
 	var queue []*redialPeer
-	for _, p := range r.sorted() {
+	for _, p := range r.sorted {
 		if !p.dialled.IsZero() && now.Sub(p.dialled) >= AttemptTimeout {
 			r.retry(now, p)
 		}
@@ -184,9 +189,14 @@ func (r *Redial) queue(now time.Time) []*redialPeer {
 	return queue
 }
 
-// sorted returns the peers by id: chance is drawn in this order.
-func (r *Redial) sorted() []*redialPeer {
-	return slices.SortedFunc(maps.Values(r.peers), func(a, b *redialPeer) int { return a.id.Compare(b.id) })
+// lost returns the lost peers by id, in a list of its own.
+func (r *Redial) lost() (out []*redialPeer) {
+	for _, p := range r.sorted {
+		if p.lost {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // slot is when a peer may be dialled: when it is due and the last attempt is redialSpacing ago,
@@ -212,7 +222,7 @@ func (r *Redial) next(queue []*redialPeer) time.Time {
 		return r.slot(queue[0])
 	}
 	var at time.Time
-	for _, p := range r.peers {
+	for _, p := range r.sorted {
 		if p.dialled.IsZero() {
 			continue
 		}

@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"cmp"
 	"container/heap"
 	"time"
 )
@@ -15,7 +14,10 @@ type agenda []*peer
 func (a agenda) Len() int { return len(a) }
 
 func (a agenda) Less(i, j int) bool {
-	return cmp.Or(a[i].due.Compare(a[j].due), a[i].ID.Compare(a[j].ID)) < 0
+	if c := a[i].due.Compare(a[j].due); c != 0 {
+		return c < 0
+	}
+	return a[i].ID.Compare(a[j].ID) < 0
 }
 
 func (a agenda) Swap(i, j int) {
@@ -38,8 +40,11 @@ func (a *agenda) Pop() any {
 	return p
 }
 
-// set moves p to the given time; zero takes it out.
+// set moves p to the given time; zero takes it out. Most packets change nothing about it.
 func (a *agenda) set(p *peer, at time.Time) {
+	if at.Equal(p.due) {
+		return
+	}
 	p.due = at
 	switch {
 	case at.IsZero() && p.index >= 0:

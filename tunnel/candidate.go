@@ -35,23 +35,23 @@ const (
 //	   └── idle: not used for 30 s ───────────────┘
 type candidate struct {
 	addr      netip.AddrPort // unmapped, without zone
-	udp       *net.UDPAddr   // the same
-	local     netip.Addr     // our own address that its packets arrive at, zero: not known
-	source    []byte         // control message that names local
-	binding   *binding       // set once an authenticated frame came from it
-	declared  bool           // the peer's credential names it
 	confirmed bool
+	declared  bool // the peer's credential names it
 	hurried   bool // probe soon
 	open      bool // a probe went out and no reply came yet
 	clean     bool // the last probe was sent while none was unanswered
 	lapsed    bool // given up since the last reply
 	rtt       roundTrip
-	replied   time.Time // last reply over it
-	heard     time.Time // last authenticated frame from it
-	probed    time.Time // last probe, sent or suppressed
-	since     time.Time // first probe that was not answered
-	missed    int       // unanswered probes in a row while confirmed
-	attempts  int       // probes in a row while not confirmed
+	udp       *net.UDPAddr // of addr
+	local     netip.Addr   // our own address that its packets arrive at, zero: not known
+	source    []byte       // control message that names local
+	binding   *binding     // set once an authenticated frame came from it
+	replied   time.Time    // last reply over it
+	heard     time.Time    // last authenticated frame from it
+	probed    time.Time    // last probe, sent or suppressed
+	since     time.Time    // first probe that was not answered
+	missed    int          // unanswered probes in a row while confirmed
+	attempts  int          // probes in a row while not confirmed
 	sent      [outstandingProbes]sentProbe
 	allowance int64 // bytes that may still be sent while unproven
 	refilled  time.Time

@@ -44,8 +44,8 @@ const (
 // paths chooses, for one peer, the address that packets go to. It is pure: it is told what
 // happened and when, and says what to probe. It is not safe for concurrent use.
 type paths struct {
-	candidates []*candidate // declared ones in the credential's order, then observed ones
 	best       *candidate   // where packets go, confirmed or not; nil: nowhere
+	candidates []*candidate // declared ones in the credential's order, then observed ones
 	shown      netip.AddrPort
 	used       time.Time // last packet of a user to the peer
 	arrived    time.Time // last packet from the peer, QUIC's included

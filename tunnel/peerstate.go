@@ -20,12 +20,15 @@ const (
 	staleAfter = 5 * time.Second
 )
 
-// peer is all that the core knows of a node.
+// peer is all that the core knows of a node. What Path asks for comes first: a view of the mesh asks for
+// that of every peer, and most of them are in no cache.
 type peer struct {
-	Peer
 	flow    *flow
 	paths   paths
-	learned bool // by its own hello, not by AddPeer
+	due     time.Time // when it wants to be looked at, zero: never
+	index   int       // in the agenda, -1: not in it
+	learned bool      // by its own hello, not by AddPeer
+	Peer
 
 	pairings []*pairing // newest first
 	proven   *pairing   // the peer's last fresh frame was sealed with it; nil: none yet
@@ -50,9 +53,6 @@ type peer struct {
 	reported   netip.AddrPort
 	reportedAt time.Time
 	waiters    []*waiter
-
-	due   time.Time // when it wants to be looked at, zero: never
-	index int       // in the agenda, -1: not in it
 }
 
 // pendingSession is a session that may become confirmed: what it used must not be used again.
@@ -140,7 +140,7 @@ func (p *peer) isOld(now time.Time, s session) bool {
 
 // info is the peer's way as it is now.
 func (p *peer) info(start time.Time) PathInfo {
-	i := PathInfo{Peer: p.ID, Heard: instant(start, p.flow.heard.Load())}
+	i := PathInfo{Peer: p.flow.id, Heard: instant(start, p.flow.heard.Load())}
 	if b := p.paths.best; b != nil {
 		i.Remote, i.Confirmed, i.RTT = b.addr, b.confirmed, b.rtt.value
 	}

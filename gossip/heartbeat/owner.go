@@ -6,35 +6,34 @@ import (
 	micronet "github.com/micro/micro-net"
 )
 
-// owner is what a table knows of one node.
+// owner is what a table knows of one node. What is looked at of every owner for every packet comes first:
+// of many owners most are in no cache.
 type owner struct {
+	direct time.Time // when a packet of its own last arrived
+	behind time.Time // when a packet of its own showed last that it lacks what is known here; zero: answered
+	made   time.Time // when the newest beat was made, by our estimate; zero: not known
+	teller *owner    // who told the newest beat; nil: a stranger
+	told   int       // how often the newest beat was told
+	packet uint64    // the last packet that it was chosen for
+	chain  proof
+
 	id   micronet.NodeID
 	next *owner // with the same prefix
 	at   int    // in Table.order
 
-	chain    proof
 	estimate estimate
 	leaps    bucket
-	teller   *owner // who told the newest beat; nil: a stranger
-
-	made   time.Time // when the newest beat was made, by our estimate; zero: not known
-	direct time.Time // when a packet of its own last arrived
-	behind time.Time // when a packet of its own showed last that it lacks what is known here; zero: answered
-
-	told   int    // how often the newest beat was told
-	packet uint64 // the last packet that it was chosen for
-	news   uint64 // the last packet that brought news of it
-
-	budget budget // as a sender
+	news     uint64 // the last packet that brought news of it
+	budget   budget // as a sender
 }
 
 // proof is a chain as far as it was verified.
 type proof struct {
-	anchor  Anchor
-	tweak   tweak
 	beat    uint32    // the newest verified; 0: the anchor
 	value   value     // of that beat
 	checked time.Time // when it was verified
+	anchor  Anchor
+	tweak   tweak
 }
 
 func newProof(now time.Time, id micronet.NodeID, a Anchor) proof {

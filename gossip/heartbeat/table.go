@@ -27,6 +27,7 @@ type Table struct {
 	strangers budget // of all senders that are not tracked
 	packets   uint64 // chosen and received, numbers both
 	news      []micronet.NodeID
+	peers     []*owner // of tracked
 	stats     Stats
 }
 

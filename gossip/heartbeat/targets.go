@@ -35,10 +35,11 @@ const (
 // hears, and is answered in the next round.
 func (t *Table) Targets(now time.Time, peers []micronet.NodeID, doubted func(micronet.NodeID) bool, rnd *rand.Rand, n int) []micronet.NodeID {
 	n = max(min(n, len(peers)), 0)
-	out := t.answer(now, peers, rnd, make([]micronet.NodeID, 0, n))
-	suspects, lines := t.suspects(now, peers, doubted)
+	known := t.tracked(peers)
+	out := answer(now, known, rnd, make([]micronet.NodeID, 0, n))
+	suspects, lines := suspects(now, peers, known, doubted)
 	if len(lines) == 0 {
-		lines = t.heardSince(now.Add(-lately), peers)
+		lines = heardSince(now.Add(-lately), known)
 	}
 	for range 4 * n { // a bound: few lifelines are soon used up
 		if len(out) == n {
@@ -58,12 +59,22 @@ func (t *Table) Targets(now time.Time, peers []micronet.NodeID, doubted func(mic
 	return out
 }
 
+// tracked returns what is known of each peer, nil for those that are not tracked. The slice is valid until
+// the next call.
+func (t *Table) tracked(peers []micronet.NodeID) []*owner {
+	t.peers = t.peers[:0]
+	for _, id := range peers {
+		t.peers = append(t.peers, t.owners[id])
+	}
+	return t.peers
+}
+
 // answer appends one of the peers that are behind, if there is room. Whoever is drawn counts as
 // answered; the others are answered later, or not at all: then somebody else has done it.
-func (t *Table) answer(now time.Time, peers []micronet.NodeID, rnd *rand.Rand, out []micronet.NodeID) []micronet.NodeID {
+func answer(now time.Time, peers []*owner, rnd *rand.Rand, out []micronet.NodeID) []micronet.NodeID {
 	var behind []*owner
-	for _, id := range peers {
-		if o := t.owners[id]; o != nil && !o.behind.IsZero() && now.Sub(o.behind) < lately {
+	for _, o := range peers {
+		if o != nil && !o.behind.IsZero() && now.Sub(o.behind) < lately {
 			behind = append(behind, o)
 		}
 	}
@@ -75,49 +86,49 @@ func (t *Table) answer(now time.Time, peers []micronet.NodeID, rnd *rand.Rand, o
 	return append(out, o.id)
 }
 
-// suspects returns the doubted peers and the lifelines.
-func (t *Table) suspects(now time.Time, peers []micronet.NodeID, doubted func(micronet.NodeID) bool) (suspects, lines []micronet.NodeID) {
+// suspects returns the doubted peers and the lifelines. known is what is known of each peer.
+func suspects(now time.Time, peers []micronet.NodeID, known []*owner, doubted func(micronet.NodeID) bool) (suspects, lines []micronet.NodeID) {
 	if doubted == nil {
 		return nil, nil
 	}
-	for _, id := range peers {
+	for i, id := range peers {
 		if !doubted(id) {
 			continue
 		}
 		suspects = append(suspects, id)
-		if t.hears(id, now.Add(-lifeline)) {
+		if known[i].hears(now.Add(-lifeline)) {
 			lines = append(lines, id)
 		}
 	}
 	if len(suspects) > len(peers)/2 {
-		lines = t.nearest(now, peers)
+		lines = nearestOf(now, known)
 	}
 	return suspects, lines
 }
 
-// nearest returns the peers that were heard directly last.
-func (t *Table) nearest(now time.Time, peers []micronet.NodeID) (out []micronet.NodeID) {
+// nearestOf returns the peers that were heard directly last.
+func nearestOf(now time.Time, peers []*owner) (out []micronet.NodeID) {
 	newest := now.Add(-lifeline)
-	for _, id := range peers {
-		if o := t.owners[id]; o != nil {
+	for _, o := range peers {
+		if o != nil {
 			newest = later(newest, o.direct)
 		}
 	}
-	return t.heardSince(newest.Add(-nearest), peers)
+	return heardSince(newest.Add(-nearest), peers)
 }
 
 // heardSince returns the peers of which a packet of their own arrived since then.
-func (t *Table) heardSince(since time.Time, peers []micronet.NodeID) (out []micronet.NodeID) {
-	for _, id := range peers {
-		if t.hears(id, since) {
-			out = append(out, id)
+func heardSince(since time.Time, peers []*owner) (out []micronet.NodeID) {
+	for _, o := range peers {
+		if o.hears(since) {
+			out = append(out, o.id)
 		}
 	}
 	return out
 }
 
-// hears reports whether a packet of the node itself arrived since then.
-func (t *Table) hears(id micronet.NodeID, since time.Time) bool {
-	o := t.owners[id]
+// hears reports whether a packet of the node itself arrived since then. Of one that is not tracked
+// that is not known.
+func (o *owner) hears(since time.Time) bool {
 	return o != nil && !o.direct.IsZero() && !o.direct.Before(since)
 }

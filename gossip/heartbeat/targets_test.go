@@ -107,7 +107,7 @@ func TestTargetsBehind(t *testing.T) {
 		now = now.Add(c.later)
 		asked := 0
 		for seed := range uint64(100) {
-			first := table.answer(now, peers, rand.New(rand.NewPCG(seed, 1)), make([]micronet.NodeID, 0, 3))
+			first := answer(now, table.tracked(peers), rand.New(rand.NewPCG(seed, 1)), make([]micronet.NodeID, 0, 3))
 			asked += len(first)
 			if len(first) > 0 && first[0] != testID(2) {
 				t.Errorf("%s: node %v is answered", c.what, first[0])
@@ -126,7 +126,7 @@ func TestTargetsStarted(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	greeted := func(now time.Time) (out []micronet.NodeID) {
 		for range 10 {
-			out = append(out, table.answer(now, peers, rnd, make([]micronet.NodeID, 0, 3))...)
+			out = append(out, answer(now, table.tracked(peers), rnd, make([]micronet.NodeID, 0, 3))...)
 		}
 		return out
 	}
