@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -85,7 +86,6 @@ func (r *Redial) Update(now time.Time, peers []RedialPeer) {
 		r.since = now
 	}
 	known := make(map[micronet.NodeID]*redialPeer, len(peers))
-	r.sorted = r.sorted[:0]
 	for _, p := range peers {
 		e := r.peers[p.ID]
 		if e == nil {
@@ -98,13 +98,10 @@ func (r *Redial) Update(now time.Time, peers []RedialPeer) {
 			}
 		}
 		e.near = p.Near
-		if known[p.ID] == nil {
-			r.sorted = append(r.sorted, e)
-		}
 		known[p.ID] = e
 	}
 	r.peers = known
-	slices.SortFunc(r.sorted, func(a, b *redialPeer) int { return a.id.Compare(b.id) })
+	r.sorted = slices.SortedFunc(maps.Values(known), func(a, b *redialPeer) int { return a.id.Compare(b.id) })
 }
 
 func (r *Redial) anyLost() bool {

@@ -72,7 +72,8 @@ type life struct {
 	grace grace // of become, then of keepCertificate
 
 	// owned by whoever makes views: serve, then keepView
-	told map[micronet.NodeID]micronet.NodeStatus // what was reported of other nodes
+	told   map[micronet.NodeID]micronet.NodeStatus // what was reported of other nodes
+	toldAt uint64                                  // how often anybody had changed by then
 }
 
 // live runs one life. It returns nil when ctx ended, errMoved or errLeft when the node chose to

@@ -138,8 +138,8 @@ func (p *pulse) receive(now time.Time, from micronet.NodeID, payload []byte, dou
 
 // round is what a round of packets is made from.
 type round struct {
-	peers   []micronet.NodeID // all members, without this node
-	doubted func(micronet.NodeID) bool
+	peers   []micronet.NodeID               // all members, without this node
+	doubted func(micronet.NodeID) bool      // nil: nobody is
 	direct  func(micronet.NodeID) time.Time // when a packet of the node itself came
 	rng     *rand.Rand
 }
@@ -198,7 +198,7 @@ func (l *life) beat(ctx context.Context) error {
 		}
 		v := l.view.Load()
 		sum := l.records.fingerprint()
-		for _, b := range l.pulse.beats(now, &round{peers: v.others(l.self), doubted: v.isDoubted, direct: l.under.Heard, rng: rng}) {
+		for _, b := range l.pulse.beats(now, &round{peers: v.peers, doubted: v.doubts(), direct: l.under.Heard, rng: rng}) {
 			if err := l.under.Send(b.to, tunnel.ChannelHeartbeat, slices.Concat(sum[:fingerprintSize], b.payload)); err != nil {
 				l.env.Events.PacketDropped(micronet.PacketDrop{Where: "heartbeat", Why: "send", Peer: b.to})
 			}

@@ -241,7 +241,7 @@ func (l *life) makeView() {
 	v := makeView(sight{
 		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, name: l.contacts.name,
 		silent: l.contacts.silent(), path: l.under.Path, heard: l.pulse.heard, issued: l.issued,
-		met: before, synced: synced,
+		former: old, met: before, synced: synced,
 	})
 	l.damping.take(now, entries)
 	v.damp(l.damping)
@@ -271,6 +271,10 @@ func (l *life) becomeReady() {
 // a connection to a dead host would hang until TCP gives up. The status before is that of the last
 // report, "" for a node that is reported for the first time.
 func (l *life) tellChanges(now *view) {
+	if l.told != nil && l.toldAt == now.turns {
+		return
+	}
+	l.toldAt = now.turns
 	told := make(map[micronet.NodeID]micronet.NodeStatus, len(now.nodes))
 	defer func() { l.told = told }()
 	for i := range now.nodes {

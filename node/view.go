@@ -33,12 +33,15 @@ const (
 type view struct {
 	made      time.Time
 	nodes     []micronet.Node // all known, this one too, sorted by name, cluster and id
+	places    []int           // in nodes, of each in the order in which they were listed
 	byID      map[micronet.NodeID]*micronet.Node
+	peers     []micronet.NodeID                  // who is told signs of life; see others
 	placed    []placed                           // of every node whose instances count, by node and instance id
 	instances map[string][]*placed               // the same by service, in that order
 	basis     []basis                            // what placed follows from
 	roster    []gossip.Member                    // what membership says, sorted by id
 	members   map[micronet.NodeID]*gossip.Member // of roster
+	doubted   map[micronet.NodeID]bool           // members that are not alive to membership
 	turns     uint64                             // how often anybody's status had changed, here or to membership
 	met       met
 	namesakes []namesakes // names that more than one node has
@@ -117,6 +120,7 @@ type sight struct {
 	path    func(micronet.NodeID) (tunnel.PathInfo, bool)
 	heard   func(micronet.NodeID) time.Time // the newest sign of life, also through others
 	issued  func(micronet.NodeID) time.Time // when a certificate begins, zero: not known
+	former  *view                           // nil at first
 	met     met                             // of the former view
 	synced  bool
 }
@@ -125,6 +129,7 @@ type sight struct {
 func makeView(s sight) *view {
 	v := &view{made: s.now, instances: map[string][]*placed{}, roster: s.members, synced: s.synced}
 	v.list(&s)
+	v.peers = v.others(s.self.ID)
 	v.namesakes = findNamesakes(v.nodes, s.issued)
 	v.placed = make([]placed, 0, countInstances(s.entries))
 	for i := range s.entries {
@@ -140,42 +145,96 @@ func makeView(s sight) *view {
 // list lists all nodes that anything is known of.
 func (v *view) list(s *sight) {
 	size := max(len(s.members), len(s.entries), len(s.silent)) + 1
-	v.nodes, v.byID = make([]micronet.Node, 0, size), make(map[micronet.NodeID]*micronet.Node, size)
-	v.members = make(map[micronet.NodeID]*gossip.Member, len(s.members))
-	for i := range s.members {
-		v.members[s.members[i].ID] = &s.members[i]
-	}
+	v.byID = make(map[micronet.NodeID]*micronet.Node, size)
+	v.enroll()
 	isNew := func(id micronet.NodeID) bool {
 		_, listed := v.byID[id]
 		v.byID[id] = nil
 		return !listed
 	}
 	isNew(s.self.ID)
-	v.nodes = append(v.nodes, s.self)
+	list := append(make([]micronet.Node, 0, size), s.self)
 	for i := range s.entries {
 		if id := s.entries[i].Document.Owner; isNew(id) {
-			v.nodes = append(v.nodes, s.node(id, v.members[id], &s.entries[i]))
+			list = append(list, s.node(id, v.members[id], &s.entries[i]))
 		}
 	}
 	for i := range s.members {
 		if id := s.members[i].ID; isNew(id) {
-			v.nodes = append(v.nodes, s.node(id, &s.members[i], nil))
+			list = append(list, s.node(id, &s.members[i], nil))
 		}
 	}
 	for _, gone := range s.silent {
 		if isNew(gone.id) {
 			n := s.node(gone.id, nil, nil)
 			n.Heard = s.now.Add(-gone.ago)
-			v.nodes = append(v.nodes, n)
+			list = append(list, n)
 		}
 	}
-	slices.SortFunc(v.nodes, func(a, b micronet.Node) int {
+	v.arrange(s, list)
+}
+
+// enroll takes over what membership says.
+func (v *view) enroll() {
+	v.members, v.doubted = make(map[micronet.NodeID]*gossip.Member, len(v.roster)), map[micronet.NodeID]bool{}
+	for i := range v.roster {
+		m := &v.roster[i]
+		v.members[m.ID] = m
+		if m.Status != micronet.Alive {
+			v.doubted[m.ID] = true
+		}
+	}
+}
+
+// arrange sorts the nodes of a list. Mostly they are those of the former view, and stand where they
+// stood there.
+func (v *view) arrange(s *sight, list []micronet.Node) {
+	same := s.former.lists(list)
+	if same {
+		v.places = s.former.places
+	} else {
+		v.places = placesOf(list)
+	}
+	v.nodes = make([]micronet.Node, len(list))
+	for i := range list {
+		n := &v.nodes[v.places[i]]
+		*n = list[i]
+		v.byID[n.ID] = n
+	}
+	if v.met = s.met; !same {
+		v.met = s.met.with(v.nodes, s.now)
+	}
+}
+
+// lists reports whether a view was made of the same nodes, listed in the same order.
+func (v *view) lists(list []micronet.Node) bool {
+	if v == nil || len(v.places) != len(list) {
+		return false
+	}
+	for i := range list {
+		a, b := &list[i], &v.nodes[v.places[i]]
+		if a.ID != b.ID || a.Name != b.Name || a.Cluster != b.Cluster {
+			return false
+		}
+	}
+	return true
+}
+
+// placesOf is where each node of a list stands once they are sorted by name, cluster and id.
+func placesOf(list []micronet.Node) []int {
+	order := make([]int, len(list))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		a, b := &list[i], &list[j]
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Cluster, b.Cluster), a.ID.Compare(b.ID))
 	})
-	for i := range v.nodes {
-		v.byID[v.nodes[i].ID] = &v.nodes[i]
+	places := make([]int, len(list))
+	for place, i := range order {
+		places[i] = place
 	}
-	v.met = s.met.with(v.nodes, s.now)
+	return places
 }
 
 // countInstances counts the instances of all documents.
@@ -302,9 +361,14 @@ func (v *view) reach() (heard, known int) {
 }
 
 // isDoubted reports whether membership does not take a member for alive.
-func (v *view) isDoubted(id micronet.NodeID) bool {
-	m := v.members[id]
-	return m != nil && m.Status != micronet.Alive
+func (v *view) isDoubted(id micronet.NodeID) bool { return v.doubted[id] }
+
+// doubts is isDoubted, nil when nobody is: then nobody need be asked about.
+func (v *view) doubts() func(micronet.NodeID) bool {
+	if len(v.doubted) == 0 {
+		return nil
+	}
+	return v.isDoubted
 }
 
 // suspects lists the members that are suspect here, sorted as nodes are. Those that are only remembered are
