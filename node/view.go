@@ -371,11 +371,14 @@ func (v *view) doubts() func(micronet.NodeID) bool {
 	return v.isDoubted
 }
 
-// suspects lists the members that are suspect here, sorted as nodes are. Those that are only remembered are
-// not among them: to look for them is Redial's affair.
+// suspects lists the members of which a sign of life would change what is believed, sorted as nodes are: the
+// suspect, and those that are dead for their silence alone, because a small part of a mesh that was split takes
+// minutes to probe all others. Who is only remembered is not among them: that is Redial's affair.
 func (v *view) suspects() (out []micronet.NodeID) {
 	for i := range v.nodes {
-		if n := &v.nodes[i]; n.Status == micronet.Suspect && v.members[n.ID] != nil {
+		n := &v.nodes[i]
+		m := v.members[n.ID]
+		if m != nil && (n.Status == micronet.Suspect || (n.Status == micronet.Dead && m.Status == micronet.Alive)) {
 			out = append(out, n.ID)
 		}
 	}

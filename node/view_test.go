@@ -396,7 +396,7 @@ func TestQuiet(t *testing.T) {
 		if got := v.byID[id(1)].Status; got != c.want {
 			t.Errorf("%s: it is %s, want %s", c.name, got, c.want)
 		}
-		if asked := len(v.suspects()) == 1; asked != (c.want == micronet.Suspect) {
+		if asked := len(v.suspects()) == 1; asked != (c.want != micronet.Alive) {
 			t.Errorf("%s: it is asked for a sign of life: %v", c.name, asked)
 		}
 		for _, p := range v.of(micronet.Destination{Service: "web"}) {
