@@ -13,6 +13,10 @@ const (
 	kindFull     kind = 1 // age, signed header, items
 	kindDelta    kind = 2 // signed header, base version, upserted items, removed keys
 	kindAnnounce kind = 3 // signed header
+
+	// Not of the catalog:
+	kindStatement  kind = 4 // a statement, see Ledger
+	kindRevocation kind = 5 // a statement that revokes
 )
 
 const (

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/micro/micro-net/gossip"
 )
 
 func took(msgs [][]byte) (s []string) {
@@ -34,6 +36,27 @@ func TestOutboxOrder(t *testing.T) {
 	}
 	if got := o.take(0, 100, 3); got != nil {
 		t.Errorf("take = %q, want nothing", got)
+	}
+}
+
+// Who must not be listened to goes before what anybody says, however often it was sent.
+func TestOutboxSendsRevocationsFirst(t *testing.T) {
+	var o outbox
+	revocation := (&gossip.Statement{Raw: []byte("r"), Revokes: true}).Message()
+	o.put("hint", []byte("hint"))
+	o.put("other", (&gossip.Statement{Raw: []byte("s")}).Message())
+	o.put("revocation", revocation)
+	for range 3 {
+		if got := took(o.take(0, 100, 3)); !slices.Equal(got, []string{string(revocation), "\x04s", "hint"}) {
+			t.Fatalf("take = %q", got)
+		}
+	}
+	o.put("revocation", revocation)
+	for i := range 2 * maxBroadcasts {
+		o.put(fmt.Sprint(i), []byte("x"))
+	}
+	if got := took(o.take(0, 2, 3)); !slices.Equal(got, []string{string(revocation)}) {
+		t.Errorf("%q: a full queue has dropped the revocation", got)
 	}
 }
 
