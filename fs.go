@@ -15,6 +15,8 @@ type FS interface {
 	ReadFile(path string) ([]byte, error)
 	// Create makes or truncates a file for writing.
 	Create(path string, perm fs.FileMode) (File, error)
+	// Append opens a file for writing at its end, made if need be.
+	Append(path string, perm fs.FileMode) (File, error)
 	Rename(from, to string) error
 	Remove(path string) error
 	// SyncDir makes renames and removals in a folder durable.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -16,19 +17,23 @@ const (
 	defaultUses     = 1
 )
 
-// authority invites nodes and issues their memberships. It exists where the root key is.
+// authority invites nodes and issues their memberships. It exists where the root key is, and at nodes that
+// the root made authorities.
 type authority struct {
 	env     micronet.Env
 	disk    disk
-	issuer  *identity.Authority
-	members func() [][]byte // credentials of live members, this node's first
+	issuer  atomic.Pointer[identity.Authority]        // another one when the root key comes or goes
+	others  func(name string) (micronet.NodeID, bool) // who has a name that another authority gave
+	members func() [][]byte                           // credentials of live members, this node's first
 	alive   func(micronet.NodeID) bool
 
 	// turn is a lock that may be held while files are written: a mutex must not be.
-	turn  chan struct{}
-	book  identity.TokenBook
-	names ledger
-	asked map[micronet.NodeID]asking // who was given a certificate lately
+	turn     chan struct{}
+	book     identity.TokenBook
+	names    ledger
+	exported atomic.Bool // names.Exported, for those who do not wait for the turn
+	log      *issuances
+	asked    map[micronet.NodeID]asking // who was given a certificate lately
 }
 
 const (
@@ -48,14 +53,9 @@ type asking struct {
 
 // ledger is which name belongs to which node. A name is free again when its holder left.
 type ledger struct {
-	Names map[string]micronet.NodeID `json:"names"`
-}
-
-func (l ledger) taken(by micronet.NodeID) func(string) bool {
-	return func(name string) bool {
-		holder, ok := l.Names[name]
-		return ok && holder != by
-	}
+	Names    map[string]micronet.NodeID `json:"names"`
+	Exported bool                       `json:"exported,omitempty"` // the root key is somewhere else, too
+	Issued   uint64                     `json:"issued,omitempty"`   // lines that the issuance log has at least
 }
 
 // with gives a name to a node, which has no other.
@@ -67,7 +67,8 @@ func (l ledger) with(name string, id micronet.NodeID) ledger {
 
 // without frees the name of a node.
 func (l ledger) without(id micronet.NodeID) ledger {
-	next := ledger{Names: make(map[string]micronet.NodeID, len(l.Names)+1)}
+	next := l
+	next.Names = make(map[string]micronet.NodeID, len(l.Names)+1)
 	for name, holder := range l.Names {
 		if holder != id {
 			next.Names[name] = holder
@@ -76,16 +77,19 @@ func (l ledger) without(id micronet.NodeID) ledger {
 	return next
 }
 
-func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte, alive func(micronet.NodeID) bool) (*authority, error) {
-	issuer, err := p.root.Authority(env.Entropy)
-	if err != nil {
-		return nil, err
-	}
+// newAuthority reads what this node has given out before.
+func (l *life) newAuthority(issuer *identity.Authority) (*authority, error) {
+	d, p := l.node.disk, l.pass
 	a := &authority{
-		env: env, disk: d, issuer: issuer, members: members, alive: alive, turn: make(chan struct{}, 1),
+		env: l.env, disk: d, members: l.introductions, alive: l.mayBeAlive, others: l.holderOf, turn: make(chan struct{}, 1),
 		asked: map[micronet.NodeID]asking{},
 	}
+	a.issuer.Store(issuer)
 	if _, err := d.load(fileAuthority, &a.names); err != nil {
+		return nil, err
+	}
+	var err error
+	if a.log, err = openIssuances(d, p.trust.Cluster(), a.names.Issued); err != nil {
 		return nil, err
 	}
 	raw, found, err := d.loadRaw(fileTokens)
@@ -100,11 +104,21 @@ func newAuthority(env micronet.Env, d disk, p *passport, members func() [][]byte
 	return a, a.saveNames(a.names.with(p.member().Name, p.id()))
 }
 
+// holder is who has a name: in this authority's own book, or in the mesh, as another authority gave it.
+func (a *authority) holder(name string) (micronet.NodeID, bool) {
+	if id, ok := a.names.Names[name]; ok {
+		return id, true
+	}
+	return a.others(name)
+}
+
 // taken says which names a guest cannot have. A token that is bound to a name hands it over from
 // a node that is gone: whoever made the token said so.
 func (a *authority) taken(by micronet.NodeID, bound string) func(string) bool {
-	taken := a.names.taken(by)
-	return func(name string) bool { return taken(name) && (name != bound || a.alive(a.names.Names[name])) }
+	return func(name string) bool {
+		holder, ok := a.holder(name)
+		return ok && holder != by && (name != bound || a.alive(holder))
+	}
 }
 
 func (a *authority) lock()   { a.turn <- struct{}{} }
@@ -128,7 +142,7 @@ func (a *authority) admit(r identity.JoinRequest) (identity.JoinAnswer, error) {
 		// The guest is not to blame: it may try again, and is not told of our disk.
 		return identity.JoinAnswer{}, micronet.E("admit", micronet.Internal, "%w", err)
 	}
-	m, err := a.issuer.Issue(now, identity.Request{ID: r.Node, Name: name})
+	m, err := a.issue(identity.IssuedJoin, now, identity.Request{ID: r.Node, Name: name})
 	if err != nil {
 		return identity.JoinAnswer{}, err
 	}
@@ -144,7 +158,7 @@ func (a *authority) renew(id micronet.NodeID, name string) (identity.Membership,
 	a.lock()
 	defer a.unlock()
 	now := a.env.Wall()
-	if a.names.taken(id)(name) {
+	if holder, ok := a.names.Names[name]; ok && holder != id {
 		return identity.Membership{}, nameGone(name)
 	}
 	if !a.allow(id, now) {
@@ -155,7 +169,24 @@ func (a *authority) renew(id micronet.NodeID, name string) (identity.Membership,
 			return identity.Membership{}, err
 		}
 	}
-	return a.issuer.Issue(now, identity.Request{ID: id, Name: name})
+	return a.issue(identity.IssuedRenewal, now, identity.Request{ID: id, Name: name})
+}
+
+// issue makes a membership. It is in the log, on disk, before anybody gets it.
+func (a *authority) issue(what string, now time.Time, r identity.Request) (identity.Membership, error) {
+	m, err := a.issuer.Load().Issue(now, r)
+	if err != nil {
+		return identity.Membership{}, err
+	}
+	e, err := m.Issued(what, now)
+	if err != nil {
+		return identity.Membership{}, err
+	}
+	if err := a.log.note(e); err != nil {
+		// Who asks is not to blame, and is not told of our disk.
+		return identity.Membership{}, micronet.E("issue", micronet.Internal, "%w", err)
+	}
+	return m, nil
 }
 
 // allow counts a renewal, unless the node had too many.
@@ -195,10 +226,12 @@ func (a *authority) saveBook(b identity.TokenBook) error {
 }
 
 func (a *authority) saveNames(l ledger) error {
+	l.Issued = a.log.at.Count
 	if err := a.disk.save(fileAuthority, l); err != nil {
 		return err
 	}
 	a.names = l
+	a.exported.Store(l.Exported)
 	return nil
 }
 
@@ -223,7 +256,7 @@ func (a *authority) invite(r api.InviteRequest, addresses []string) (api.Invitat
 	}
 	a.lock()
 	defer a.unlock()
-	token, book, err := a.book.Mint(a.env.Entropy, a.env.Wall(), a.issuer, identity.Invitation{
+	token, book, err := a.book.Mint(a.env.Entropy, a.env.Wall(), a.issuer.Load(), identity.Invitation{
 		Kind: identity.JoinToken, TTL: ttl, Uses: r.Uses, Name: r.Name, Addresses: addresses,
 	})
 	if err != nil {

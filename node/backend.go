@@ -238,11 +238,7 @@ func (b backend) Settings() []api.Setting {
 func (b backend) Invite(r api.InviteRequest) (api.Invitation, error) {
 	a := b.l.gate.authority.Load()
 	if a == nil {
-		e := micronet.E("invite", micronet.Refused, "this node is no authority of the cluster")
-		if ids := b.l.authorities(); len(ids) > 0 {
-			return api.Invitation{}, e.WithFix("run it on %s", b.l.view.Load().byID[ids[0]].Name)
-		}
-		return api.Invitation{}, e.WithFix("run it on the node that founded the cluster")
+		return api.Invitation{}, b.noAuthority("invite")
 	}
 	if r.Name != "" {
 		if err := micronet.CheckLabel(r.Name); err != nil {
@@ -254,6 +250,15 @@ func (b backend) Invite(r api.InviteRequest) (api.Invitation, error) {
 		return api.Invitation{}, err
 	}
 	return a.invite(r, addresses)
+}
+
+// noAuthority refuses what only an authority can do, and names one.
+func (b backend) noAuthority(op string) error {
+	e := micronet.E(op, micronet.Refused, "this node is no authority of the cluster")
+	if ids := b.l.authorities(); len(ids) > 0 {
+		return e.WithFix("run it on %s", b.l.view.Load().byID[ids[0]].Name)
+	}
+	return e.WithFix("run it on the node that founded the cluster")
 }
 
 // inviteAddresses are those the user names, in front of those this node knows of itself, as many
@@ -286,8 +291,8 @@ func inviteAddresses(named []string, port uint16, own []netip.AddrPort) ([]strin
 func (b backend) Join(ctx context.Context, token string) error { return b.l.move(ctx, token) }
 
 // Leave ends this node's membership.
-func (b backend) Leave(ctx context.Context) (api.Farewell, error) {
-	warning, err := b.l.leave(ctx)
+func (b backend) Leave(ctx context.Context, r api.LeaveRequest) (api.Farewell, error) {
+	warning, err := b.l.leave(ctx, r.Force)
 	return api.Farewell{Warning: warning}, err
 }
 

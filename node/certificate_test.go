@@ -9,6 +9,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/node/api"
 )
 
 const day = 24 * time.Hour
@@ -224,7 +225,7 @@ func TestLeavingBeatsRenewal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := all[1].backend().Leave(t.Context()); err != nil {
+		if _, err := all[1].backend().Leave(t.Context(), api.LeaveRequest{}); err != nil {
 			t.Fatal(err)
 		}
 		wantError(t, "renewal", l.pass.adopt(t.Context(), l.node.disk, m), micronet.Closed, "left")

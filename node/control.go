@@ -163,18 +163,19 @@ func (l *life) authorities() []micronet.NodeID {
 // leave ends this node's membership for good: the certificate is deleted and given back to an
 // authority, everybody is told, and the life ends with errLeft. The warning says who could not be
 // told, and what follows from it.
-func (l *life) leave(ctx context.Context) (warning string, err error) {
-	if others := len(l.alive()); l.gate.authority.Load() != nil && others > 0 {
+func (l *life) leave(ctx context.Context, force bool) (warning string, err error) {
+	if others := len(l.alive()); others > 0 && !force && l.isLastAuthority() {
 		return "", micronet.E("leave", micronet.Refused, "this node is the only authority of %q: without it nobody could join %s any more",
 			l.pass.member().ClusterName, plural(others, "other node", "other nodes")).
-			WithFix("let the other nodes leave first")
+			WithFix("promote another node first: `micro-net node promote NAME`; or let the others leave first, or use --force")
 	}
 	// Without its membership the node has left, whatever happens to the rest.
 	if err := l.pass.giveUp(ctx, func() error { return l.node.disk.remove(fileMembership) }); err != nil {
 		return "", err
 	}
 	l.contacts.drop()
-	l.report("node.leave", l.node.disk.remove(fileRootKey, fileAuthority, fileTokens, filePeers, fileKeys, fileEpoch))
+	l.report("node.leave", l.node.disk.remove(fileRootKey, filePromotion, fileAuthority, fileTokens, filePeers, fileKeys, fileEpoch))
+	l.report("node.leave", removeIssuances(l.node.disk))
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	freed := l.giveBack(bye)

@@ -23,8 +23,10 @@ const (
 	fileServices   = "services.json"
 	fileVIPs       = "vips.json"
 	fileRootKey    = "root.key"       // authorities only
+	filePromotion  = "promotion.json" // the root made this node an authority
 	fileAuthority  = "authority.json" // names given out
 	fileTokens     = "tokens.json"    // open invitations
+	fileIssued     = "issued.log"     // what was issued; grows, see issuances
 )
 
 const (
@@ -122,6 +124,28 @@ func (d disk) saveRaw(name string, raw []byte) error {
 		return nil
 	}
 	if err := micronet.WriteFile(d.fs, d.path(name), raw, secretPerm); err != nil {
+		return diskError("data-dir", err)
+	}
+	return nil
+}
+
+// extend adds to the end of a file, for good. What is there already stays as it is.
+func (d disk) extend(name string, more []byte, fresh bool) error {
+	if !d.keeps() {
+		return nil
+	}
+	f, err := d.fs.Append(d.path(name), secretPerm)
+	if err != nil {
+		return diskError("data-dir", err)
+	}
+	_, err = f.Write(more)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil && fresh {
+		err = d.fs.SyncDir(d.dir)
+	}
+	if err != nil {
 		return diskError("data-dir", err)
 	}
 	return nil

@@ -155,7 +155,11 @@ func TestDaemonRefusesDamagedFiles(t *testing.T) {
 				continue
 			}
 			tried++
-			for _, bad := range [][]byte{nil, good[:len(good)/2], []byte("somebody else's file\n")} {
+			half := good[:len(good)/2]
+			if f.Name() == fileIssued {
+				half = good[:10] // a last line that is torn is cut off
+			}
+			for _, bad := range [][]byte{nil, half, []byte("somebody else's file\n")} {
 				if err := micronet.WriteFile(a.host.FS(), path, bad, secretPerm); err != nil {
 					t.Fatal(err)
 				}
@@ -169,7 +173,7 @@ func TestDaemonRefusesDamagedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if want := 9; tried != want {
+		if want := 10; tried != want {
 			t.Errorf("%d files were damaged, want %d", tried, want)
 		}
 		b.start("a", "")

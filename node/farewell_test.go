@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/node/api"
 	"github.com/micro/micro-net/sim/netsim"
 )
 
@@ -35,7 +36,7 @@ func TestLeaveUnheard(t *testing.T) {
 			{all[1], "b", "no authority of the cluster was told; the name stays taken until `micro-net invite --name b` gives it to another"},
 			{all[3], "d", "nobody was told; the name stays taken until `micro-net invite --name d` gives it to another"},
 		} {
-			f, err := c.n.backend().Leave(context.Background())
+			f, err := c.n.backend().Leave(context.Background(), api.LeaveRequest{})
 			if err != nil || f.Warning != c.want {
 				t.Errorf("%s leaves: %q, %v; want %q", c.name, f.Warning, err, c.want)
 			}
@@ -51,7 +52,7 @@ func TestLeaveUnheard(t *testing.T) {
 func TestLeaveOfALonelyFounder(t *testing.T) {
 	inBubble(t, 334, func(t *testing.T, b *bubble) {
 		a := b.start("a", "")
-		if f, err := a.backend().Leave(context.Background()); err != nil || f.Warning != "" {
+		if f, err := a.backend().Leave(context.Background(), api.LeaveRequest{}); err != nil || f.Warning != "" {
 			t.Errorf("leave: %+v, %v", f, err)
 		}
 		if err := b.ended(a, 2*drainFor); err != nil {

@@ -58,7 +58,7 @@ func (g *gate) Serve(ctx context.Context, guest quic.GuestConn) {
 	if a == nil {
 		return
 	}
-	if err := identity.ServeJoin(guest, guest.Exporter, a.issuer, a.admit); err != nil && g.quiet.allow("guest") {
+	if err := identity.ServeJoin(guest, guest.Exporter, a.issuer.Load(), a.admit); err != nil && g.quiet.allow("guest") {
 		g.env.Log.Info("a guest was not admitted", "addr", guest.RemoteAddr().String(), "err", err)
 	}
 }

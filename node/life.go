@@ -313,13 +313,14 @@ func (l *life) become(pass *passport) error {
 	return nil
 }
 
-// assembleAuthority makes this node's authority; nil when it has no key to sign with. A founder that was
-// off for weeks begins with a certificate that holds.
+// assembleAuthority makes this node's authority; nil when it has no key to sign with. One that was off for
+// weeks begins with a certificate that holds.
 func (l *life) assembleAuthority() (*authority, error) {
-	if l.pass.root == nil {
-		return nil, nil
+	issuer, err := l.pass.issuer(l.env)
+	if issuer == nil || err != nil {
+		return nil, l.mayNotSign(err)
 	}
-	a, err := newAuthority(l.env, l.node.disk, l.pass, l.introductions, l.mayBeAlive)
+	a, err := l.newAuthority(issuer)
 	if err != nil || l.env.Wall().Before(l.pass.member().RenewAfter()) {
 		return a, err
 	}

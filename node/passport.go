@@ -19,8 +19,9 @@ type passport struct {
 	keys       identity.Keys
 	membership atomic.Pointer[identity.Membership] // replaced by a renewal
 	trust      *identity.Trust
-	grace      atomic.Int64   // how long after its end a certificate of others counts, nanoseconds
-	root       *identity.Root // nil unless the cluster's root key is here
+	grace      atomic.Int64                       // how long after its end a certificate of others counts, nanoseconds
+	root       atomic.Pointer[identity.Root]      // nil unless the cluster's root key is here
+	promotion  atomic.Pointer[identity.Promotion] // nil unless the root made this node an authority
 
 	// turn is a lock that may be held while files are written: a mutex must not be.
 	turn chan struct{}
@@ -115,7 +116,7 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 		env.Log.Error("the certificate is not valid at this host's time", "err", err, "time", env.Wall().Format(time.RFC3339),
 			"fix", "check the clock; an authority renews a certificate that has not ended long ago, else a new token is needed")
 	}
-	return p, p.loadRoot(d)
+	return p, errors.Join(p.loadRoot(d), p.loadPromotion(d))
 }
 
 // adopt makes a membership that renews the present one the one in use, once it is on disk.
@@ -157,7 +158,7 @@ func (p *passport) inTurn(ctx context.Context, do func() error) error {
 
 // expired reports whether the certificate has ended and this node cannot renew it itself.
 func (p *passport) expired(env micronet.Env) bool {
-	return p.root == nil && errors.Is(p.member().Validate(p.keys, env.Wall()), identity.ErrExpired)
+	return !p.signs() && errors.Is(p.member().Validate(p.keys, env.Wall()), identity.ErrExpired)
 }
 
 // readPassport reads a membership; nil when there is none. Its dates are not checked.
@@ -192,12 +193,42 @@ func (p *passport) loadRoot(d disk) error {
 	if !found || err != nil {
 		return err
 	}
-	root, err := identity.ParseRoot(raw, p.member().Roots[0])
-	if err != nil {
-		return damaged(d.path(fileRootKey), err.Error())
+	var root identity.Root
+	for _, certificate := range p.trust.Roots() {
+		if root, err = identity.ParseRoot(raw, certificate); err == nil {
+			p.root.Store(&root)
+			return nil
+		}
 	}
-	p.root = &root
+	return damaged(d.path(fileRootKey), err.Error())
+}
+
+func (p *passport) loadPromotion(d disk) error {
+	raw, found, err := d.loadRaw(filePromotion)
+	if !found || err != nil {
+		return err
+	}
+	promotion, err := identity.UnmarshalPromotion(raw)
+	if err != nil {
+		return damaged(d.path(filePromotion), err.Error())
+	}
+	p.promotion.Store(&promotion)
 	return nil
+}
+
+// signs reports whether this node has a key to sign with for the cluster.
+func (p *passport) signs() bool { return p.root.Load() != nil || p.promotion.Load() != nil }
+
+// issuer returns what this node signs with for the cluster: the root key where it is, else its own if the
+// root made it an authority; nil when it has none.
+func (p *passport) issuer(env micronet.Env) (*identity.Authority, error) {
+	if root := p.root.Load(); root != nil {
+		return root.Authority(env.Entropy)
+	}
+	if promotion := p.promotion.Load(); promotion != nil {
+		return promotion.Authority(p.keys, env.Entropy, env.Wall())
+	}
+	return nil, nil
 }
 
 // found makes a new cluster with this node as its first member and authority. What a cluster
@@ -217,18 +248,34 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	if err != nil {
 		return nil, err
 	}
-	if err := d.remove(fileAuthority, fileTokens, filePeers); err != nil {
+	if err := errors.Join(d.remove(filePromotion, fileAuthority, fileTokens, filePeers), removeIssuances(d)); err != nil {
 		return nil, err
 	}
 	if err := d.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
+		return nil, err
+	}
+	if err := noteFounding(d, m, now); err != nil {
 		return nil, err
 	}
 	p, err := newPassport(keys, m)
 	if err != nil {
 		return nil, err
 	}
-	p.root = &root
+	p.root.Store(&root)
 	return p, p.save(d, fileMembership)
+}
+
+// noteFounding begins the issuance log of a cluster.
+func noteFounding(d disk, m identity.Membership, now time.Time) error {
+	log, err := openIssuances(d, m.Cluster, 0)
+	if err != nil {
+		return err
+	}
+	e, err := m.Issued(identity.IssuedFound, now)
+	if err != nil {
+		return err
+	}
+	return log.note(e)
 }
 
 func (p *passport) save(d disk, name string) error {
@@ -255,7 +302,7 @@ func finishInstall(d disk, keys identity.Keys) error {
 	if next == nil || err != nil {
 		return err
 	}
-	if err := d.remove(fileRootKey, fileAuthority, fileTokens, filePeers); err != nil {
+	if err := errors.Join(d.remove(fileRootKey, filePromotion, fileAuthority, fileTokens, filePeers), removeIssuances(d)); err != nil {
 		return err
 	}
 	return d.rename(fileNext, fileMembership)

@@ -86,7 +86,7 @@ func (s *self) credential() ([]byte, error) {
 }
 
 func (s *self) flags() identity.Flags {
-	if s.pass.root != nil {
+	if s.pass.signs() {
 		return identity.FlagAuthority
 	}
 	return 0

@@ -263,7 +263,7 @@ func TestLeaveGivesBackNameAndIdentity(t *testing.T) {
 	inBubble(t, 12, func(t *testing.T, b *bubble) {
 		all := b.mesh("a", "b", "c")
 		before := all[1].node.ID()
-		if f, err := all[1].backend().Leave(context.Background()); err != nil || f.Warning != "" {
+		if f, err := all[1].backend().Leave(context.Background(), api.LeaveRequest{}); err != nil || f.Warning != "" {
 			t.Fatalf("leave: %+v, %v", f, err)
 		}
 		// Peers have been told when Leave returns.
@@ -298,7 +298,7 @@ func TestLeaveGivesBackNameAndIdentity(t *testing.T) {
 func TestOnlyAuthorityMayNotLeaveOthers(t *testing.T) {
 	inBubble(t, 13, func(t *testing.T, b *bubble) {
 		all := b.mesh("a", "b")
-		_, err := all[0].backend().Leave(context.Background())
+		_, err := all[0].backend().Leave(context.Background(), api.LeaveRequest{})
 		wantError(t, "leave", err, micronet.Refused, "only authority", "join 1 other node any more")
 		_, err = all[1].backend().Invite(api.InviteRequest{})
 		wantError(t, "invite at b", err, micronet.Refused, "no authority", "run it on a")

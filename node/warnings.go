@@ -40,8 +40,8 @@ func (l *life) warnings() []api.Warning {
 	if w, some := quarantineWarning(now, l.quarantines(now)); some {
 		out = append(out, w)
 	}
-	if l.gate.authority.Load() != nil && len(l.alive()) > 0 {
-		add("one-authority", "only this node can invite others", "keep a backup of "+fileRootKey+" in the data folder")
+	if l.isOneAuthority() {
+		add("one-authority", "only this node can invite others, renew certificates and revoke", "run `micro-net node promote NAME`, or keep the root key elsewhere: `micro-net node root export FILE`")
 	}
 	if l.front.vips != nil {
 		for _, p := range l.front.vips.Problems() {
@@ -54,6 +54,13 @@ func (l *life) warnings() []api.Warning {
 		}
 	}
 	return append(out, l.serviceWarnings()...)
+}
+
+// isOneAuthority reports whether the cluster has other nodes and hangs on this one: no other can sign, and
+// nobody has a copy of the root key.
+func (l *life) isOneAuthority() bool {
+	a := l.gate.authority.Load()
+	return a != nil && l.isLastAuthority() && len(l.alive()) > 0 && !a.exported.Load()
 }
 
 // vipFix says how else callers reach a destination one of whose ports is taken.

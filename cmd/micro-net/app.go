@@ -21,8 +21,9 @@ type app struct {
 	environ     []string // NAME=value, to warn about unknown variables
 	in          io.Reader
 	out, err    io.Writer
-	inTerminal  bool // somebody types into in
-	outTerminal bool // somebody reads out
+	inTerminal  bool                   // somebody types into in
+	outTerminal bool                   // somebody reads out
+	secret      func() ([]byte, error) // reads a line from the terminal that is not shown
 	build       build
 	daemon      daemonFunc
 	executable  func() (string, error)
@@ -67,7 +68,7 @@ func (a *app) root() *cobra.Command {
 		a.statusCommand(), a.nodesCommand(), a.servicesCommand(), a.routesCommand(), a.connectionsCommand(), a.graphCommand(),
 		a.registerCommand(), a.deregisterCommand(), a.runCommand(),
 		a.callCommand(), a.dialCommand(), a.forwardCommand(), a.resolveCommand(), a.pingCommand(),
-		a.doctorCommand(), a.validateCommand(), a.configCommand(),
+		a.nodeCommand(), a.doctorCommand(), a.validateCommand(), a.configCommand(),
 		a.demoCommand(), a.demoServiceCommand(), a.simCommand(), a.versionCommand(), a.completionCommand(),
 	)
 	return root

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/node/api"
 )
 
 const joinVariable = "MICRO_NET_JOIN"
@@ -36,7 +37,8 @@ func (a *app) joinCommand() *cobra.Command {
 }
 
 func (a *app) leaveCommand() *cobra.Command {
-	return a.talks(a.command("leave", "say goodbye for good: drain, give the certificate back, stop the daemon",
+	var req api.LeaveRequest
+	c := a.command("leave [flags]", "say goodbye for good: drain, give the certificate back, stop the daemon",
 		"  micro-net leave",
 		noArgs, func(ctx context.Context, _ []string) error {
 			client := a.client()
@@ -45,7 +47,7 @@ func (a *app) leaveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			f, err := client.Leave(ctx)
+			f, err := client.Leave(ctx, req)
 			if err != nil {
 				return err
 			}
@@ -54,5 +56,7 @@ func (a *app) leaveCommand() *cobra.Command {
 				fmt.Fprintf(a.err, "Warning: %s\n", oneLine(f.Warning))
 			}
 			return nil
-		}))
+		})
+	c.Flags().BoolVar(&req.Force, "force", false, "also as the last authority: nobody could invite nodes, renew certificates or revoke then")
+	return a.talks(c)
 }

@@ -30,6 +30,7 @@ func system() *app {
 		env: osenv.Fill(micronet.Env{}), environ: os.Environ(), daemon: node.RunDaemon,
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTerminal: term.IsTerminal(int(os.Stdin.Fd())), outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
-		build: buildOf(version, build), executable: os.Executable, tempDir: os.MkdirTemp,
+		secret: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },
+		build:  buildOf(version, build), executable: os.Executable, tempDir: os.MkdirTemp,
 	}
 }

@@ -197,6 +197,7 @@ type fakeBackend struct {
 	settings   []api.Setting
 	fail       error    // of every call that can fail
 	unheard    string   // the warning of leave
+	fault      string   // of the issuance log
 	replaced   []string // by every registration
 	resolution api.Resolution
 	pong       api.Pong
@@ -302,10 +303,29 @@ func (b *fakeBackend) Invite(r api.InviteRequest) (api.Invitation, error) {
 	return api.Invitation{Token: "mnj1_abc", Addresses: []string{"192.168.1.2:8085"}, Expires: wall.Add(15 * time.Minute), Warning: "all addresses are private"}, err
 }
 
+func (b *fakeBackend) Issuances() (api.IssuanceLog, error) {
+	return api.IssuanceLog{Head: "0a1b2c", Fault: b.fault, Issued: []api.Issuance{
+		{Number: 1, Time: wall, What: "found", Node: "a", ID: "aaaaaaaaaaaaaaaa", Serial: "01", Ends: wall.Add(14 * 24 * time.Hour)},
+		{Number: 2, Time: wall.Add(time.Hour), What: "join", Node: "b", ID: "bbbbbbbbbbbbbbbb", Serial: "02", Ends: wall.Add(14*24*time.Hour + time.Hour)},
+	}}, b.fail
+}
+
+func (b *fakeBackend) ExportRoot(passphrase string) (api.SealedRoot, error) {
+	return api.SealedRoot{Root: []byte("sealed")}, b.note("export %s", passphrase)
+}
+
+func (b *fakeBackend) RemoveRoot(r api.RootRemoval) error {
+	return b.note("remove %s %s %v", r.Root, r.Passphrase, r.Force)
+}
+
+func (b *fakeBackend) ImportRoot(s api.SealedRoot) error {
+	return b.note("import %s %s", s.Root, s.Passphrase)
+}
+
 func (b *fakeBackend) Join(_ context.Context, token string) error { return b.note("join %s", token) }
 
-func (b *fakeBackend) Leave(context.Context) (api.Farewell, error) {
-	return api.Farewell{Warning: b.unheard}, b.note("leave")
+func (b *fakeBackend) Leave(_ context.Context, r api.LeaveRequest) (api.Farewell, error) {
+	return api.Farewell{Warning: b.unheard}, b.note("leave %v", r.Force)
 }
 
 func (b *fakeBackend) Register(_ int, services []config.Service) (api.Registered, error) {

@@ -9,7 +9,7 @@ import (
 )
 
 // environment are variables with the prefix that are no settings of the daemon.
-var environment = []string{"MICRO_NET_API"}
+var environment = []string{"MICRO_NET_API", "MICRO_NET_PASSPHRASE"}
 
 // Input is where settings come from. Flag beats environment beats file beats default.
 type Input struct {

@@ -58,6 +58,18 @@ func (FS) Create(path string, perm fs.FileMode) (micronet.File, error) {
 	return f, nil
 }
 
+// Append opens a file for writing at its end. The permission is set whatever the umask.
+func (FS) Append(path string, perm fs.FileMode) (micronet.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, perm)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(perm); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // Rename replaces a file.
 func (FS) Rename(from, to string) error { return os.Rename(from, to) }
 

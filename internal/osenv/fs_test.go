@@ -258,3 +258,26 @@ func TestSyncDir(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAppendKeepsWhatIsThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	for _, more := range []string{"one\n", "two\n"} {
+		f, err := FS{}.Append(path, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write([]byte(more)); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := FS{}.ReadFile(path)
+	if err != nil || string(got) != "one\ntwo\n" {
+		t.Errorf("%q %v", got, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+}

@@ -21,22 +21,26 @@ func TestQ36_Rights(t *testing.T) {
 		{method: "POST", path: "/api/v1/invite", body: `{}`},
 		{method: "POST", path: "/api/v1/join", body: `{"token":"x"}`},
 		{method: "POST", path: "/api/v1/leave"},
+		{method: "GET", path: "/api/v1/node/log"},
+		{method: "POST", path: "/api/v1/node/root/export", body: `{"passphrase":"x"}`},
+		{method: "POST", path: "/api/v1/node/root/remove", body: `{}`},
+		{method: "POST", path: "/api/v1/node/root/import", body: `{}`},
 	}
 	for name, c := range map[string]struct {
 		cred  micronet.Credentials
 		err   error
 		tcp   bool
 		write Write
-		want  [7]int
+		want  [11]int
 		owner int // of what it registers and withdraws
 	}{
-		"root":         {cred: micronet.Credentials{UID: 0}, want: [7]int{200, 200, 200, 204, 200, 204, 200}, owner: AnyOwner},
-		"daemon user":  {cred: micronet.Credentials{UID: daemonUID}, want: [7]int{200, 200, 200, 204, 200, 204, 200}, owner: AnyOwner},
-		"group":        {cred: micronet.Credentials{UID: 7, Groups: []string{"wheel", "micro-net"}}, want: [7]int{200, 200, 200, 204, 403, 403, 403}, owner: AnyOwner},
-		"other":        {cred: micronet.Credentials{UID: 7, Groups: []string{"micro-net-x"}}, want: [7]int{200, 200, 200, 204, 403, 403, 403}, owner: 7},
-		"unknown":      {err: errors.New("no credentials"), want: [7]int{200, 200, 403, 403, 403, 403, 403}},
-		"tcp services": {tcp: true, write: WriteServices, want: [7]int{200, 200, 200, 204, 403, 403, 403}, owner: AnyOwner},
-		"tcp none":     {tcp: true, write: WriteNone, want: [7]int{200, 200, 403, 403, 403, 403, 403}},
+		"root":         {cred: micronet.Credentials{UID: 0}, want: [11]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204}, owner: AnyOwner},
+		"daemon user":  {cred: micronet.Credentials{UID: daemonUID}, want: [11]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204}, owner: AnyOwner},
+		"group":        {cred: micronet.Credentials{UID: 7, Groups: []string{"wheel", "micro-net"}}, want: [11]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
+		"other":        {cred: micronet.Credentials{UID: 7, Groups: []string{"micro-net-x"}}, want: [11]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403}, owner: 7},
+		"unknown":      {err: errors.New("no credentials"), want: [11]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
+		"tcp services": {tcp: true, write: WriteServices, want: [11]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
+		"tcp none":     {tcp: true, write: WriteNone, want: [11]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
 	} {
 		w := newWorld(t, Config{Write: c.write})
 		w.net.cred, w.net.credErr = c.cred, c.err

@@ -25,7 +25,7 @@ type Backend interface {
 	Join(ctx context.Context, token string) error
 	// Leave says goodbye for good and stops the daemon; it returns once peers were told, or could
 	// not be.
-	Leave(ctx context.Context) (Farewell, error)
+	Leave(ctx context.Context, r LeaveRequest) (Farewell, error)
 
 	// Register adds instances of this node that survive a restart; owner is the user id of the
 	// process that registers, which alone (besides root and the daemon's user) may withdraw them.
@@ -40,6 +40,8 @@ type Backend interface {
 	Clocks(ctx context.Context) []Clock
 	// Dial connects to the best instance of a service.
 	Dial(ctx context.Context, service string) (net.Conn, error)
+
+	Authorities
 
 	// Healthy and Ready say why not.
 	Healthy() error

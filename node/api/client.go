@@ -287,9 +287,9 @@ func (c *Client) Join(ctx context.Context, token string) error {
 }
 
 // Leave says goodbye for good and stops the daemon.
-func (c *Client) Leave(ctx context.Context) (Farewell, error) {
+func (c *Client) Leave(ctx context.Context, r LeaveRequest) (Farewell, error) {
 	var f Farewell
-	err := c.do(ctx, http.MethodPost, "/api/v1/leave", nil, &f)
+	err := c.do(ctx, http.MethodPost, "/api/v1/leave", r, &f)
 	return f, err
 }
 

@@ -16,7 +16,7 @@ import (
 // FuzzBodies: whatever a client sends, the answer is a success or a problem of the client's, and
 // what was registered survives being sent again.
 func FuzzBodies(f *testing.F) {
-	paths := []string{"/api/v1/instances", "/api/v1/invite", "/api/v1/join"}
+	paths := []string{"/api/v1/instances", "/api/v1/invite", "/api/v1/join", "/api/v1/node/root/remove"}
 	for i, body := range []string{
 		webService, `{"ttl":"1h","uses":2}`, `{"token":"mnj1_x"}`, `[]`, `{}`, `null`, `"x"`, `{"services":[{"name":"a","port":1,"checks":"none"}]}`,
 		`{"service":{"Name":"x","Port":1,"Check":{"HTTP":"http://127.0.0.1/"}}}`, `{"uses":1e999}`, "\x00", strings.Repeat("[", 1000),

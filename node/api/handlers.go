@@ -44,6 +44,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /api/v1/invite", s.allow(mayAll, s.invite))
 	mux.HandleFunc("POST /api/v1/join", s.allow(mayAll, s.join))
 	mux.HandleFunc("POST /api/v1/leave", s.allow(mayAll, s.leave))
+	s.authorityRoutes(mux)
 	mux.HandleFunc("GET /metrics", s.allow(mayRead, s.metrics))
 	mux.HandleFunc("GET /healthz", s.allow(mayRead, probe(b.Healthy)))
 	mux.HandleFunc("GET /readyz", s.allow(mayRead, probe(b.Ready)))
@@ -120,7 +121,11 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
-	f, err := s.backend.Leave(r.Context())
+	var req LeaveRequest
+	if err := readBody(w, r, &req); err != nil {
+		return err
+	}
+	f, err := s.backend.Leave(r.Context(), req)
 	if err == nil {
 		writeJSON(w, f)
 	}

@@ -81,7 +81,8 @@ func TestOpenAPIIsComplete(t *testing.T) {
 		"/api/v1/status": "get", "/api/v1/nodes": "get", "/api/v1/services": "get", "/api/v1/services/{name}": "get", "/api/v1/routes": "get",
 		"/api/v1/connections": "get", "/api/v1/graph": "get", "/api/v1/config": "get", "/api/v1/resolve": "get", "/api/v1/ping": "get", "/api/v1/clocks": "get",
 		"/api/v1/dial": "get", "/api/v1/instances": "post", "/api/v1/instances/{id}": "delete", "/api/v1/invite": "post", "/api/v1/join": "post",
-		"/api/v1/leave": "post",
+		"/api/v1/leave": "post", "/api/v1/node/log": "get", "/api/v1/node/root/export": "post", "/api/v1/node/root/remove": "post",
+		"/api/v1/node/root/import": "post",
 	} {
 		if _, ok := doc.Paths[path][methods]; !ok {
 			t.Errorf("%s %s is not described", methods, path)
@@ -134,7 +135,7 @@ func TestClientRoundTrip(t *testing.T) {
 		"Settings":    func() error { _, err := c.Settings(ctx); return err },
 		"Deregister":  func() error { return c.Deregister(ctx, "a/../b") },
 		"Leave": func() error {
-			f, err := c.Leave(ctx)
+			f, err := c.Leave(ctx, LeaveRequest{})
 			if err == nil && f.Warning != "nobody was told" {
 				err = fmt.Errorf("it brought %+v", f)
 			}

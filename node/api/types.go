@@ -168,6 +168,11 @@ type Registered struct {
 	Replaced []string `json:"replaced"` // those of IDs that were there with other values
 }
 
+// LeaveRequest says goodbye for good.
+type LeaveRequest struct {
+	Force bool `json:"force,omitempty"` // also as the last authority of other nodes
+}
+
 // Farewell is what became of a goodbye for good.
 type Farewell struct {
 	Warning string `json:"warning"` // "" when an authority has taken the name back

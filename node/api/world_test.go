@@ -205,6 +205,7 @@ type fakeBackend struct {
 	dialed     func() (net.Conn, error)
 	invited    InviteRequest
 	joined     string
+	root       RootRemoval
 }
 
 func (b *fakeBackend) Status() Status {
@@ -230,12 +231,23 @@ func (b *fakeBackend) Invite(r InviteRequest) (Invitation, error) {
 	return Invitation{Token: "mnj1_x", Addresses: []string{}}, b.fail
 }
 
+func (b *fakeBackend) Issuances() (IssuanceLog, error) {
+	return IssuanceLog{Issued: []Issuance{}, Head: "00"}, b.fail
+}
+
+func (b *fakeBackend) ExportRoot(passphrase string) (SealedRoot, error) {
+	return SealedRoot{Root: []byte("sealed with " + passphrase)}, b.fail
+}
+
+func (b *fakeBackend) RemoveRoot(r RootRemoval) error { b.root = r; return b.fail }
+func (b *fakeBackend) ImportRoot(s SealedRoot) error  { b.root.SealedRoot = s; return b.fail }
+
 func (b *fakeBackend) Join(_ context.Context, token string) error {
 	b.joined = token
 	return b.fail
 }
 
-func (b *fakeBackend) Leave(context.Context) (Farewell, error) {
+func (b *fakeBackend) Leave(context.Context, LeaveRequest) (Farewell, error) {
 	return Farewell{Warning: "nobody was told"}, b.fail
 }
 

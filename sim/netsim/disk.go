@@ -35,7 +35,7 @@ func newDisk() *Disk {
 }
 
 // SetFault makes operations fail: f is asked before each one and its error, unless nil, is the
-// result. op is one of read, create, write, sync, rename, remove, syncdir, mkdir, readdir, stat,
+// result. op is one of read, create, append, write, sync, rename, remove, syncdir, mkdir, readdir, stat,
 // lock and watch. f must not call the disk; nil takes the fault away. DiskFull, DiskEIO and
 // DiskReadOnly are such functions.
 func (d *Disk) SetFault(f func(op, path string) error) {
@@ -152,6 +152,24 @@ func (v *view) Create(path string, perm fs.FileMode) (micronet.File, error) {
 			return err
 		}
 		n.data, n.modified = nil, time.Now()
+		f = &file{v: v, n: n, path: path}
+		v.d.changedLocked(path)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Append opens a file for writing at its end.
+func (v *view) Append(path string, perm fs.FileMode) (micronet.File, error) {
+	var f *file
+	err := v.do("append", path, func(path string) error {
+		n, err := v.openLocked(path, perm)
+		if err != nil {
+			return err
+		}
 		f = &file{v: v, n: n, path: path}
 		v.d.changedLocked(path)
 		return nil

@@ -29,6 +29,17 @@ func put(t *testing.T, fsys micronet.FS, path, text string, sync bool) micronet.
 	return f
 }
 
+func add(t *testing.T, fsys micronet.FS, path, text string, sync bool) {
+	t.Helper()
+	f, err := fsys.Append(path, 0o600)
+	must(t, err)
+	_, err = f.Write([]byte(text))
+	must(t, err)
+	if sync {
+		must(t, f.Sync())
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -55,6 +66,9 @@ func TestCrashLosesWhatWasNotSynced(t *testing.T) {
 		want string
 	}{
 		{"nothing done", func(*testing.T, micronet.FS) {}, "/d/old", "old"},
+		{"appended, not synced", func(t *testing.T, f micronet.FS) { add(t, f, "/d/old", "new", false) }, "/d/old", "old"},
+		{"appended and synced", func(t *testing.T, f micronet.FS) { add(t, f, "/d/old", "new", true) }, "/d/old", "oldnew"},
+		{"appended to nothing, folder not synced", func(t *testing.T, f micronet.FS) { add(t, f, "/d/x", "new", true) }, "/d/x", "-"},
 		{"overwritten, not synced", func(t *testing.T, f micronet.FS) { put(t, f, "/d/old", "new", false) }, "/d/old", "old"},
 		{"overwritten and synced", func(t *testing.T, f micronet.FS) { put(t, f, "/d/old", "new", true) }, "/d/old", "new"},
 		{"created, folder not synced", func(t *testing.T, f micronet.FS) { put(t, f, "/d/x", "x", true) }, "/d/x", "-"},

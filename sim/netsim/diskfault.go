@@ -8,7 +8,7 @@ import "syscall"
 // renamed and removed.
 func DiskFull(op, _ string) error {
 	switch op {
-	case "create", "write", "mkdir":
+	case "create", "append", "write", "mkdir":
 		return syscall.ENOSPC
 	}
 	return nil
@@ -27,7 +27,7 @@ func DiskEIO(op, _ string) error {
 // DiskReadOnly is a disk that was remounted after an error: nothing can be changed.
 func DiskReadOnly(op, _ string) error {
 	switch op {
-	case "create", "write", "rename", "remove", "mkdir", "lock":
+	case "create", "append", "write", "rename", "remove", "mkdir", "lock":
 		return syscall.EROFS
 	}
 	return nil

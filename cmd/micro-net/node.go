@@ -1,0 +1,17 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// nodeCommand holds the verbs about trust.
+func (a *app) nodeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "node", Short: "who may sign for the cluster, and what was signed",
+		Example: "  micro-net node log --verify\n  micro-net node root export /media/usb/root --remove",
+		Args:    unknownVerb, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(a.nodeLogCommand(), a.nodeRootCommand())
+	return c
+}

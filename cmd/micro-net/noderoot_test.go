@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRootExport: the passphrase comes from a file, the environment or the terminal; the file is read
+// back before the key goes, and nothing is overwritten.
+func TestRootExport(t *testing.T) {
+	w := newWorld(t).start()
+	file := filepath.Join(w.dir, "root")
+	if r := w.run("node", "root", "export", file); r.code != 2 || !strings.Contains(r.err, "--passphrase-file FILE") {
+		t.Errorf("without a passphrase: %+v", r)
+	}
+	w.files["/secret"] = "from the file\nnot this\n"
+	if r := w.run("node", "root", "export", file, "--passphrase-file", "/secret", "--remove"); r.code != 0 || r.out != "" || !strings.Contains(r.err, "Wrote the root key to $DIR/root") {
+		t.Errorf("%+v", r)
+	}
+	if got := w.backend.noted(); got != "export from the file\nremove sealed from the file false" {
+		t.Errorf("the daemon was asked: %q", got)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if r := w.run("node", "root", "export", file, "--passphrase-file", "/secret"); r.code != 4 || !strings.Contains(r.err, "is there already") {
+		t.Errorf("over another file: %+v", r)
+	}
+	w.vars["MICRO_NET_PASSPHRASE"] = "from the environment"
+	if r := w.run("node", "root", "import", file); r.code != 0 || !strings.HasSuffix(w.backend.noted(), "import sealed from the environment") {
+		t.Errorf("%+v, %q", r, w.backend.noted())
+	}
+	if r := w.run("node", "root", "import", file+"x"); r.code != 2 {
+		t.Errorf("a file that is not there: %+v", r)
+	}
+}
+
+// TestPassphraseIsAskedTwice where a new one is made, and once where one is used.
+func TestPassphraseIsAskedTwice(t *testing.T) {
+	for _, c := range []struct {
+		typed []string
+		fresh bool
+		want  string
+		err   string
+	}{
+		{[]string{"one", "one"}, true, "one", ""},
+		{[]string{"one", "two"}, true, "", "the two passphrases differ"},
+		{[]string{"one"}, false, "one", ""},
+	} {
+		var out, errs output
+		a := newWorld(t).app(&out, &errs)
+		a.inTerminal = true
+		a.secret = func() ([]byte, error) {
+			next := c.typed[0]
+			c.typed = c.typed[1:]
+			return []byte(next), nil
+		}
+		got, err := a.passphrase(t.Context(), "export", "", c.fresh)
+		if (err == nil) != (c.err == "") || (err == nil && got != c.want) || len(c.typed) != 0 {
+			t.Errorf("%+v: %q, %v", c, got, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestBrokenLog: a log that was changed is shown up to the fault, and the exit code tells scripts.
+func TestBrokenLog(t *testing.T) {
+	w := newWorld(t)
+	w.backend.fault = "line 3 does not follow"
+	w.start()
+	for _, args := range [][]string{{"node", "log"}, {"node", "log", "--verify"}} {
+		if r := w.run(args...); r.code != 1 || !strings.Contains(r.err, "line 3 does not follow") {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Authorities is what a backend does about who signs for the cluster. All of it is for root and the
+// daemon's user alone, through the socket. Where this node is no authority the error is Refused and
+// names one.
+type Authorities interface {
+	// Issuances lists what this node has issued.
+	Issuances() (IssuanceLog, error)
+	// ExportRoot encrypts the cluster's root key.
+	ExportRoot(passphrase string) (SealedRoot, error)
+	// RemoveRoot takes the root key off this host, after checking that the sealed one is the same.
+	RemoveRoot(RootRemoval) error
+	// ImportRoot makes this node the one that has the root key.
+	ImportRoot(SealedRoot) error
+}
+
+// IssuanceLog is what an authority has issued.
+type IssuanceLog struct {
+	Issued []Issuance `json:"issued"` // oldest first
+	Head   string     `json:"head"`   // hash of the last line, hexadecimal: equal heads, equal logs
+	Fault  string     `json:"fault"`  // what is wrong with the log on disk; "" when every line follows on the one before
+}
+
+// Issuance is one thing that an authority issued.
+type Issuance struct {
+	Number uint64    `json:"number"`
+	Time   time.Time `json:"time"`
+	What   string    `json:"what"` // found, join, renewal, promote
+	Node   string    `json:"node"`
+	ID     string    `json:"id"`
+	Serial string    `json:"serial"`
+	Ends   time.Time `json:"ends"`
+}
+
+// SealedRoot is a root key as a file holds it, with what opens it. The passphrase never comes back.
+type SealedRoot struct {
+	Root       []byte `json:"root"`                 // base64 in JSON
+	Passphrase string `json:"passphrase,omitempty"` //
+}
+
+// RootRemoval asks to take the root key off this host.
+type RootRemoval struct {
+	SealedRoot
+	Force bool `json:"force,omitempty"` // also when nobody can sign then
+}
+
+func (s *Server) authorityRoutes(mux *http.ServeMux) {
+	b := s.backend
+	mux.HandleFunc("GET /api/v1/node/log", s.allow(mayAll, func(w http.ResponseWriter, _ *http.Request) error {
+		log, err := b.Issuances()
+		if err == nil {
+			writeJSON(w, log)
+		}
+		return err
+	}))
+	mux.HandleFunc("POST /api/v1/node/root/export", s.allow(mayAll, func(w http.ResponseWriter, r *http.Request) error {
+		var q SealedRoot
+		err := readBody(w, r, &q)
+		if err == nil {
+			q, err = b.ExportRoot(q.Passphrase)
+		}
+		if err == nil {
+			writeJSON(w, q)
+		}
+		return err
+	}))
+	mux.HandleFunc("POST /api/v1/node/root/remove", s.allow(mayAll, acts(b.RemoveRoot)))
+	mux.HandleFunc("POST /api/v1/node/root/import", s.allow(mayAll, acts(b.ImportRoot)))
+}
+
+// acts makes a handler of what takes a body and answers nothing.
+func acts[T any](do func(T) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		var q T
+		if err := readBody(w, r, &q); err != nil {
+			return err
+		}
+		if err := do(q); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+}
+
+// Issuances asks an authority what it has issued.
+func (c *Client) Issuances(ctx context.Context) (IssuanceLog, error) {
+	return get[IssuanceLog](ctx, c, "/api/v1/node/log")
+}
+
+// ExportRoot asks for the cluster's root key, encrypted with a passphrase.
+func (c *Client) ExportRoot(ctx context.Context, passphrase string) (SealedRoot, error) {
+	var out SealedRoot
+	err := c.do(ctx, http.MethodPost, "/api/v1/node/root/export", SealedRoot{Passphrase: passphrase}, &out)
+	return out, err
+}
+
+// RemoveRoot takes the root key off the daemon's host.
+func (c *Client) RemoveRoot(ctx context.Context, r RootRemoval) error {
+	return c.do(ctx, http.MethodPost, "/api/v1/node/root/remove", r, nil)
+}
+
+// ImportRoot gives the daemon the cluster's root key.
+func (c *Client) ImportRoot(ctx context.Context, s SealedRoot) error {
+	return c.do(ctx, http.MethodPost, "/api/v1/node/root/import", s, nil)
+}

@@ -1,0 +1,110 @@
+package node
+
+import (
+	"bytes"
+	"context"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/node/api"
+)
+
+// ExportRoot encrypts the cluster's root key for a file elsewhere.
+func (b backend) ExportRoot(passphrase string) (api.SealedRoot, error) {
+	root, err := b.root("root export")
+	if err != nil {
+		return api.SealedRoot{}, err
+	}
+	sealed, err := root.Seal(b.l.env.Entropy, []byte(passphrase))
+	if err != nil {
+		return api.SealedRoot{}, err
+	}
+	return api.SealedRoot{Root: sealed}, b.noteExport()
+}
+
+// root returns the root key, or says that it is not here.
+func (b backend) root(op string) (*identity.Root, error) {
+	root := b.l.pass.root.Load()
+	switch {
+	case root != nil:
+		return root, nil
+	case b.l.gate.authority.Load() == nil:
+		return nil, b.noAuthority(op)
+	}
+	return nil, micronet.E(op, micronet.Refused, "the root key of the cluster is not on this host").
+		WithFix("bring it back with `micro-net node root import FILE`, or use the host that has it")
+}
+
+// noteExport remembers that the root key is somewhere else, too.
+func (b backend) noteExport() error {
+	a := b.l.gate.authority.Load()
+	a.lock()
+	defer a.unlock()
+	if a.names.Exported {
+		return nil
+	}
+	noted := a.names
+	noted.Exported = true
+	return a.saveNames(noted)
+}
+
+// RemoveRoot takes the root key off this host, once it was read back from a file and is the same.
+func (b backend) RemoveRoot(r api.RootRemoval) error {
+	return b.l.pass.inTurn(context.Background(), func() error { return b.removeRoot(r) })
+}
+
+func (b backend) removeRoot(r api.RootRemoval) error {
+	l := b.l
+	own, err := b.root("root export")
+	if err != nil {
+		return err
+	}
+	kept, err := identity.OpenRoot(r.Root, []byte(r.Passphrase))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(kept.MarshalKey(), own.MarshalKey()) {
+		return micronet.E("root export", micronet.Refused, "the file holds the root key of another cluster, %q", kept.ClusterName)
+	}
+	if l.pass.promotion.Load() == nil && l.isLastAuthority() && !r.Force {
+		return micronet.E("root export", micronet.Refused, "without the root key nobody could invite nodes, renew certificates or revoke: this node is the only authority").
+			WithFix("promote a node first: `micro-net node promote NAME`, also %s itself; or use --force", l.name)
+	}
+	if err := l.node.disk.remove(fileRootKey); err != nil {
+		return err
+	}
+	l.pass.root.Store(nil)
+	l.env.Log.Warn("the root key was taken off this host", "fix", "keep the exported file safe: new authorities need it")
+	return l.resign()
+}
+
+// ImportRoot makes this node the one that has the cluster's root key.
+func (b backend) ImportRoot(s api.SealedRoot) error {
+	root, err := identity.OpenRoot(s.Root, []byte(s.Passphrase))
+	if err != nil {
+		return err
+	}
+	l := b.l
+	if !l.pass.knows(root) {
+		return micronet.E("root import", micronet.Refused, "the file holds the root key of the cluster %q (%s), this node is in %q (%s)",
+			root.ClusterName, root.Cluster, l.pass.member().ClusterName, l.pass.trust.Cluster())
+	}
+	return l.pass.inTurn(context.Background(), func() error {
+		if err := l.node.disk.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
+			return err
+		}
+		l.pass.root.Store(&root)
+		l.env.Log.Info("the root key of the cluster is on this host now")
+		return l.resign()
+	})
+}
+
+// knows reports whether a root is one of those that this node trusts.
+func (p *passport) knows(root identity.Root) bool {
+	for _, certificate := range p.trust.Roots() {
+		if bytes.Equal(certificate, root.Certificate) {
+			return true
+		}
+	}
+	return false
+}

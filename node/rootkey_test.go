@@ -1,0 +1,236 @@
+package node
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/node/api"
+)
+
+const phrase = "a long enough phrase"
+
+// TestRootKeyComesAndGoes: exported, taken off the host, brought back, also on another host. Who has it
+// signs, and others know.
+func TestRootKeyComesAndGoes(t *testing.T) {
+	inBubble(t, 91, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		a, o := all[0], all[1]
+		if codesOf(a, "one-authority") == "" {
+			t.Error("a cluster that hangs on one key is not warned of")
+		}
+		_, err := o.backend().ExportRoot(phrase)
+		wantError(t, "export elsewhere", err, micronet.Refused, "no authority", "run it on a")
+		_, err = a.backend().ExportRoot("short")
+		wantError(t, "short passphrase", err, micronet.Invalid, "at least 12")
+		sealed, err := a.backend().ExportRoot(phrase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if codesOf(a, "one-authority") != "" {
+			t.Error("it warns although the key is kept elsewhere")
+		}
+		r := api.RootRemoval{SealedRoot: api.SealedRoot{Root: sealed.Root, Passphrase: phrase}}
+		wantError(t, "the last authority", a.backend().RemoveRoot(r), micronet.Refused, "nobody could invite nodes, renew certificates or revoke", "node promote")
+		wrong := r
+		wrong.Passphrase, wrong.Force = "another long phrase", true
+		wantError(t, "wrong passphrase", a.backend().RemoveRoot(wrong), micronet.Unauthorized, "does not open")
+		r.Force = true
+		if err := a.backend().RemoveRoot(r); err != nil {
+			t.Fatal(err)
+		}
+		if _, found, _ := a.node.disk.loadRaw(fileRootKey); found {
+			t.Error("the key is still on disk")
+		}
+		_, err = a.backend().Invite(api.InviteRequest{})
+		wantError(t, "invite without the key", err, micronet.Refused, "no authority")
+		wantError(t, "renewal without the key", o.life().ask(t.Context(), a.node.ID(), controlRequest{Verb: verbRenew}, nil), micronet.Refused, "no authority")
+		b.await(10*time.Second, "nobody takes a for an authority", none(o))
+
+		wantError(t, "garbage", o.backend().ImportRoot(api.SealedRoot{Root: []byte("x"), Passphrase: phrase}), micronet.Invalid, "no exported root key")
+		if err := o.backend().ImportRoot(api.SealedRoot{Root: sealed.Root, Passphrase: phrase}); err != nil {
+			t.Fatal(err)
+		}
+		b.await(10*time.Second, "a knows that b signs", func() error {
+			return b.onlyAuthority(a, o)
+		})
+		b.start("d", b.invite(o))
+		b.await(15*time.Second, "all see all", b.alive(4, append(all, b.nodes["d"])...))
+		// Names that the other authority gave are taken.
+		n := b.start("late", b.invite(o), func(c *Config) { c.Env.Host.Name = "a" })
+		if got := n.backend().Status().Node.Name; got != "a-2" {
+			t.Errorf("it is called %s, want a-2", got)
+		}
+		b.halt(o)
+		o = b.start("b", "")
+		b.await(15*time.Second, "after a restart it signs", func() error { return b.onlyAuthority(a, o) })
+	})
+}
+
+func none(by *simNode) func() error {
+	return func() error {
+		if n := len(by.life().authorities()); n != 0 {
+			return micronet.E("test", micronet.Internal, "it knows %d authorities", n)
+		}
+		return nil
+	}
+}
+
+// onlyAuthority checks whom a node takes for an authority.
+func (b *bubble) onlyAuthority(by, want *simNode) error {
+	ids := by.life().authorities()
+	if len(ids) != 1 || ids[0] != want.node.ID() {
+		return micronet.E("test", micronet.Internal, "it knows %v", ids)
+	}
+	return nil
+}
+
+// TestForeignRootIsRefused: the root key of another cluster is of no use here.
+func TestForeignRootIsRefused(t *testing.T) {
+	inBubble(t, 92, func(t *testing.T, b *bubble) {
+		a, o := b.start("a", ""), b.start("o", "")
+		sealed, err := o.backend().ExportRoot(phrase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := api.SealedRoot{Root: sealed.Root, Passphrase: phrase}
+		wantError(t, "import", a.backend().ImportRoot(q), micronet.Refused, "the file holds the root key of the cluster", "this node is in")
+		wantError(t, "remove", a.backend().RemoveRoot(api.RootRemoval{SealedRoot: q, Force: true}), micronet.Refused, "another cluster")
+		if a.life().pass.root.Load() == nil {
+			t.Error("the node's own key is gone")
+		}
+	})
+}
+
+// TestQ7_IssuanceLogOnDisk: everything that is issued is in the log before it leaves, over restarts;
+// a torn end is cut off, and what was changed keeps the daemon from starting.
+func TestQ7_IssuanceLogOnDisk(t *testing.T) {
+	inBubble(t, 93, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		a := all[0]
+		b.later(9 * day)
+		b.await(time.Minute, "b is renewed", b.renewed(all[1], a.host.Env().Wall().Add(10*day)))
+		b.await(time.Minute, "a is renewed", b.renewed(a, a.host.Env().Wall().Add(10*day)))
+		want := []string{"found a", "join b", "renewal ", "renewal "}
+		check := func(when string) {
+			t.Helper()
+			log, err := a.backend().Issuances()
+			if err != nil || log.Fault != "" || len(log.Issued) != len(want) {
+				t.Fatalf("%s: %+v, %v", when, log, err)
+			}
+			for i, e := range log.Issued {
+				if e.Number != uint64(i+1) || !strings.HasPrefix(e.What+" "+e.Node, want[i]) {
+					t.Errorf("%s: line %d is %+v, want %s", when, i, e, want[i])
+				}
+			}
+		}
+		check("at first")
+		_, err := all[1].backend().Issuances()
+		wantError(t, "elsewhere", err, micronet.Refused, "no authority", "run it on a")
+		b.halt(a)
+		whole, _, err := a.node.disk.loadRaw(fileIssued)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put := func(raw []byte) {
+			if err := a.node.disk.saveRaw(fileIssued, raw); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(append(bytes.Clone(whole), `{"number":5,"ti`...))
+		a = b.start("a", "")
+		check("after a torn line")
+		b.prepare("c").host.StepWall(9 * day)
+		b.start("c", b.invite(a))
+		want = append(want, "join c")
+		check("after one more")
+		b.halt(a)
+		whole, _, _ = a.node.disk.loadRaw(fileIssued)
+		put(bytes.Replace(whole, []byte(`"join"`), []byte(`"jion"`), 1))
+		b.launch("a", "")
+		wantError(t, "a changed log", b.ended(a, time.Minute), micronet.Invalid, "issued.log cannot be used", "does not follow")
+		put(nil)
+		b.launch("a", "")
+		wantError(t, "an empty log", b.ended(a, time.Minute), micronet.Invalid, "it has 0 lines, and", "were written")
+		put(whole)
+		b.start("a", "")
+	})
+}
+
+// TestQ5_NothingLeavesUnlogged: where the log cannot be written nothing is issued, and what a failed
+// write left is mended before the next.
+func TestQ5_NothingLeavesUnlogged(t *testing.T) {
+	inBubble(t, 94, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		au := all[0].life().gate.authority.Load()
+		id := all[1].node.ID()
+		for _, op := range []string{"append", "write", "sync"} {
+			failing := op
+			all[0].host.Disk().SetFault(func(op, path string) error {
+				if op == failing && path == testDir+"/"+fileIssued {
+					return micronet.E("disk", micronet.Internal, "no")
+				}
+				return nil
+			})
+			if _, err := au.renew(id, "b"); err == nil {
+				t.Errorf("a certificate left although %s fails", op)
+			}
+			all[0].host.Disk().SetFault(nil)
+		}
+		before := au.log.at.Count
+		if _, err := au.renew(id, "b"); err != nil {
+			t.Fatal(err)
+		}
+		list, err := au.log.all()
+		if err != nil || len(list) == 0 || list[len(list)-1].Name != "b" || au.log.at.Count <= before {
+			t.Errorf("%d lines, %v", len(list), err)
+		}
+	})
+}
+
+func TestIssuanceLogTurnsOver(t *testing.T) {
+	inBubble(t, 95, func(t *testing.T, b *bubble) {
+		d := disk{fs: b.host("h").Env().FS, dir: testDir}
+		if err := d.fs.MkdirAll(testDir, folderPerm); err != nil {
+			t.Fatal(err)
+		}
+		cluster := identity.ClusterID{1}
+		log, err := openIssuances(d, cluster, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 7 {
+			if i%3 == 2 {
+				log.size = maxIssued
+			}
+			if err := log.note(identity.Issuance{What: identity.IssuedJoin, Time: time.Now(), Name: "n"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		parts, err := log.parts()
+		if err != nil || strings.Join(parts, " ") != "issued-000000000001.log issued-000000000003.log issued.log" {
+			t.Fatalf("%v, %v", parts, err)
+		}
+		again, err := openIssuances(d, cluster, 7)
+		if err != nil || again.at != log.at || again.at.Count != 7 || again.first != 6 {
+			t.Errorf("%+v, %v", again, err)
+		}
+		if list, err := again.all(); err != nil || len(list) != 7 {
+			t.Errorf("%d lines, %v", len(list), err)
+		}
+		if err := d.remove(parts[1]); err != nil {
+			t.Fatal(err)
+		}
+		_, err = openIssuances(d, cluster, 7)
+		wantError(t, "a part is missing", err, micronet.Invalid, "does not follow")
+		if err := removeIssuances(d); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := d.fs.ReadDir(testDir); err != nil || len(left) != 0 {
+			t.Errorf("%v, %v", left, err)
+		}
+	})
+}

@@ -1,0 +1,68 @@
+package node
+
+import (
+	"errors"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+)
+
+// resign makes this node an authority, or none, after what it signs with has changed, and tells everybody
+// which. The caller has the passport's turn.
+func (l *life) resign() error {
+	issuer, err := l.pass.issuer(l.env)
+	if err != nil {
+		return err
+	}
+	switch a := l.gate.authority.Load(); {
+	case issuer == nil:
+		l.gate.authority.Store(nil)
+	case a != nil:
+		a.issuer.Store(issuer)
+	default:
+		if a, err = l.newAuthority(issuer); err != nil {
+			return err
+		}
+		l.gate.authority.Store(a)
+	}
+	poke(l.reissued)
+	return nil
+}
+
+// mayNotSign lets a node start whose right to sign has ended: it is a member like all others then.
+func (l *life) mayNotSign(err error) error {
+	if errors.Is(err, identity.ErrExpired) || errors.Is(err, identity.ErrNotYetValid) {
+		l.env.Log.Error("this node cannot sign for the cluster at this host's time", "err", err, "fix", "check the clock; promote this node again")
+		return nil
+	}
+	return err
+}
+
+// holderOf is who has a name in the mesh, as this node sees it. Who left has given it back.
+func (l *life) holderOf(name string) (micronet.NodeID, bool) {
+	v := l.view.Load()
+	if v == nil {
+		return micronet.NodeID{}, false
+	}
+	for i := range v.nodes {
+		if n := &v.nodes[i]; n.Name == name && n.Status != micronet.Left {
+			return n.ID, true
+		}
+	}
+	return micronet.NodeID{}, false
+}
+
+// isLastAuthority reports whether nobody could sign for the cluster without this node.
+func (l *life) isLastAuthority() bool {
+	return l.gate.authority.Load() != nil && len(l.otherAuthorities()) == 0
+}
+
+// otherAuthorities lists those of the cluster besides this node, whether they are alive or not.
+func (l *life) otherAuthorities() (out []micronet.NodeID) {
+	for _, p := range l.contacts.remembered() {
+		if p.ID != l.self && !p.Revoked && l.contacts.isAuthority(p.ID) {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}
