@@ -31,6 +31,12 @@ type FS interface {
 	Watch(ctx context.Context, dir string) (<-chan struct{}, error)
 }
 
+// FileOwner is an FS that knows whose a file is.
+type FileOwner interface {
+	// Owner returns the user id of a file's owner. Links are followed.
+	Owner(path string) (uid int, err error)
+}
+
 // File is a file open for writing.
 type File interface {
 	io.WriteCloser
@@ -81,4 +87,28 @@ func removeQuietly(fsys FS, path string) error {
 		return err
 	}
 	return nil
+}
+
+// CheckFile reports why a file or folder is not safe to rely on: it belongs to a user that is neither root
+// nor uid, or its permissions have one of those that are forbidden. One that does not exist is an error of
+// the file system. The error is Refused and says what to do.
+func CheckFile(fsys FS, path string, uid int, forbidden fs.FileMode) error {
+	info, err := fsys.Stat(path)
+	if err != nil {
+		return err
+	}
+	if loose := info.Mode().Perm() & forbidden; loose != 0 {
+		return E("file", Refused, "others may use %s: its permissions are %#o", path, info.Mode().Perm()).
+			WithFix("chmod %#o %s", info.Mode().Perm()&^forbidden, path)
+	}
+	owned, ok := fsys.(FileOwner)
+	if !ok {
+		return nil
+	}
+	owner, err := owned.Owner(path)
+	if err == nil && owner != 0 && owner != uid {
+		err = E("file", Refused, "%s belongs to user %d, and not to root or to the user %d that runs this", path, owner, uid).
+			WithFix("chown %d %s", uid, path)
+	}
+	return err
 }

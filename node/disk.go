@@ -32,6 +32,10 @@ const (
 const (
 	secretPerm = 0o600
 	folderPerm = 0o700
+	// What others may do neither with our files, nor with the folder: who can write there can put a key
+	// of his own in the place of ours.
+	looseFile   = 0o077
+	looseFolder = 0o022
 	// diskFormat marks our files; a file without it is somebody else's and is not touched.
 	diskFormat = "micro-net/1"
 )
@@ -40,6 +44,7 @@ const (
 type disk struct {
 	fs  micronet.FS
 	dir string
+	uid int // that runs the daemon
 }
 
 // envelope is the form of every JSON file: what it is, and a checksum that tells a torn or
@@ -61,6 +66,9 @@ func (d disk) open() (io.Closer, error) {
 	}
 	if err := d.fs.MkdirAll(d.dir, folderPerm); err != nil {
 		return nil, diskError("data-dir", err).WithFix("make %s writable for this user, or choose another with --data-dir", d.dir)
+	}
+	if err := micronet.CheckFile(d.fs, d.dir, d.uid, looseFolder); err != nil {
+		return nil, asRefusal(err)
 	}
 	lock, err := d.fs.Lock(d.path(fileLock))
 	if errors.Is(err, micronet.ErrLocked) {
@@ -109,12 +117,14 @@ func (d disk) loadRaw(name string) (raw []byte, found bool, err error) {
 	if !d.keeps() {
 		return nil, false, nil
 	}
-	raw, err = d.fs.ReadFile(d.path(name))
+	if err = micronet.CheckFile(d.fs, d.path(name), d.uid, looseFile); err == nil {
+		raw, err = d.fs.ReadFile(d.path(name))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, true, diskError("data-dir", err)
+		return nil, true, asRefusal(err)
 	}
 	return raw, true, nil
 }
@@ -191,6 +201,14 @@ func sum(data []byte) string {
 func damaged(path, why string) error {
 	return micronet.E("data-dir", micronet.Invalid, "%s cannot be used: %s", path, why).
 		WithFix("restore it from a backup, or move it away; nothing was overwritten")
+}
+
+// asRefusal leaves our own errors as they are.
+func asRefusal(err error) error {
+	if _, ok := errors.AsType[*micronet.Error](err); ok {
+		return err
+	}
+	return diskError("data-dir", err)
 }
 
 // diskError: whatever the operating system says, it is the host that denies us the file. A file

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"syscall"
@@ -179,5 +180,85 @@ func TestDaemonRefusesDamagedFiles(t *testing.T) {
 		b.start("a", "")
 		b.await(10*time.Second, "b is seen again", b.alive(2, a))
 		b.await(5*time.Second, "echo answers again", b.answers(a, "echo", "a"))
+	})
+}
+
+// foreign is a file system where one file belongs to somebody else.
+type foreign struct {
+	micronet.FS
+	path  string
+	owner int
+}
+
+func (f foreign) Owner(path string) (int, error) {
+	if path == f.path {
+		return f.owner, nil
+	}
+	return 1000, nil
+}
+
+// A start is refused, and nothing changed, while others can read or replace what the daemon relies on.
+func TestQ38_LooseFilesAreRefused(t *testing.T) {
+	inBubble(t, 21, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		b.start("b", b.invite(a))
+		b.halt(a)
+		files, err := a.host.FS().ReadDir(testDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			path := testDir + "/" + f.Name()
+			good, err := a.host.FS().ReadFile(path)
+			if err != nil || f.Name() == fileLock {
+				continue
+			}
+			for _, loose := range []fs.FileMode{0o640, 0o604, 0o620, 0o666} {
+				if err := micronet.WriteFile(a.host.FS(), path, good, loose); err != nil {
+					t.Fatal(err)
+				}
+				b.launch("a", "")
+				wantError(t, f.Name(), b.ended(a, time.Minute), micronet.Refused, "chmod 0600 "+path)
+			}
+			if err := micronet.WriteFile(a.host.FS(), path, good, secretPerm); err != nil {
+				t.Fatal(err)
+			}
+			b.launch("a", "", func(c *Config) {
+				c.Env.FS, c.Env.Host.UID = foreign{c.Env.FS, path, 4711}, 1000
+			})
+			wantError(t, f.Name(), b.ended(a, time.Minute), micronet.Refused, "belongs to user 4711", "chown 1000 "+path)
+		}
+		b.launch("a", "", func(c *Config) {
+			c.Env.FS, c.Env.Host.UID = foreign{c.Env.FS, testDir, 4711}, 1000
+		})
+		wantError(t, "the folder", b.ended(a, time.Minute), micronet.Refused, "belongs to user 4711", testDir)
+		b.start("a", "")
+	})
+}
+
+// Whoever may write a service file may have the daemon run commands.
+func TestH32_ServiceFilesOfOthers(t *testing.T) {
+	inBubble(t, 22, func(t *testing.T, b *bubble) {
+		log := &recorder{}
+		n := b.prepare("a")
+		script := "services:\n  - {name: evil, port: 1, checks: [{script: [reboot]}]}\n"
+		b.write(n, "theirs.yaml", script)
+		b.write(n, "open.yaml", script)
+		if err := micronet.WriteFile(n.host.FS(), filesDir+"/open.yaml", []byte(script), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		b.write(n, "ours.yaml", "services:\n  - {name: web, port: 8080, checks: none}\n")
+		b.start("a", "", func(c *Config) {
+			c.Env.Log = log.logger()
+			c.Env.FS, c.Env.Host.UID = foreign{c.Env.FS, filesDir + "/theirs.yaml", 4711}, 1000
+		})
+		time.Sleep(3 * filesEvery)
+		b.offers(n, "web:8080")
+		if got := log.count("cannot be read"); got != 2 {
+			t.Errorf("two files that are not read are told %d times", got)
+		}
+		if w := fmt.Sprint(n.backend().Status().Warnings); !strings.Contains(w, "belongs to user 4711") || !strings.Contains(w, "chmod 0664") {
+			t.Errorf("warnings: %s", w)
+		}
 	})
 }

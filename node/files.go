@@ -103,10 +103,21 @@ func isServiceFile(e fs.DirEntry) bool {
 	return !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name()))
 }
 
+// looseConfig is what not everybody may do with a file that can hold commands.
+const looseConfig = 0o002
+
+// load reads a file that only root and the daemon's user can have written.
+func (f *files) load(path string) ([]byte, error) {
+	if err := micronet.CheckFile(f.env.FS, path, f.env.Host.UID, looseConfig); err != nil {
+		return nil, err
+	}
+	return f.env.FS.ReadFile(path)
+}
+
 func (f *files) readOne(path string) {
-	raw, err := f.env.FS.ReadFile(path)
+	raw, err := f.load(path)
 	if err != nil {
-		f.env.Log.Warn("a service file cannot be read", "path", path, "err", err)
+		f.unread(path, err)
 		return
 	}
 	old, known := f.seen[path]
@@ -125,6 +136,14 @@ func (f *files) readOne(path string) {
 		f.env.Log.Info("read a service file", "path", path, "services", len(services))
 	}
 	f.take(path, services, len(errs) > 0)
+}
+
+// unread tells once why a file is not read. What it said before stays.
+func (f *files) unread(path string, err error) {
+	if said := err.Error(); said != f.told[path] {
+		f.env.Log.Warn("a service file cannot be read", "path", path, "err", err)
+		f.seen[path], f.told[path], f.wrong[path] = "", said, nil
+	}
 }
 
 // take registers the services of a file. What a file with errors does not say stays as it was.

@@ -26,6 +26,7 @@ type app struct {
 	secret      func() ([]byte, error) // reads a line from the terminal that is not shown
 	build       build
 	daemon      daemonFunc
+	harden      func() error // before a daemon reads its secrets
 	executable  func() (string, error)
 	tempDir     func(dir, pattern string) (string, error)
 

@@ -27,7 +27,7 @@ func main() {
 func system() *app {
 	build, _ := debug.ReadBuildInfo()
 	return &app{
-		env: osenv.Fill(micronet.Env{}), environ: os.Environ(), daemon: node.RunDaemon,
+		env: osenv.Fill(micronet.Env{}), environ: os.Environ(), daemon: node.RunDaemon, harden: osenv.NoCoreDumps,
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTerminal: term.IsTerminal(int(os.Stdin.Fd())), outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		secret: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },

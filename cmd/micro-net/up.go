@@ -71,11 +71,7 @@ func (a *app) load(flags map[string]*settingFlag) (config.Loaded, error) {
 			in.Flags[key] = f.values
 		}
 	}
-	var dir string
-	if v := in.Flags["config-dir"]; len(v) > 0 {
-		dir = v[0]
-	}
-	in.File = filepath.Join(config.ConfigDir(dir, in.Getenv, in.UID), configFile)
+	in.File = a.configPath(flags)
 	data, err := a.env.FS.ReadFile(in.File)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return config.Loaded{}, err
@@ -84,14 +80,42 @@ func (a *app) load(flags map[string]*settingFlag) (config.Loaded, error) {
 	return config.Load(in)
 }
 
+// configPath is where config.yaml is looked for.
+func (a *app) configPath(flags map[string]*settingFlag) string {
+	dir := ""
+	if f := flags["config-dir"]; f != nil && len(f.values) > 0 {
+		dir = f.values[0]
+	}
+	return filepath.Join(config.ConfigDir(dir, a.env.Host.Getenv, a.env.Host.UID), configFile)
+}
+
+// looseConfig is what not everybody may do with config.yaml: its services may have checks that run
+// commands.
+const looseConfig = 0o002
+
+// checkConfig refuses a config.yaml that others than root and this user can have written.
+func (a *app) checkConfig(path string) error {
+	err := micronet.CheckFile(a.env.FS, path, a.env.Host.UID, looseConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 func (a *app) up(ctx context.Context, flags map[string]*settingFlag) error {
 	loaded, err := a.load(flags)
 	if err != nil {
 		return invalid("up", err)
 	}
 	s := &loaded.Settings
+	if err := a.checkConfig(a.configPath(flags)); err != nil {
+		return err
+	}
 	env := a.env
 	env.Log = newLog(a.err, s.LogLevel, s.LogFormat)
+	if err := a.harden(); err != nil {
+		env.Log.Warn("core files may hold the keys of this node", "err", err)
+	}
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	signals := a.env.Exec.Signals(watching, syscall.SIGINT, syscall.SIGTERM)

@@ -152,3 +152,37 @@ func TestLogFormat(t *testing.T) {
 		t.Errorf("the log is %q", got)
 	}
 }
+
+// Services of config.yaml may have checks that run commands: nobody else may write the file.
+func TestH32_ConfigOfOthers(t *testing.T) {
+	w := newWorld(t)
+	file := w.file("config.yaml", "name: a\n")
+	started := false
+	daemon := func(context.Context, micronet.Env, config.Loaded, string, func(api.Status)) error {
+		started = true
+		return nil
+	}
+	for _, c := range []struct {
+		mode os.FileMode
+		code int
+	}{{0o666, micronet.ExitRefused}, {0o602, micronet.ExitRefused}, {0o644, 0}, {0o664, 0}} {
+		if err := os.Chmod(file, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		started = false
+		r := w.daemon(daemon, false, "--config-dir", w.dir)
+		if r.code != c.code || started != (c.code == 0) || (c.code != 0 && !strings.Contains(r.err, "chmod 0")) {
+			t.Errorf("mode %o: exit %d, started %v, %s", c.mode, r.code, started, r.err)
+		}
+	}
+}
+
+// A daemon whose memory may end up in a file says so, and runs.
+func TestQ38_CoreFilesAreTold(t *testing.T) {
+	w := newWorld(t)
+	w.unhardened = syscall.EPERM
+	r := w.daemon(func(context.Context, micronet.Env, config.Loaded, string, func(api.Status)) error { return nil }, false)
+	if r.code != 0 || !strings.Contains(r.err, "core files") {
+		t.Errorf("exit %d, %s", r.code, r.err)
+	}
+}

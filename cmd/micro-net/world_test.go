@@ -29,15 +29,16 @@ var wall = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // world is a fake daemon on a unix socket, and what a run of the program sees.
 type world struct {
-	t       *testing.T
-	dir     string
-	backend *fakeBackend
-	net     *fakeNet
-	files   map[string]string
-	vars    map[string]string
-	exec    *fakeExec
-	stdin   io.Reader
-	stop    func()
+	unhardened error // why core files cannot be kept off
+	t          *testing.T
+	dir        string
+	backend    *fakeBackend
+	net        *fakeNet
+	files      map[string]string
+	vars       map[string]string
+	exec       *fakeExec
+	stdin      io.Reader
+	stop       func()
 }
 
 func newWorld(t *testing.T) *world {
@@ -93,7 +94,7 @@ func (w *world) app(out, errs io.Writer) *app {
 	return &app{
 		env: w.env(), in: w.stdin, out: out, err: errs,
 		build:      build{Version: "v1.2.3", Commit: "c0ffee", Date: "2026-11-23T10:00:00Z", Go: "go1.26", OS: "linux", Arch: "amd64"},
-		executable: os.Executable, tempDir: os.MkdirTemp,
+		executable: os.Executable, tempDir: os.MkdirTemp, harden: func() error { return w.unhardened },
 	}
 }
 

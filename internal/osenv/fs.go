@@ -18,7 +18,10 @@ const maxRead = 64 << 20
 // FS is the host's file system.
 type FS struct{}
 
-var _ micronet.FS = FS{}
+var (
+	_ micronet.FS        = FS{}
+	_ micronet.FileOwner = FS{}
+)
 
 // ReadFile reads a regular file of at most 64 MiB. A named pipe does not make it wait.
 func (FS) ReadFile(path string) ([]byte, error) {
@@ -84,6 +87,18 @@ func (FS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) 
 
 // Stat describes a file.
 func (FS) Stat(path string) (fs.FileInfo, error) { return os.Stat(path) }
+
+// Owner returns whose a file is.
+func (FS) Owner(path string) (int, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(s.Uid), nil
+	}
+	return 0, &fs.PathError{Op: "owner", Path: path, Err: errors.ErrUnsupported}
+}
 
 // SyncDir makes renames in a folder durable.
 func (FS) SyncDir(path string) error {

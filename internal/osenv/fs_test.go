@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -41,7 +42,7 @@ func TestWriteFileReplacesWhole(t *testing.T) {
 	}
 }
 
-func TestCreateSetsThePermissionWhateverTheUmask(t *testing.T) {
+func TestQ38_CreateSetsThePermissionWhateverTheUmask(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	path := filepath.Join(t.TempDir(), "file")
@@ -57,7 +58,7 @@ func TestCreateSetsThePermissionWhateverTheUmask(t *testing.T) {
 	}
 }
 
-func TestReadFileTakesRegularFilesOnly(t *testing.T) {
+func TestH32_ReadFileTakesRegularFilesOnly(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	write(t, at("file"), "text")
@@ -279,5 +280,46 @@ func TestAppendKeepsWhatIsThere(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v %v", info, err)
+	}
+}
+
+// A daemon leaves no core file, nor do its children.
+func TestQ38_NoCoreDumps(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the limit is read from /proc")
+	}
+	if c := startChild(t, "core"); c.says != "[0 0] done <nil>" {
+		t.Errorf("the limits after NoCoreDumps: %s", c.says)
+	}
+}
+
+// Whose a file is, and who may write it, decides whether it is relied on.
+func TestQ38_CheckFile(t *testing.T) {
+	path, me := filepath.Join(t.TempDir(), "file"), os.Geteuid()
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		mode, forbidden os.FileMode
+		uid             int
+		word            string
+	}{
+		{0o600, 0o077, me, ""},
+		{0o640, 0o077, me, "chmod 0600 " + path},
+		{0o604, 0o077, me, "chmod 0600 " + path},
+		{0o644, 0o022, me, ""},
+		{0o666, 0o002, me, "chmod 0664 " + path},
+		{0o600, 0o077, 12345, map[bool]string{true: "", false: "chown 12345 " + path}[me == 0]}, // root's are everybody's
+	} {
+		if err := os.Chmod(path, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		err := micronet.CheckFile(FS{}, path, c.uid, c.forbidden)
+		if (err == nil) != (c.word == "") || err != nil && !strings.Contains(err.Error(), c.word) {
+			t.Errorf("%o, forbidden %o, user %d: %v, want %q", c.mode, c.forbidden, c.uid, err, c.word)
+		}
+	}
+	if err := micronet.CheckFile(FS{}, path+".none", me, 0o077); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
 	}
 }

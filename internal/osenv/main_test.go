@@ -28,7 +28,14 @@ func TestMain(m *testing.M) {
 		"listen": func(addr string) (io.Closer, error) {
 			return Network{}.Listen(context.Background(), netip.MustParseAddrPort(addr))
 		},
-		"unix":    func(path string) (io.Closer, error) { return Network{}.ListenUnix(context.Background(), path, 0o600) },
+		"unix": func(path string) (io.Closer, error) { return Network{}.ListenUnix(context.Background(), path, 0o600) },
+		"core": func(string) (io.Closer, error) {
+			err := NoCoreDumps()
+			limits, _ := os.ReadFile("/proc/self/limits")
+			_, after, _ := strings.Cut(string(limits), "Max core file size")
+			fmt.Print(strings.Fields(after)[:2], " ")
+			return nil, err
+		},
 		"machine": func(string) (io.Closer, error) { fmt.Print(machine(), " "); return io.NopCloser(nil), nil },
 	}[part]
 	if !ok {
