@@ -1,9 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -196,6 +198,23 @@ func checkHostPort(s string) error {
 		return fmt.Errorf("%q is no address:port, with an IP address or localhost", shorten(s))
 	}
 	return CheckAddress(ap.Addr().String())
+}
+
+// Addr is the address that a check connects to, false when it connects nowhere. It is meant for checks
+// that were accepted.
+func (c *Check) Addr() (netip.Addr, bool) {
+	at := c.TCP
+	if u, err := url.Parse(c.HTTP); c.HTTP != "" && err == nil {
+		at = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80"))
+	}
+	if c.GRPC != "" {
+		at, _, _ = strings.Cut(c.GRPC, "/")
+	}
+	if port, ok := strings.CutPrefix(at, "localhost:"); ok {
+		at = localAddress + ":" + port
+	}
+	ap, err := netip.ParseAddrPort(at)
+	return ap.Addr().Unmap(), err == nil
 }
 
 // MarshalJSON writes what a service file would say.

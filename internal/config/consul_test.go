@@ -148,7 +148,7 @@ func TestConsulMistakes(t *testing.T) {
 }
 
 // Only JSON can be in Consul's form: a mistake in our own YAML is never passed over.
-func TestYAMLStaysStrict(t *testing.T) {
+func TestQ40_YAMLStaysStrict(t *testing.T) {
 	_, errs := ParseServices("web.yaml", []byte("services:\n- Name: web\n  port: 80\n  token: x\n"))
 	wantLines(t, errs,
 		`web.yaml:2: services[0].Name: unknown key; did you mean "name"?`,

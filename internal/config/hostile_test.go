@@ -36,7 +36,7 @@ c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]
 services: [*c, *c, *c, *c, *c, *c, *c, *c, *c]
 `
 
-func TestHostileFilesAreRefusedInBoundedTime(t *testing.T) {
+func TestH32_HostileFilesAreRefusedInBoundedTime(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"open brackets":     repeated("["),
 		"brackets":          append(repeated("[")[:maxFile/2], repeated("]")[:maxFile/2]...),

@@ -339,7 +339,7 @@ services:
 	}
 }
 
-func TestConfigFileMistakes(t *testing.T) {
+func TestQ40_ConfigFileMistakes(t *testing.T) {
 	for _, test := range []struct{ file, want string }{
 		{"lisen: \":1\"\n", `config.yaml:1: lisen: unknown key; did you mean "listen"?`},
 		{"data-dir: /x\n", `config.yaml:1: data-dir: unknown key; did you mean "data_dir"?`},

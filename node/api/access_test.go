@@ -9,6 +9,8 @@ import (
 	micronet "github.com/micro/micro-net"
 )
 
+func checked(check string) string { return `{"name":"web","port":8080,"checks":[{` + check + `}]}` }
+
 const webService = `{"name":"web","port":8080}`
 
 // TestQ36_Rights: who may do what, through which listener.
@@ -63,8 +65,8 @@ func TestQ36_Rights(t *testing.T) {
 	}
 }
 
-// TestAnnounce: what may be registered, beyond the right to register at all.
-func TestAnnounce(t *testing.T) {
+// TestQ24_Announce: what may be registered, beyond the right to register at all.
+func TestQ24_Announce(t *testing.T) {
 	script := `{"name":"web","port":8080,"checks":[{"script":["true"]}]}`
 	remote := `{"name":"web","port":8080,"address":"10.0.0.9"}`
 	own := `{"name":"web","port":8080,"address":"10.0.0.5"}`
@@ -77,6 +79,14 @@ func TestAnnounce(t *testing.T) {
 	}{
 		"script, as root":                {0, -1, false, script, 403},
 		"script, through tcp":            {0, -1, true, script, 403},
+		"check of another host, as root": {0, -1, false, checked(`"http":"http://10.0.0.9/admin?reboot"`), 200},
+		"check of another host, http":    {7, 7, false, checked(`"http":"http://10.0.0.9/admin?reboot"`), 403},
+		"check of another host, no port": {7, 7, false, checked(`"http":"http://[2001:db8::9]/"`), 403},
+		"check of another host, tcp":     {7, 7, true, checked(`"tcp":"10.0.0.9:22"`), 403},
+		"check of another host, grpc":    {7, 7, true, checked(`"grpc":"10.0.0.9:22/x"`), 403},
+		"check of this host":             {7, 7, true, checked(`"http":"http://10.0.0.5:8080/"`), 200},
+		"check of this host by name":     {7, 7, true, checked(`"tcp":"localhost:8080"`), 200},
+		"check of link-local":            {0, -1, false, checked(`"http":"http://169.254.169.254/latest/meta-data"`), 400},
 		"own port":                       {7, 7, false, webService, 200},
 		"port nobody has yet":            {7, -1, false, webService, 200},
 		"port of another user":           {7, 8, false, webService, 403},

@@ -13,7 +13,7 @@ const AnyOwner = -2
 
 // mayAnnounce holds registrations to what the caller may offer. Script checks would run as the
 // daemon and come from files only. Through TCP, and for ordinary users, the instance is on an
-// address of this host; for ordinary users the process that listens there must be theirs.
+// address of this host, and so is what its checks connect to; for ordinary users the process that listens there must be theirs.
 func (s *Server) mayAnnounce(a access, services []config.Service) error {
 	for i := range services {
 		svc := &services[i]
@@ -40,6 +40,14 @@ func (s *Server) mayOffer(a access, svc *config.Service) error {
 	}
 	if err := s.isHosts(addr.Unmap(), svc.Name); err != nil {
 		return err
+	}
+	// The daemon connects where checks lead to, as its own user and from its own place in the network.
+	for i := range svc.Checks.List {
+		if at, ok := svc.Checks.List[i].Addr(); ok {
+			if err := s.isHosts(at, svc.Name); err != nil {
+				return err
+			}
+		}
 	}
 	if a.right == mayRegister {
 		return s.ownsPort(a, addr, svc)
