@@ -70,10 +70,19 @@ func worst(of []verdict) verdict {
 	return slices.MaxFunc(of, func(a, b verdict) int { return cmp.Compare(rank[a.health], rank[b.health]) })
 }
 
-// runCheck performs one check within its timeout.
+// runCheck performs one check within its timeout. What is kept of its words is bounded, whatever part of
+// an answer they come from.
 func runCheck(ctx context.Context, env micronet.Env, c *config.Check) verdict {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
+	v := perform(ctx, env, c)
+	if len(v.output) > maxCheckBody {
+		v.output = strings.ToValidUTF8(v.output[:maxCheckBody], "")
+	}
+	return v
+}
+
+func perform(ctx context.Context, env micronet.Env, c *config.Check) verdict {
 	switch {
 	case c.HTTP != "":
 		return checkHTTP(ctx, env, c.HTTP)

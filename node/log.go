@@ -14,7 +14,10 @@ func logEvents(log *slog.Logger) *micronet.Events {
 	quiet := newLimiter()
 	return &micronet.Events{
 		NodeChanged: func(c micronet.NodeChange) {
-			log.Info("node "+string(c.To), "node", c.Name, "peer", c.Node.Short(), "was", string(c.From))
+			// A member can come and go as often as it likes; what it is now, status tells.
+			if quiet.allow("node " + c.Node.String()) {
+				log.Info("node "+string(c.To), "node", c.Name, "peer", c.Node.Short(), "was", string(c.From))
+			}
 		},
 		PathChanged: func(c micronet.PathChange) {
 			log.Debug("path changed", "peer", c.Peer.Short(), "from", c.From.String(), "to", c.To.String(), "reason", c.Reason)
@@ -57,8 +60,9 @@ type limiter struct {
 	last map[string]time.Time
 }
 
-// maxLimited bounds the keys: constants of ours, and one for each node that policies refuse.
-const maxLimited = 1024
+// maxLimited bounds the keys, which are constants of ours and peers. Beyond it all are forgotten, so that
+// each may tell something once more.
+const maxLimited = 8192
 
 func newLimiter() *limiter { return &limiter{last: map[string]time.Time{}} }
 

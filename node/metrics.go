@@ -21,8 +21,10 @@ type metrics struct {
 	registry *prometheus.Registry
 	services *labels
 	origins  *labels
+	senders  *labels
 	nameOf   func(micronet.NodeID) string
 	dropped  *prometheus.CounterVec
+	lost     *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 	blamed   *prometheus.CounterVec
 	ejected  *prometheus.CounterVec
@@ -48,7 +50,9 @@ func newMetrics(version string, nameOf func(micronet.NodeID) string) *metrics {
 		services: &labels{most: maxServiceLabels, seen: map[string]bool{}},
 		origins:  &labels{most: maxOriginLabels, seen: map[string]bool{}},
 		policies: &labels{most: maxServiceLabels, seen: map[string]bool{}},
+		senders:  &labels{most: maxOriginLabels, seen: map[string]bool{}},
 		nameOf:   nameOf,
+		lost:     counter("peer_packets_dropped_total", "Packets and messages thrown away that have to do with one peer, by peer, place and rule.", "node", "where", "why"),
 		blamed:   counter("origin_records_refused_total", "Catalog records that were not accepted by their owner's fault, by owner.", "node", "reason"),
 		dropped:  counter("packets_dropped_total", "Packets and messages thrown away, by place and rule.", "where", "why"),
 		refused:  counter("records_refused_total", "Catalog records that were not accepted.", "reason"),
@@ -70,7 +74,7 @@ func newMetrics(version string, nameOf func(micronet.NodeID) string) *metrics {
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		m.dropped, m.refused, m.blamed, m.ejected, m.resolved, m.judged, m.flows, m.bytes, m.tunnels, m.faults, m.paths, m.resolve, info,
+		m.dropped, m.lost, m.refused, m.blamed, m.ejected, m.resolved, m.judged, m.flows, m.bytes, m.tunnels, m.faults, m.paths, m.resolve, info,
 		collectors.NewGoCollector(),
 	)
 	return m
@@ -119,7 +123,7 @@ func numbered(name, prefix string) string {
 // events counts what happens. Labels are constants of ours, or bounded.
 func (m *metrics) events() *micronet.Events {
 	return &micronet.Events{
-		PacketDropped:   func(d micronet.PacketDrop) { m.dropped.WithLabelValues(d.Where, d.Why).Inc() },
+		PacketDropped:   m.countDrop,
 		RecordRefused:   m.countRefusal,
 		InstanceEjected: func(e micronet.Ejection) { m.ejected.WithLabelValues(m.services.of(e.Service)).Inc() },
 		PathChanged:     func(micronet.PathChange) { m.paths.Inc() },
@@ -145,6 +149,13 @@ func (m *metrics) events() *micronet.Events {
 			m.bytes.WithLabelValues(service, "sent").Add(float64(f.Sent))
 			m.bytes.WithLabelValues(service, "received").Add(float64(f.Received))
 		},
+	}
+}
+
+func (m *metrics) countDrop(d micronet.PacketDrop) {
+	m.dropped.WithLabelValues(d.Where, d.Why).Inc()
+	if !d.Peer.IsZero() {
+		m.lost.WithLabelValues(m.senders.of(m.nameOf(d.Peer)), d.Where, d.Why).Inc()
 	}
 }
 

@@ -2,7 +2,9 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,7 +59,7 @@ func TestMetricsExposition(t *testing.T) {
 }
 
 // Whatever names a program or a member makes up, the counters stay few.
-func TestMetricsAreBounded(t *testing.T) {
+func TestH34_MetricsAreBounded(t *testing.T) {
 	m := newMetrics("test", micronet.NodeID.Short)
 	e := m.events()
 	flow := func(service string, err error) {
@@ -76,6 +78,7 @@ func TestMetricsAreBounded(t *testing.T) {
 	e.RecordRefused(micronet.RecordRefusal{})
 	for i := range 3 * maxOriginLabels {
 		e.RecordRefused(micronet.RecordRefusal{Owner: id(i + 1), Reason: "too-many-updates"})
+		e.PacketDropped(micronet.PacketDrop{Where: "underlay", Why: "forged", Peer: id(i + 1)})
 	}
 	families, err := m.registry.Gather()
 	if err != nil {
@@ -101,6 +104,9 @@ func TestMetricsAreBounded(t *testing.T) {
 	}
 	if n := counts["micronet_origin_records_refused_total"]; n != maxOriginLabels+1 {
 		t.Errorf("refusals by owner have %d series, want %d", n, maxOriginLabels+1)
+	}
+	if n := counts["micronet_peer_packets_dropped_total"]; n != maxOriginLabels+1 || counts["micronet_packets_dropped_total"] != 1 {
+		t.Errorf("drops by peer have %d series, want %d, and those of all peers 1", n, maxOriginLabels+1)
 	}
 	if n := counts["micronet_records_refused_total"]; n != 2 {
 		t.Errorf("refusals have %d series, want 2", n)
@@ -131,6 +137,30 @@ func TestLimiter(t *testing.T) {
 		}
 		if len(l.last) > maxLimited {
 			t.Errorf("%d keys are kept", len(l.last))
+		}
+	})
+}
+
+// What a peer does costs a line a second at most, and what it calls itself drives no terminal.
+func TestH34_LogLinesOfAPeer(t *testing.T) {
+	inBubble(t, 72, func(t *testing.T, _ *bubble) {
+		log := &recorder{}
+		e := logEvents(log.logger())
+		for i := range 1000 {
+			to := []micronet.NodeStatus{micronet.Alive, micronet.Left}[i%2]
+			e.NodeChanged(micronet.NodeChange{Node: id(1), Name: "a\x1b[31m\nlevel=ERROR", To: to})
+			e.RecordRefused(micronet.RecordRefusal{Owner: id(1), Reason: "hash"})
+			e.BackgroundError("catalog.serve", errors.New("x\nlevel=ERROR\x00"))
+			time.Sleep(10 * time.Millisecond)
+		}
+		e.NodeChanged(micronet.NodeChange{Node: id(2), Name: "b", To: micronet.Alive})
+		if got := len(log.lines); got < 28 || got > 34 {
+			t.Errorf("ten seconds of three kinds of trouble made %d lines, want about 31", got)
+		}
+		for _, l := range log.lines {
+			if strings.Count(l, "\n") != 1 || strings.ContainsAny(l, "\x00\x1b") {
+				t.Errorf("a line that is none: %q", l)
+			}
 		}
 	})
 }
