@@ -38,6 +38,7 @@ func newFront(l *life) *front {
 	if d.DNS.IsValid() {
 		f.dns = server.New(server.Config{
 			Env: l.env, Addr: d.DNS, Handler: dns.Chain{late{f}, dns.Special{}}, Upstreams: f.resolvers, AllowFrom: d.AllowFrom,
+			Own: []netip.Prefix{d.VIPs},
 		})
 	}
 	if d.Proxy.IsValid() {

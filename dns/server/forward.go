@@ -52,6 +52,7 @@ func (s *Server) answerForeign(ctx context.Context, e *exchange) {
 		return
 	}
 	e.adopt(answer)
+	s.disown(e)
 }
 
 // adopt takes over the sections of an upstream's answer. The answer may be shared: it is copied.

@@ -180,7 +180,7 @@ func TestNegativeAnswersAndRefusalsArePassedOn(t *testing.T) {
 	}
 }
 
-func TestGuessesAreIgnoredUntilTheAnswer(t *testing.T) {
+func TestQ32_GuessesAreIgnoredUntilTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet()
 		var drops atomic.Int32
@@ -227,7 +227,7 @@ func TestGuessesAreIgnoredUntilTheAnswer(t *testing.T) {
 	})
 }
 
-func TestTruncatedAnswersAreFetchedOverTCP(t *testing.T) {
+func TestH28_TruncatedAnswersAreFetchedOverTCP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet()
 		resolver(t, m, upstream1, func(w wire.ResponseWriter, q *wire.Msg) {
@@ -251,7 +251,7 @@ func TestTruncatedAnswersAreFetchedOverTCP(t *testing.T) {
 	})
 }
 
-func TestNobodyAsksHimself(t *testing.T) {
+func TestH30_NobodyAsksHimself(t *testing.T) {
 	m := newMemNet()
 	if got := testServer(m, upstreams(home, upstream1)).upstreams(); !slices.Equal(got, []netip.AddrPort{upstream1}) {
 		t.Errorf("upstreams %v", got)
@@ -262,8 +262,8 @@ func TestNobodyAsksHimself(t *testing.T) {
 	}
 }
 
-// TestStubThatAsksBack: a resolver that forwards to us what we asked it must not multiply.
-func TestStubThatAsksBack(t *testing.T) {
+// TestH30_StubThatAsksBack: a resolver that forwards to us what we asked it must not multiply.
+func TestH30_StubThatAsksBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet()
 		var n atomic.Int32
@@ -317,7 +317,7 @@ func TestEqualQuestionsShareOneAnswer(t *testing.T) {
 	})
 }
 
-func TestForwardedQuestionsAreBounded(t *testing.T) {
+func TestQ34_ForwardedQuestionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet()
 		resolver(t, m, upstream1, silent)

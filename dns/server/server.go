@@ -41,6 +41,9 @@ type Config struct {
 	Handler   dns.Handler             // answers what it owns
 	Upstreams func() []netip.AddrPort // resolvers for the rest, best first; nil or none: the rest is refused
 	AllowFrom []netip.Prefix          // sources that are answered besides loopback
+	// Own are addresses that only names of the Handler have: a name from elsewhere that claims one would
+	// lead a browser from a foreign page to a service of ours (DNS rebinding).
+	Own []netip.Prefix
 }
 
 // Server answers DNS questions. The order of calls is Open, Run; Close is for a server that

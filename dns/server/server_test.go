@@ -183,7 +183,7 @@ func TestAnswersOverUDPAndTCP(t *testing.T) {
 	})
 }
 
-func TestOnlyAllowedSourcesAreAnswered(t *testing.T) {
+func TestH29_OnlyAllowedSourcesAreAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet()
 		var drops atomic.Int32
@@ -220,7 +220,7 @@ func TestOnlyAllowedSourcesAreAnswered(t *testing.T) {
 	})
 }
 
-func TestMappedAndScopedSources(t *testing.T) {
+func TestQ30_MappedAndScopedSources(t *testing.T) {
 	s := testServer(newMemNet(), func(c *Config) {
 		c.AllowFrom = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fe80::/64")}
 	})
@@ -287,7 +287,7 @@ func TestRunEndsWhenSocketsAreClosed(t *testing.T) {
 	})
 }
 
-func TestTCPConnectionsAreBoundedAndEnd(t *testing.T) {
+func TestH27_TCPConnectionsAreBoundedAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet()
 		var drops atomic.Int32

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,6 +94,9 @@ func (s *Server) reply(conn net.Conn, e *exchange, buf []byte) ([]byte, error) {
 	return buf, err
 }
 
+// frameStep is how much of a message is made room for at once.
+const frameStep = 4096
+
 var errEmptyFrame = errors.New("a message of no bytes")
 
 // readFrame reads one message with its two bytes of length (RFC 1035 section 4.2.2), into buf if
@@ -106,12 +110,17 @@ func readFrame(r io.Reader, buf []byte) ([]byte, error) {
 	if n == 0 {
 		return buf, errEmptyFrame
 	}
-	if cap(buf) < n {
-		buf = make([]byte, n)
+	buf = buf[:0]
+	for len(buf) < n {
+		// Memory for what has come, not for what was announced.
+		buf = slices.Grow(buf, min(n-len(buf), frameStep))
+		m, err := io.ReadFull(r, buf[len(buf):min(cap(buf), n)])
+		buf = buf[:len(buf)+m]
+		if err != nil {
+			return buf, err
+		}
 	}
-	buf = buf[:n]
-	_, err := io.ReadFull(r, buf)
-	return buf, err
+	return buf, nil
 }
 
 // writeFrame writes a message of at most 65535 bytes in one piece.

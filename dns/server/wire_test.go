@@ -76,7 +76,7 @@ func digest(raw []byte) string {
 	return s
 }
 
-func TestProtocolRules(t *testing.T) {
+func TestH26_ProtocolRules(t *testing.T) {
 	const web = "web.micro.internal."
 	noUpstream := " opt15(20 no upstream resolver is known for names outside the mesh)"
 	for _, c := range []struct {
@@ -148,7 +148,7 @@ func sizeLimit(q *wire.Msg) int {
 	return 512
 }
 
-func TestBrokenPackets(t *testing.T) {
+func TestH26_BrokenPackets(t *testing.T) {
 	s := testServer(newMemNet())
 	good, err := ask("web.micro.internal.", wire.TypeA).Pack()
 	if err != nil {
