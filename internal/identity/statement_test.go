@@ -254,6 +254,7 @@ func TestRevokedAuthorities(t *testing.T) {
 			t.Fatalf("%s: what it issued before %t, after %t", name, b, a)
 		}
 	}
+	w.trust.SetRevoked(map[micronet.NodeID]Revoked{id: {Since: ClockAt(since)}})
 	if _, err := w.trust.VerifyGrant(deputy.grants[0], nil, now); err == nil {
 		t.Fatal("the authority's own grant still counts")
 	}
