@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"maps"
 	"math"
 
 	micronet "github.com/micro/micro-net"
@@ -133,6 +134,28 @@ func (l *Ledger) Take(raw []byte) (Taken, error) {
 	}
 	l.put(at, old, &heldStatement{s, hash})
 	return TakenNew, nil
+}
+
+// Lookup returns a statement if it is held.
+func (l *Ledger) Lookup(raw []byte) (Statement, bool) {
+	if h := l.known[hashStatement(raw)]; h != nil {
+		return h.Statement, true
+	}
+	return Statement{}, false
+}
+
+// Clone returns a ledger that holds the same and goes its own way from here.
+func (l *Ledger) Clone() *Ledger {
+	c := *l
+	c.held, c.known, c.issuers, c.kinds = maps.Clone(l.held), maps.Clone(l.known), maps.Clone(l.issuers), maps.Clone(l.kinds)
+	return &c
+}
+
+// Freeze works out what follows from the set. As long as nothing more is taken, several goroutines may read
+// the ledger at once from then on.
+func (l *Ledger) Freeze() *Ledger {
+	l.counting()
+	return l
 }
 
 func (l *Ledger) put(at slot, old, now *heldStatement) {

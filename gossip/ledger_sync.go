@@ -14,9 +14,9 @@ type LedgerStore interface {
 	Compare(digest []byte) (want []StatementHash, offer [][]byte, err error)
 	// Among is Ledger.Among.
 	Among(hashes []StatementHash) [][]byte
-	// Import takes statements, and returns how many were refused. They are on disk when it returns. The
-	// slices are the store's to keep.
-	Import(raws [][]byte) (refused int)
+	// Import takes statements, and returns how many were refused. They are on disk when it returns nil; an
+	// error ends the synchronisation. The slices are the store's to keep.
+	Import(raws [][]byte) (refused int, err error)
 }
 
 const (
@@ -149,7 +149,11 @@ func (s *ledgerSession) take(batch [][]byte) error {
 		return nil
 	}
 	s.stats.Received += len(batch)
-	if s.stats.Refused += s.ledger.Import(batch); s.stats.Refused > maxForged {
+	refused, err := s.ledger.Import(batch)
+	if err != nil {
+		return err
+	}
+	if s.stats.Refused += refused; s.stats.Refused > maxForged {
 		return violation("%d statements that are none", s.stats.Refused)
 	}
 	return nil

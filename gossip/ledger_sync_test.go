@@ -12,8 +12,9 @@ import (
 
 // ledgerStore is a ledger as a node keeps it.
 type ledgerStore struct {
-	mu sync.Mutex
-	l  *gossip.Ledger
+	mu   sync.Mutex
+	l    *gossip.Ledger
+	disk error // why nothing can be kept
 }
 
 func (s *ledgerStore) Digest() []byte {
@@ -34,7 +35,7 @@ func (s *ledgerStore) Among(hashes []gossip.StatementHash) [][]byte {
 	return s.l.Among(hashes)
 }
 
-func (s *ledgerStore) Import(raws [][]byte) (refused int) {
+func (s *ledgerStore) Import(raws [][]byte) (refused int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, raw := range raws {
@@ -42,7 +43,7 @@ func (s *ledgerStore) Import(raws [][]byte) (refused int) {
 			refused++
 		}
 	}
-	return refused
+	return refused, s.disk
 }
 
 func TestLedgersAreEqualAfterASynchronisation(t *testing.T) {
@@ -85,6 +86,22 @@ func TestLedgerSyncEndsWithForgers(t *testing.T) {
 	s := &ledgerStore{l: gossip.NewLedger(readWord)}
 	if _, err := gossip.LedgerClient(x, s); micronet.KindOf(err) != micronet.Invalid {
 		t.Fatal(err)
+	}
+}
+
+// TestLedgerSyncEndsWhereNothingCanBeKept: the peer does not hear that its statements are on disk.
+func TestLedgerSyncEndsWhereNothingCanBeKept(t *testing.T) {
+	a := &ledgerStore{l: ledgerOf(t, word{testRevoke, 0, 1, 1, 0})}
+	b := &ledgerStore{l: gossip.NewLedger(readWord), disk: micronet.E("test", micronet.Refused, "the disk is full")}
+	x, y := net.Pipe()
+	served := make(chan error, 1)
+	go func() {
+		served <- gossip.LedgerServer(y, b)
+		_ = y.Close()
+	}()
+	_, err := gossip.LedgerClient(x, a)
+	if s := <-served; err == nil || micronet.KindOf(s) != micronet.Refused {
+		t.Fatalf("the client ended with %v, the server with %v", err, s)
 	}
 }
 

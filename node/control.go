@@ -170,11 +170,11 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 			WithFix("promote another node first: `micro-net node promote NAME`; or let the others leave first, or use --force")
 	}
 	// Without its membership the node has left, whatever happens to the rest.
-	if err := l.pass.giveUp(ctx, func() error { return l.node.disk.remove(fileMembership) }); err != nil {
+	if err := l.giveUp(ctx, func() error { return l.node.disk.remove(fileMembership) }); err != nil {
 		return "", err
 	}
 	l.contacts.drop()
-	l.report("node.leave", l.node.disk.remove(fileRootKey, filePromotion, fileAuthority, fileTokens, filePeers, fileKeys, fileEpoch))
+	l.report("node.leave", l.node.disk.remove(fileRootKey, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch))
 	l.report("node.leave", removeIssuances(l.node.disk))
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
@@ -182,6 +182,11 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 	heard := l.sayGoodbye(bye)
 	l.stop(errLeft)
 	return l.unheard(freed, heard), nil
+}
+
+// giveUp does what takes the cluster out of the data folder. Nothing puts back what belongs to it.
+func (l *life) giveUp(ctx context.Context, remove func() error) error {
+	return l.pass.giveUp(ctx, func() error { return l.statements.giveUp(remove) })
 }
 
 // unheard is the warning of a goodbye that no authority has heard. An authority itself needs none:
@@ -227,7 +232,7 @@ func (l *life) move(ctx context.Context, text string) error {
 		return micronet.E("join", micronet.Refused, "this daemon keeps nothing on disk and cannot move").
 			WithFix("start it with `micro-net up --join @token`")
 	}
-	err = l.pass.giveUp(ctx, func() error {
+	err = l.giveUp(ctx, func() error {
 		_, _, err := l.join(ctx, token)
 		return err
 	})

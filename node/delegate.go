@@ -8,9 +8,10 @@ import (
 // delegate answers membership's questions. Its methods are called from membership's goroutines
 // and only copy, compare and enqueue.
 type delegate struct {
-	records *records
-	admit   func(id micronet.NodeID, epoch uint64, credential []byte) error
-	changed func()
+	records    *records
+	statements *statements
+	admit      func(id micronet.NodeID, epoch uint64, credential []byte) error
+	changed    func()
 }
 
 var _ gossip.Delegate = delegate{}
@@ -23,8 +24,14 @@ func (d delegate) Admit(id micronet.NodeID, epoch uint64, credential []byte) err
 // Changed makes the view anew.
 func (d delegate) Changed() { d.changed() }
 
-// Received takes a broadcast of the catalog.
-func (d delegate) Received(msg []byte) { d.records.received(msg) }
+// Received takes a broadcast: a word of an authority, or one of the catalog.
+func (d delegate) Received(msg []byte) {
+	if raw, ok := gossip.StatementIn(msg); ok {
+		d.statements.received(raw)
+		return
+	}
+	d.records.received(msg)
+}
 
 // State is the catalog's digest.
 func (d delegate) State() []byte {

@@ -20,6 +20,7 @@ const (
 	fileNext       = "membership.next" // the one that takes its place; only while that happens
 	fileEpoch      = "epoch.json"      // rewritten at every start
 	filePeers      = "peers.json"
+	fileStatements = "statements.json" // what the cluster's authorities have said
 	fileServices   = "services.json"
 	fileVIPs       = "vips.json"
 	fileRootKey    = "root.key"       // authorities only

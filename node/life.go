@@ -39,24 +39,25 @@ type life struct {
 	stop      context.CancelCauseFunc
 
 	// constant after join
-	pass     *passport
-	name     string
-	epoch    uint64
-	mesh     netip.AddrPort
-	members  *membership
-	records  *records
-	pulse    *pulse
-	twin     *twin
-	damping  *damping // of the goroutine that makes views
-	contacts *contacts
-	router   Router
-	flows    *proxy.Flows
-	guard    *guard
-	dialer   *proxy.Dialer
-	receiver *proxy.Receiver
-	shares   *shares
-	front    *front
-	vips     *vips // nil in a program; constant once the listeners are open
+	pass       *passport
+	name       string
+	epoch      uint64
+	mesh       netip.AddrPort
+	members    *membership
+	statements *statements
+	records    *records
+	pulse      *pulse
+	twin       *twin
+	damping    *damping // of the goroutine that makes views
+	contacts   *contacts
+	router     Router
+	flows      *proxy.Flows
+	guard      *guard
+	dialer     *proxy.Dialer
+	receiver   *proxy.Receiver
+	shares     *shares
+	front      *front
+	vips       *vips // nil in a program; constant once the listeners are open
 
 	// shared
 	fileFaults atomic.Pointer[[]string] // what is wrong in services.d
@@ -64,6 +65,8 @@ type life struct {
 	view       atomic.Pointer[view]
 	announced  chan struct{}        // capacity 1: what this node offers has changed
 	diverged   chan micronet.NodeID // capacity 1: who holds another catalog
+	unequal    chan micronet.NodeID // capacity unequalQueue: who may hold other statements
+	restating  chan struct{}        // a lock that may be held while effects are waited for
 	looked     chan struct{}        // capacity 1: the view must be made anew
 	reissued   chan struct{}        // capacity 1: this node has another certificate
 	views      *broadcast           // fires when the view was made anew
@@ -87,10 +90,11 @@ func (n *Node) live(ctx context.Context) error {
 	}
 	l := &life{
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
-		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1),
+		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1),
 		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
 		shares: newShares(),
 	}
+	l.env.Events = micronet.Tee(l.env.Events, &micronet.Events{TunnelChanged: l.tunnelled})
 	l.front = newFront(l)
 	if l.listeners, err = openListeners(ctx, n.env, &n.config, l.front.dns, l.front.outbound); err != nil {
 		return err
@@ -279,6 +283,9 @@ func (l *life) become(pass *passport) error {
 		return err
 	}
 	l.pass, l.name = pass, pass.member().Name
+	if err = l.assembleStatements(); err != nil {
+		return err
+	}
 	if l.contacts == nil {
 		if l.contacts, err = loadContacts(l.env, l.node.disk, pass); err != nil {
 			return err
@@ -310,6 +317,19 @@ func (l *life) become(pass *passport) error {
 		l.under.AddPeer(p)
 	}
 	l.assembleProxy()
+	l.restate()
+	return nil
+}
+
+// assembleStatements reads what the authorities have said, before anything of the cluster is sent, taken or
+// believed.
+func (l *life) assembleStatements() error {
+	var err error
+	if l.statements, err = loadStatements(l.env, l.node.disk, l.pass.trust); err != nil {
+		return err
+	}
+	l.statements.spread, l.statements.changed = l.spread, l.restate
+	l.pass.trust.SetRevoked(l.statements.revoked())
 	return nil
 }
 
@@ -346,7 +366,7 @@ func (l *life) assembleMembership(credential []byte) *membership {
 func (l *life) newMembership(epoch uint64, credential []byte) gossip.Membership {
 	return l.config.newMembership(swim.Config{
 		Env: l.env, Self: l.self, Epoch: epoch, Transport: carrier{l.under, l.tun}, Credential: credential,
-		Delegate: delegate{records: l.records, admit: l.admit, changed: l.look}, Poisoned: l.poisoned,
+		Delegate: delegate{records: l.records, statements: l.statements, admit: l.admit, changed: l.look}, Poisoned: l.poisoned,
 	})
 }
 

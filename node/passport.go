@@ -248,7 +248,7 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(d.remove(filePromotion, fileAuthority, fileTokens, filePeers), removeIssuances(d)); err != nil {
+	if err := errors.Join(d.remove(filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
 		return nil, err
 	}
 	if err := d.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
@@ -302,7 +302,7 @@ func finishInstall(d disk, keys identity.Keys) error {
 	if next == nil || err != nil {
 		return err
 	}
-	if err := errors.Join(d.remove(fileRootKey, filePromotion, fileAuthority, fileTokens, filePeers), removeIssuances(d)); err != nil {
+	if err := errors.Join(d.remove(fileRootKey, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
 		return err
 	}
 	return d.rename(fileNext, fileMembership)

@@ -115,10 +115,11 @@ func (p *pulse) heard(id micronet.NodeID) time.Time {
 	return at
 }
 
-// fingerprintSize is how much of its catalog's fingerprint a node tells with every packet.
+// fingerprintSize is how much of the fingerprints of its catalog and of its ledger a node tells with every
+// packet.
 const fingerprintSize = 8
 
-// receive takes a packet of a peer, without the fingerprint in front. It reports whether a doubted
+// receive takes a packet of a peer, without the fingerprints in front. It reports whether a doubted
 // node has shown a sign of life.
 func (p *pulse) receive(now time.Time, from micronet.NodeID, payload []byte, doubted func(micronet.NodeID) bool) bool {
 	p.mu.Lock()
@@ -197,30 +198,42 @@ func (l *life) beat(ctx context.Context) error {
 			l.announce()
 		}
 		v := l.view.Load()
-		sum := l.records.fingerprint()
+		sums := l.fingerprints()
 		for _, b := range l.pulse.beats(now, &round{peers: v.peers, doubted: v.doubts(), direct: l.under.Heard, rng: rng}) {
-			if err := l.under.Send(b.to, tunnel.ChannelHeartbeat, slices.Concat(sum[:fingerprintSize], b.payload)); err != nil {
+			if err := l.under.Send(b.to, tunnel.ChannelHeartbeat, slices.Concat(sums[:], b.payload)); err != nil {
 				l.env.Events.PacketDropped(micronet.PacketDrop{Where: "heartbeat", Why: "send", Peer: b.to})
 			}
 		}
 	}
 }
 
-// takeBeats takes a peer's signs of life, and what it says of its catalog: the first bytes of the
-// fingerprint, then a packet of heartbeats.
+// fingerprints are the first bytes of those of the catalog and of the ledger.
+func (l *life) fingerprints() (sums [2 * fingerprintSize]byte) {
+	catalog, ledger := l.records.fingerprint(), l.statements.held.Load().Fingerprint()
+	copy(sums[:fingerprintSize], catalog[:])
+	copy(sums[fingerprintSize:], ledger.Hash[:])
+	return sums
+}
+
+// takeBeats takes a peer's signs of life, and what it says of its catalog and its ledger: the first bytes of
+// their fingerprints, then a packet of heartbeats.
 func (l *life) takeBeats(from micronet.NodeID, payload []byte, at time.Time) {
 	if !l.started() {
 		return
 	}
-	if len(payload) < fingerprintSize {
+	ours := l.fingerprints()
+	if len(payload) < len(ours) {
 		l.env.Events.PacketDropped(micronet.PacketDrop{Where: "heartbeat", Why: "malformed", Peer: from})
 		return
 	}
-	if l.pulse.receive(at, from, payload[fingerprintSize:], l.view.Load().isDoubted) {
+	theirs := payload[:len(ours)]
+	if l.statements.differs(at, from, bytes.Equal(ours[fingerprintSize:], theirs[fingerprintSize:])) {
+		l.unlike(from)
+	}
+	if l.pulse.receive(at, from, payload[len(ours):], l.view.Load().isDoubted) {
 		l.look()
 	}
-	ours := l.records.fingerprint()
-	if l.records.diverges(at, from, bytes.Equal(ours[:fingerprintSize], payload[:fingerprintSize])) {
+	if l.records.diverges(at, from, bytes.Equal(ours[:fingerprintSize], theirs[:fingerprintSize])) {
 		select {
 		case l.diverged <- from:
 		default: // another comparison is waiting

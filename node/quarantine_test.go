@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +58,14 @@ func TestBlame(t *testing.T) {
 	inBubble(t, 173, func(t *testing.T, b *bubble) {
 		all := b.mesh("a", "b")
 		l, other := all[0].life(), all[1].life().self
-		whole, _ := l.records.Document(other)
+		var whole []byte
+		b.await(5*time.Second, "the record is here", func() error {
+			var held bool
+			if whole, held = l.records.Document(other); !held {
+				return errors.New("it is not")
+			}
+			return nil
+		})
 		forged := bytes.Clone(whole)
 		forged[40] ^= 1
 		for name, msg := range map[string][]byte{"forged": forged, "cut": whole[:20], "nothing": nil} {

@@ -106,8 +106,10 @@ func (l *life) dialLost(ctx context.Context, id micronet.NodeID, isNew bool, tur
 	return ok
 }
 
-// meet synchronises with one peer.
+// meet synchronises with one peer: first what the authorities have said, then who is there, then what they
+// offer.
 func (l *life) meet(ctx context.Context, id micronet.NodeID) bool {
+	l.report("ledger.sync", l.agreeWith(ctx, id))
 	n, err := l.members.Join(ctx, id)
 	if err != nil || n == 0 {
 		return false

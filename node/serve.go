@@ -48,6 +48,8 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	mesh.run(l.members.Run)
 	mesh.run(l.dialer.Run)
 	mesh.run(l.acceptStreams)
+	mesh.run(l.statements.keep)
+	mesh.run(l.agree)
 	mesh.run(l.fetchWanted)
 	mesh.run(l.synchronise)
 	mesh.run(l.keepView)
@@ -172,6 +174,8 @@ func (l *life) server(in tunnel.Inbound) func(context.Context) {
 		return func(ctx context.Context) { l.handToMembership(ctx, in) }
 	case tunnel.PurposeCatalog:
 		return func(ctx context.Context) { l.serveCatalog(ctx, in) }
+	case tunnel.PurposeLedger:
+		return func(ctx context.Context) { l.serveLedger(ctx, in) }
 	case tunnel.PurposeControl:
 		return func(ctx context.Context) { l.serveControl(ctx, in) }
 	}
@@ -319,6 +323,7 @@ func (l *life) keepAnnounced(ctx context.Context) error {
 		case <-around.C:
 			l.moved()
 			l.forget(l.records.expire(l.isAlive))
+			l.statements.expire()
 		case <-again.C:
 			l.report("node.refresh", l.records.refresh())
 		}

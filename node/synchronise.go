@@ -125,7 +125,10 @@ func (l *life) fetchFrom(ctx context.Context, peer micronet.NodeID, ids []micron
 	})
 }
 
+// syncWith compares the whole catalog with a peer's, and in front of that what the authorities have said: it
+// decides whose records count.
 func (l *life) syncWith(ctx context.Context, peer micronet.NodeID) error {
+	l.report("ledger.sync", l.agreeWith(ctx, peer))
 	var stats gossip.SyncStats
 	err := l.withCatalogStream(ctx, peer, func(s tunnel.Stream) (err error) {
 		stats, err = gossip.SyncClient(s, l.records, gossip.SyncLimits{})
@@ -139,9 +142,14 @@ func (l *life) syncWith(ctx context.Context, peer micronet.NodeID) error {
 }
 
 func (l *life) withCatalogStream(ctx context.Context, peer micronet.NodeID, f func(tunnel.Stream) error) error {
-	ctx, cancel := context.WithTimeout(ctx, syncTime)
+	return l.withStream(ctx, peer, tunnel.PurposeCatalog, syncTime, f)
+}
+
+// withStream opens a stream for f, which has a time for what it does there.
+func (l *life) withStream(ctx context.Context, peer micronet.NodeID, p tunnel.Purpose, most time.Duration, f func(tunnel.Stream) error) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	s, err := l.tun.Open(ctx, peer, tunnel.Opening{Purpose: tunnel.PurposeCatalog})
+	s, err := l.tun.Open(ctx, peer, tunnel.Opening{Purpose: p})
 	if err != nil {
 		return err
 	}
@@ -156,18 +164,28 @@ func (l *life) withCatalogStream(ctx context.Context, peer micronet.NodeID, f fu
 
 // serveCatalog answers a peer's synchronisation.
 func (l *life) serveCatalog(ctx context.Context, in tunnel.Inbound) {
-	ctx, cancel := context.WithTimeout(ctx, syncTime)
+	l.serveStream(ctx, in, syncTime, "catalog.serve", func() error {
+		_, err := gossip.SyncServer(in, l.records, gossip.SyncLimits{})
+		if err == nil {
+			l.records.setSynced()
+		}
+		return err
+	})
+}
+
+// serveStream accepts a stream for f, which has a time for its answer.
+func (l *life) serveStream(ctx context.Context, in tunnel.Inbound, most time.Duration, op string, f func() error) {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	stop := context.AfterFunc(ctx, in.Abort)
 	defer stop()
 	if in.Accept() != nil {
 		return
 	}
-	if _, err := gossip.SyncServer(in, l.records, gossip.SyncLimits{}); err != nil {
-		l.report("catalog.serve", err)
+	if err := f(); err != nil {
+		l.report(op, err)
 		in.Abort()
 		return
 	}
-	l.records.setSynced()
-	l.report("catalog.serve", in.Close())
+	l.report(op, in.Close())
 }

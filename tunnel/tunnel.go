@@ -70,6 +70,7 @@ const (
 	PurposeMembership Purpose = 2 // memberlist's streams
 	PurposeCatalog    Purpose = 3 // fetching records
 	PurposeControl    Purpose = 4 // requests between daemons: renewals, drains, invitations
+	PurposeLedger     Purpose = 5 // comparing what the authorities have said
 )
 
 // Opening is the first frame of a stream. Unknown fields of newer peers are skipped.

@@ -191,6 +191,18 @@ func (t *Trust) VerifyStatement(raw []byte, wall time.Time) (Statement, error) {
 	return s, nil
 }
 
+// ParseStatement reads a statement without checking anything but its form: only VerifyStatement says
+// whether it is true, and who signed it. What is returned is the caller's to keep.
+func ParseStatement(raw []byte) (Statement, error) {
+	p, err := parseStatement(raw)
+	if err != nil {
+		return Statement{}, err
+	}
+	s := p.Statement
+	s.Subject, s.Body = bytes.Clone(s.Subject), bytes.Clone(s.Body)
+	return s, nil
+}
+
 // statementKey returns the key that is said to have signed, if it may.
 func (s *rootSet) statementKey(p *parsedStatement) (ed25519.PublicKey, error) {
 	key := s.root(p.issuer)

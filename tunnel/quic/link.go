@@ -45,7 +45,7 @@ func (l *link) facts() facts {
 
 // serves notes what a stream is for.
 func (l *link) serves(p tunnel.Purpose) {
-	if p == tunnel.PurposeMembership || p == tunnel.PurposeCatalog {
+	if p == tunnel.PurposeMembership || p == tunnel.PurposeCatalog || p == tunnel.PurposeLedger {
 		return
 	}
 	l.mu.Lock()

@@ -1,0 +1,318 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/internal/identity"
+)
+
+const (
+	// heardQueue bounds the statements of broadcasts that wait to be verified; further ones are dropped, as
+	// the next comparison brings them.
+	heardQueue = 256
+	// spreadFetched is how many statements that came by one comparison are broadcast in turn: others may
+	// lack a few new ones as well, and all of a ledger only who is new.
+	spreadFetched = 32
+	// keepAgain is how often writing is tried again after it failed.
+	keepAgain = 10 * time.Second
+)
+
+// statements is the cluster's ledger with its file: what its authorities have said about all of it. Readers
+// take no lock, whoever changes it has the turn. It is safe for concurrent use.
+type statements struct {
+	env     micronet.Env
+	disk    disk
+	trust   *identity.Trust
+	wall    func() time.Time             // nil while the file is read: this host's clock may have been set back since
+	heard   chan []byte                  // of broadcasts
+	spread  func(key string, msg []byte) // to all members
+	changed func()                       // something else is held now; called without the turn
+
+	turn    chan struct{} // a lock that may be held while the file is written
+	unsaved bool          // the file lacks something
+	gone    bool          // the file is not ours any more
+
+	held atomic.Pointer[gossip.Ledger] // never changed once it is here
+	agreement
+}
+
+// statementsFile is the form of the file. What is in it was verified when it came.
+type statementsFile struct {
+	Cluster    string   `json:"cluster"`
+	Statements [][]byte `json:"statements"`
+}
+
+var _ gossip.LedgerStore = (*statements)(nil)
+
+// loadStatements reads what was held when the file was written last.
+func loadStatements(env micronet.Env, d disk, trust *identity.Trust) (*statements, error) {
+	s := &statements{env: env, disk: d, trust: trust, heard: make(chan []byte, heardQueue), turn: make(chan struct{}, 1)}
+	s.comparisons = gossip.NewComparisons()
+	var file statementsFile
+	found, err := d.load(fileStatements, &file)
+	if err != nil {
+		return nil, err
+	}
+	if own := trust.Cluster().String(); found && file.Cluster != own {
+		return nil, damaged(d.path(fileStatements), fmt.Sprintf("it is of cluster %q, and this node of %q", file.Cluster, own))
+	}
+	kept := gossip.NewLedger(s.read)
+	for _, raw := range file.Statements {
+		if _, err := kept.Take(raw); err != nil {
+			env.Log.Error("what an authority said before does not count any more", "err", err)
+		}
+	}
+	s.held.Store(kept.Freeze())
+	s.wall = env.Wall
+	return s, nil
+}
+
+// read verifies a statement.
+func (s *statements) read(raw []byte) (gossip.Statement, error) {
+	var wall time.Time
+	if s.wall != nil {
+		wall = s.wall()
+	}
+	v, err := s.trust.VerifyStatement(raw, wall)
+	return gossip.Statement{
+		Kind: uint8(v.Kind), Subject: string(v.Subject), Clock: uint64(v.Clock), Issuer: v.Issuer, Root: v.Root, Revokes: v.Kind.Permanent(),
+	}, err
+}
+
+// Digest implements gossip.LedgerStore.
+func (s *statements) Digest() []byte { return s.held.Load().Digest() }
+
+// Compare implements gossip.LedgerStore.
+func (s *statements) Compare(digest []byte) (want []gossip.StatementHash, offer [][]byte, err error) {
+	return s.held.Load().Compare(digest)
+}
+
+// Among implements gossip.LedgerStore.
+func (s *statements) Among(hashes []gossip.StatementHash) [][]byte {
+	return s.held.Load().Among(hashes)
+}
+
+// Import implements gossip.LedgerStore.
+func (s *statements) Import(raws [][]byte) (refused int, err error) {
+	added, refused, err := s.take(raws)
+	if len(added) <= spreadFetched {
+		s.tell(added)
+	}
+	return refused, err
+}
+
+// received takes the statement of a broadcast. It does not block.
+func (s *statements) received(raw []byte) {
+	if _, known := s.held.Load().Lookup(raw); known {
+		return
+	}
+	select {
+	case s.heard <- slices.Clone(raw):
+	default:
+		s.env.Events.PacketDropped(micronet.PacketDrop{Where: "statements", Why: "queue-full"})
+	}
+}
+
+// keep takes what was heard by broadcasts until ctx ends, and writes again what could not be written.
+func (s *statements) keep(ctx context.Context) error {
+	again := time.NewTicker(keepAgain + s.env.Phase)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case first := <-s.heard:
+			added, _, err := s.take(s.drain(first))
+			s.report(err)
+			s.tell(added)
+		case <-again.C:
+			s.report(s.saveAgain())
+		}
+	}
+}
+
+// drain returns all that waits.
+func (s *statements) drain(first []byte) [][]byte {
+	raws := [][]byte{first}
+	for {
+		select {
+		case raw := <-s.heard:
+			raws = append(raws, raw)
+		default:
+			return raws
+		}
+	}
+}
+
+// tell broadcasts statements that are new here. What is too long is fetched by who sees that it lacks it.
+func (s *statements) tell(added []gossip.Statement) {
+	for i := range added {
+		if msg := added[i].Message(); msg != nil {
+			s.spread(statementKey(&added[i]), msg)
+		}
+	}
+}
+
+// statementKey is that of a broadcast: a newer statement of the issuer takes the place of the older.
+func statementKey(st *gossip.Statement) string {
+	return "statement/" + string(rune(st.Kind)) + st.Issuer.String() + hex.EncodeToString([]byte(st.Subject))
+}
+
+// take takes statements of others over. They are on disk when it returns nil. They count too where the disk
+// fails: who was revoked must not stay because a disk is full.
+func (s *statements) take(raws [][]byte) (added []gossip.Statement, refused int, err error) {
+	s.lock()
+	next, added, refused := s.with(raws)
+	if len(added) > 0 {
+		err = s.save(next)
+		s.hold(next)
+	}
+	s.unlock()
+	if len(added) > 0 {
+		s.changed()
+	}
+	return added, refused, err
+}
+
+// with returns a ledger that holds some statements besides, and which of them are new in it.
+func (s *statements) with(raws [][]byte) (next *gossip.Ledger, added []gossip.Statement, refused int) {
+	next = s.held.Load().Clone()
+	for _, raw := range raws {
+		what, err := next.Take(raw)
+		if err != nil {
+			refused++
+			s.env.Events.RecordRefused(micronet.RecordRefusal{Reason: "statement"})
+		}
+		if st, _ := next.Lookup(raw); what == gossip.TakenNew {
+			added = append(added, st)
+		}
+	}
+	return next.Freeze(), added, refused
+}
+
+// declare adds a statement of this node, which sign signs for a clock above all that are known. Nothing has
+// happened when it fails: not on disk, not in memory.
+func (s *statements) declare(ctx context.Context, sign func(identity.Clock) ([]byte, error)) error {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	added, err := s.declareLocked(sign)
+	s.unlock()
+	if err != nil {
+		return err
+	}
+	s.tell(added)
+	s.changed()
+	return nil
+}
+
+// declareLocked is declare with the turn.
+func (s *statements) declareLocked(sign func(identity.Clock) ([]byte, error)) ([]gossip.Statement, error) {
+	if s.gone {
+		return nil, micronet.E("node.declare", micronet.Closed, "this node has left its cluster")
+	}
+	raw, err := sign(identity.Clock(s.held.Load().Clock()).Next(s.env.Wall()))
+	if err != nil {
+		return nil, err
+	}
+	next := s.held.Load().Clone()
+	if _, err := next.Take(raw); err != nil {
+		return nil, err
+	}
+	st, _ := next.Lookup(raw)
+	if err := s.save(next.Freeze()); err != nil {
+		return nil, err
+	}
+	s.hold(next)
+	return []gossip.Statement{st}, nil
+}
+
+// hold makes a ledger the one that counts. The caller has the turn.
+func (s *statements) hold(l *gossip.Ledger) {
+	s.held.Store(l)
+	s.reset()
+}
+
+// save writes the file. The caller has the turn.
+func (s *statements) save(l *gossip.Ledger) error {
+	if s.gone {
+		return nil
+	}
+	err := s.disk.save(fileStatements, statementsFile{Cluster: s.trust.Cluster().String(), Statements: l.All()})
+	s.unsaved = err != nil
+	return err
+}
+
+func (s *statements) saveAgain() error {
+	s.lock()
+	defer s.unlock()
+	if !s.unsaved {
+		return nil
+	}
+	return s.save(s.held.Load())
+}
+
+// giveUp does what takes the cluster out of the data folder: nothing may put the file back.
+func (s *statements) giveUp(remove func() error) error {
+	s.lock()
+	defer s.unlock()
+	err := remove()
+	s.gone = s.gone || err == nil
+	return err
+}
+
+func (s *statements) lock()   { s.turn <- struct{}{} }
+func (s *statements) unlock() { <-s.turn }
+
+func (s *statements) report(err error) {
+	if err != nil {
+		s.env.Events.BackgroundError("node.statements", err)
+	}
+}
+
+// declare says something about the whole cluster as one of its authorities. It is on disk, counts here and
+// is on its way to all others when it returns nil; otherwise nothing was said. Where this node is no
+// authority the error is Refused and names one. restate must not call it.
+func (l *life) declare(ctx context.Context, op string, kind identity.StatementKind, subject, body []byte) error {
+	a := l.gate.authority.Load()
+	if a == nil {
+		return backend{l}.noAuthority(op)
+	}
+	return l.statements.declare(ctx, func(clock identity.Clock) ([]byte, error) {
+		return a.issuer.Load().State(l.env.Wall(), identity.Statement{Kind: kind, Subject: subject, Clock: clock, Body: body})
+	})
+}
+
+// stated returns of each subject the newest statement of a kind that counts, sorted by subject. A subject
+// of which that takes something back is among them.
+func (l *life) stated(kind identity.StatementKind) []identity.Statement {
+	list := l.statements.held.Load().Of(uint8(kind))
+	out := make([]identity.Statement, 0, len(list))
+	for i := range list {
+		st, err := identity.ParseStatement(list[i].Raw)
+		if err != nil {
+			l.report("node.statements", err) // it was read when it came
+			continue
+		}
+		st.Issuer, st.Root = list[i].Issuer, list[i].Root
+		out = append(out, st)
+	}
+	return out
+}
+
+// restate makes all that the authorities have said count here, after any of it changed and at the start. It
+// runs once at a time, and sees what its caller saw.
+func (l *life) restate() {
+	l.restating <- struct{}{}
+	defer func() { <-l.restating }()
+	l.restateRevoked()
+}
