@@ -61,7 +61,11 @@ func (a *agreement) expire() {
 
 // tunnelled learns of a new tunnel: both ends compare what the authorities have said before anything else.
 func (l *life) tunnelled(c micronet.TunnelChange) {
-	if c.Up && l.started() && !l.statements.agrees(c.Peer) {
+	switch {
+	case !c.Up || !l.started():
+	case l.outcasts.Load().isRevoked(c.Peer):
+		l.look() // which sweeps
+	case !l.statements.agrees(c.Peer):
 		l.unlike(c.Peer)
 	}
 }

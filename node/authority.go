@@ -26,6 +26,8 @@ type authority struct {
 	others  func(name string) (micronet.NodeID, bool) // who has a name that another authority gave
 	members func() [][]byte                           // credentials of live members, this node's first
 	alive   func(micronet.NodeID) bool
+	lost    func(micronet.NodeID) bool // who has lost its name
+	revoked func(micronet.NodeID) bool
 
 	// turn is a lock that may be held while files are written: a mutex must not be.
 	turn     chan struct{}
@@ -81,7 +83,8 @@ func (l ledger) without(id micronet.NodeID) ledger {
 func (l *life) newAuthority(issuer *identity.Authority) (*authority, error) {
 	d, p := l.node.disk, l.pass
 	a := &authority{
-		env: l.env, disk: d, members: l.introductions, alive: l.mayBeAlive, others: l.holderOf, turn: make(chan struct{}, 1),
+		env: l.env, disk: d, members: l.introductions, alive: l.mayBeAlive, others: l.holderOf,
+		lost: l.isLost, revoked: l.pass.trust.Revoked, turn: make(chan struct{}, 1),
 		asked: map[micronet.NodeID]asking{},
 	}
 	a.issuer.Store(issuer)
@@ -106,7 +109,7 @@ func (l *life) newAuthority(issuer *identity.Authority) (*authority, error) {
 
 // holder is who has a name: in this authority's own book, or in the mesh, as another authority gave it.
 func (a *authority) holder(name string) (micronet.NodeID, bool) {
-	if id, ok := a.names.Names[name]; ok {
+	if id, ok := a.names.Names[name]; ok && !a.lost(id) {
 		return id, true
 	}
 	return a.others(name)
@@ -130,6 +133,10 @@ func (a *authority) admit(r identity.JoinRequest) (identity.JoinAnswer, error) {
 	a.lock()
 	defer a.unlock()
 	now := a.env.Wall()
+	if a.revoked(r.Node) {
+		return identity.JoinAnswer{}, micronet.E("admit", micronet.Refused, "the key of this node was revoked").
+			WithPeer(r.Node).WithFix("a new key can join: start with another --data-dir, or delete this one")
+	}
 	used, err := a.book.Redeem(now, r.Claim)
 	if err != nil {
 		return identity.JoinAnswer{}, err
@@ -158,7 +165,10 @@ func (a *authority) renew(id micronet.NodeID, name string) (identity.Membership,
 	a.lock()
 	defer a.unlock()
 	now := a.env.Wall()
-	if holder, ok := a.names.Names[name]; ok && holder != id {
+	if a.revoked(id) {
+		return identity.Membership{}, micronet.E("node.certificate", micronet.Refused, "the key of this node was revoked").WithPeer(id)
+	}
+	if holder, ok := a.names.Names[name]; ok && holder != id && !a.lost(holder) {
 		return identity.Membership{}, nameGone(name)
 	}
 	if !a.allow(id, now) {

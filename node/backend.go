@@ -35,6 +35,7 @@ func (b backend) Status() api.Status {
 		Listeners: b.listeners(), Services: len(v.instances),
 		Certificate: api.Certificate{Expires: m.NotAfter.UTC()}, Warnings: l.warnings(),
 	}
+	s.Nodes.Revoked = len(l.outcasts.Load().revoked)
 	for i := range v.nodes {
 		switch v.nodes[i].Status {
 		case micronet.Alive:

@@ -41,7 +41,7 @@ func (l *life) lookGrace() {
 	}
 	// Those whose credentials had ended were not given to the path layer.
 	for _, p := range l.contacts.peers() {
-		l.under.AddPeer(p)
+		l.addPeer(p)
 	}
 }
 

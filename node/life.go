@@ -63,6 +63,7 @@ type life struct {
 	fileFaults atomic.Pointer[[]string] // what is wrong in services.d
 	parted     atomic.Bool              // said goodbye
 	view       atomic.Pointer[view]
+	outcasts   atomic.Pointer[outcasts]
 	announced  chan struct{}        // capacity 1: what this node offers has changed
 	diverged   chan micronet.NodeID // capacity 1: who holds another catalog
 	unequal    chan micronet.NodeID // capacity unequalQueue: who may hold other statements
@@ -216,6 +217,11 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 		}
 	})
 	l.under.Handle(tunnel.ChannelHeartbeat, l.takeBeats)
+	l.under.Handle(tunnel.ChannelStatement, func(_ micronet.NodeID, payload []byte, _ time.Time) {
+		if l.started() {
+			l.statements.received(payload)
+		}
+	})
 	reset := sha256.Sum256(append([]byte("micro-net/quic-reset/1\x00"), l.keys.Sign.Seed()...))
 	l.tun, err = l.config.newTunnel(quic.Config{Env: l.env, Self: l.self, Socket: l.under, TLS: l.gate, Guest: l.gate, ResetKey: &reset})
 	if err != nil {
@@ -301,7 +307,7 @@ func (l *life) become(pass *passport) error {
 	l.damping, l.twin = newDamping(), &twin{born: time.Now()}
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
-		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(),
+		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(), Admit: l.mayPublish,
 	}, effects{spread: l.spread, changed: l.look, behind: l.behind, rival: l.rivalled})
 	l.router = l.config.newRouter(router.Config{Rand: l.env.Rand("router"), Ejected: l.env.Events.InstanceEjected})
 	credential, err := l.address.credential()
@@ -314,7 +320,7 @@ func (l *life) become(pass *passport) error {
 	l.under.SetLocal(l.address.local(credential))
 	l.lookGrace()
 	for _, p := range l.contacts.peers() {
-		l.under.AddPeer(p)
+		l.addPeer(p)
 	}
 	l.assembleProxy()
 	l.restate()
@@ -329,7 +335,8 @@ func (l *life) assembleStatements() error {
 		return err
 	}
 	l.statements.spread, l.statements.changed = l.spread, l.restate
-	l.pass.trust.SetRevoked(l.statements.revoked())
+	l.pass.trust.SetRevoked(l.statements.outcasts().keys())
+	l.outcasts.Store(&outcasts{}) // none was cast out yet: restate does it
 	return nil
 }
 

@@ -203,6 +203,8 @@ func (b backend) gauges(w io.Writer) error {
 		{"nodes_alive", "Nodes that are alive, this one included.", float64(s.Nodes.Alive)},
 		{"nodes_suspect", "Nodes that are suspect.", float64(s.Nodes.Suspect)},
 		{"nodes_dead", "Nodes that are dead.", float64(s.Nodes.Dead)},
+		{"revocations", "Keys that were revoked, ever.", float64(s.Nodes.Revoked)},
+		{"statements", "Statements of authorities that are held.", float64(b.l.statements.held.Load().Len())},
 		{"services", "Services with instances on live nodes.", float64(s.Services)},
 		{"ready", "1 when the node is ready.", yes(s.Ready)},
 		{"key_twice", "1 while another daemon runs with this node's key.", yes(twice)},

@@ -227,6 +227,19 @@ func (r *records) versions(owners []micronet.NodeID) []gossip.Version {
 	return out
 }
 
+// version is that held of an owner, zero for none.
+func (r *records) version(owner micronet.NodeID) gossip.Version {
+	return r.versions([]micronet.NodeID{owner})[0]
+}
+
+// drop forgets the record of an owner who may publish no more.
+func (r *records) drop(owner micronet.NodeID) {
+	r.mu.Lock()
+	r.catalog.Forget(owner)
+	r.mu.Unlock()
+	r.changed()
+}
+
 // entries returns all documents held, sorted by owner.
 func (r *records) entries() []gossip.Entry {
 	r.mu.Lock()

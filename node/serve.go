@@ -227,6 +227,7 @@ func (l *life) keepView(ctx context.Context) error {
 		case <-t.C:
 		}
 		begin := time.Now()
+		l.sweep()
 		l.makeView()
 		took = time.Since(begin)
 		t.Reset(viewEvery + nodes*viewPerNode + l.env.Phase)
@@ -244,7 +245,7 @@ func (l *life) makeView() {
 	l.pulse.track(now, entries)
 	v := makeView(sight{
 		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, name: l.contacts.name,
-		silent: l.contacts.silent(), path: l.under.Path, heard: l.pulse.heard, issued: l.issued,
+		silent: l.contacts.silent(), outcasts: *l.outcasts.Load(), wall: l.env.Wall(), path: l.under.Path, heard: l.pulse.heard, issued: l.issued,
 		former: old, met: before, synced: synced,
 	})
 	l.damping.take(now, entries)
@@ -285,7 +286,7 @@ func (l *life) tellChanges(now *view) {
 		n := &now.nodes[i]
 		before, known := l.told[n.ID]
 		// A peer that is only remembered is not news: it was not alive to us before.
-		if n.ID == l.self || (!known && (n.Status == micronet.Dead || n.Status == micronet.Suspect)) {
+		if n.ID == l.self || (!known && (n.Status == micronet.Dead || n.Status == micronet.Suspect || n.Status == micronet.Revoked)) {
 			continue
 		}
 		told[n.ID] = n.Status
@@ -447,7 +448,7 @@ func (l *life) admit(id micronet.NodeID, epoch uint64, raw []byte) error {
 		return micronet.E("node.admit", micronet.Unauthorized, "the credential is of %s, epoch %d", c.ID.Short(), c.Epoch).WithPeer(id)
 	}
 	if l.contacts.learn(c, raw) {
-		l.under.AddPeer(peer)
+		l.addPeer(peer)
 	}
 	return nil
 }

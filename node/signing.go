@@ -14,6 +14,9 @@ func (l *life) resign() error {
 	if err != nil {
 		return err
 	}
+	if l.pass.trust.Revoked(l.self) {
+		issuer = nil
+	}
 	switch a := l.gate.authority.Load(); {
 	case issuer == nil:
 		l.gate.authority.Store(nil)
@@ -45,7 +48,7 @@ func (l *life) holderOf(name string) (micronet.NodeID, bool) {
 		return micronet.NodeID{}, false
 	}
 	for i := range v.nodes {
-		if n := &v.nodes[i]; n.Name == name && n.Status != micronet.Left {
+		if n := &v.nodes[i]; n.Name == name && n.Status != micronet.Left && n.Status != micronet.Revoked {
 			return n.ID, true
 		}
 	}

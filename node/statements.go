@@ -314,5 +314,5 @@ func (l *life) stated(kind identity.StatementKind) []identity.Statement {
 func (l *life) restate() {
 	l.restating <- struct{}{}
 	defer func() { <-l.restating }()
-	l.restateRevoked()
+	l.restateOutcasts()
 }

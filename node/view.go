@@ -111,18 +111,20 @@ func (m met) with(nodes []micronet.Node, now time.Time) met {
 
 // sight is what a view is made from.
 type sight struct {
-	now     time.Time
-	self    micronet.Node
-	members []gossip.Member
-	entries []gossip.Entry
-	name    func(micronet.NodeID) string // by credential, for members without a record yet
-	silent  []silence                    // remembered, and how long ago they were alive
-	path    func(micronet.NodeID) (tunnel.PathInfo, bool)
-	heard   func(micronet.NodeID) time.Time // the newest sign of life, also through others
-	issued  func(micronet.NodeID) time.Time // when a certificate begins, zero: not known
-	former  *view                           // nil at first
-	met     met                             // of the former view
-	synced  bool
+	now      time.Time
+	self     micronet.Node
+	members  []gossip.Member
+	entries  []gossip.Entry
+	name     func(micronet.NodeID) string // by credential, for members without a record yet
+	silent   []silence                    // remembered, and how long ago they were alive
+	outcasts outcasts
+	wall     time.Time // by which the revoked are listed for a while
+	path     func(micronet.NodeID) (tunnel.PathInfo, bool)
+	heard    func(micronet.NodeID) time.Time // the newest sign of life, also through others
+	issued   func(micronet.NodeID) time.Time // when a certificate begins, zero: not known
+	former   *view                           // nil at first
+	met      met                             // of the former view
+	synced   bool
 }
 
 // makeView combines membership, catalog and our own packets. It is pure.
@@ -171,7 +173,12 @@ func (v *view) list(s *sight) {
 			list = append(list, n)
 		}
 	}
-	v.arrange(s, list)
+	for _, id := range s.outcasts.lately(s.wall) {
+		if isNew(id) {
+			list = append(list, s.node(id, nil, nil))
+		}
+	}
+	v.arrange(s, slices.DeleteFunc(list, s.forgets))
 }
 
 // enroll takes over what membership says.
@@ -260,6 +267,9 @@ func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micr
 	} else {
 		n.Name = s.name(id)
 	}
+	if r, revoked := s.outcasts.revoked[id]; revoked {
+		n.Name = cmp.Or(n.Name, r.Name)
+	}
 	if m != nil {
 		n.Epoch = max(n.Epoch, m.Epoch)
 	}
@@ -272,6 +282,9 @@ func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micr
 // membership says, and one that nobody has heard for a while is dead. One that was never heard is suspect
 // until it is that long since this node knows of it: nobody can have heard it for us before.
 func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micronet.NodeStatus {
+	if s.outcasts.isRevoked(n.ID) {
+		return micronet.Revoked
+	}
 	if e != nil && e.Document.Left && (m == nil || m.Epoch <= e.Document.Version.Epoch) {
 		return micronet.Left
 	}
@@ -286,6 +299,11 @@ func (s *sight) status(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micr
 		return micronet.Suspect
 	}
 	return micronet.Dead
+}
+
+// forgets reports whether a node is not to be listed. Who is met anew is suspect first.
+func (s *sight) forgets(n micronet.Node) bool {
+	return (n.Status == micronet.Dead || n.Status == micronet.Suspect) && s.outcasts.isForgotten(n.ID, n.Epoch)
 }
 
 // quiet is the status of a node that is alive to membership and has shown no sign of life for a while.
@@ -312,7 +330,7 @@ func (s *sight) quiet(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micro
 // withdrawn at once.
 func (v *view) place(s *sight, e *gossip.Entry) {
 	n := v.byID[e.Document.Owner]
-	if !n.Status.Serving() {
+	if n == nil || !n.Status.Serving() {
 		return
 	}
 	down := s.down(n, v.isDoubted(n.ID), e)
@@ -477,18 +495,25 @@ func (v *view) tagsAt(node micronet.NodeID, service string) (tags []string) {
 // find resolves what people type: a name, a whole id, or a prefix of one that only one node has. A
 // name goes before an id.
 func (v *view) find(word string) (*micronet.Node, error) {
-	var serving, hits []*micronet.Node
+	var serving, hits, revoked []*micronet.Node
 	for i := range v.nodes {
 		n := &v.nodes[i]
-		if n.Name == word && n.Status.Serving() {
+		switch named := n.Name == word; {
+		case !named && (len(word) < minPrefix || !strings.HasPrefix(n.ID.String(), word)):
+			continue
+		case named && n.Status.Serving():
 			serving = append(serving, n)
+		case n.Status == micronet.Revoked:
+			revoked = append(revoked, n)
+			continue
 		}
-		if n.Name == word || (len(word) >= minPrefix && strings.HasPrefix(n.ID.String(), word)) {
-			hits = append(hits, n)
-		}
+		hits = append(hits, n)
 	}
-	if len(serving) > 0 {
-		hits = serving // a former holder of the name is not meant
+	switch { // a former holder of the name is not meant
+	case len(serving) > 0:
+		hits = serving
+	case len(hits) == 0:
+		hits = revoked
 	}
 	switch len(hits) {
 	case 0:

@@ -42,6 +42,7 @@ const (
 	ChannelMembership Channel = 1 // memberlist's packets
 	ChannelHeartbeat  Channel = 2 // signs of life
 	channelPieces     Channel = 3 // QUIC packets that are too large for the path, in two; tests of its size
+	ChannelStatement  Channel = 4 // what an authority has said, to whom it is about
 )
 
 // MaxPacket is the largest payload of one sealed packet: with the frame's own bytes it stays

@@ -7,11 +7,11 @@ import (
 // nodeCommand holds the verbs about trust.
 func (a *app) nodeCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "node", Short: "who may sign for the cluster, and what was signed",
-		Example: "  micro-net node log --verify\n  micro-net node root export /media/usb/root --remove",
+		Use: "node", Short: "who belongs to the cluster, who may sign for it, and what was signed",
+		Example: "  micro-net node revoke worker-7 --reason stolen\n  micro-net node log --verify\n  micro-net node root export /media/usb/root --remove",
 		Args:    unknownVerb, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(a.nodeLogCommand(), a.nodeRootCommand())
+	c.AddCommand(a.nodeLogCommand(), a.nodeRootCommand(), a.nodeRevokeCommand(), a.nodeForgetCommand())
 	return c
 }

@@ -49,6 +49,14 @@ func issuanceTable(t *table, log *api.IssuanceLog, verify bool, count int) {
 	}
 	t.row("NUMBER", "TIME", "WHAT", "NODE", "ENDS", "ID")
 	for _, i := range log.Issued {
-		t.row(i.Number, i.Time.Format(time.RFC3339), i.What, i.Node, i.Ends.Format(time.RFC3339), shortID(i.ID))
+		t.row(i.Number, i.Time.Format(time.RFC3339), i.What, i.Node, ends(i.Ends), shortID(i.ID))
 	}
+}
+
+// ends writes when something ends; a revocation does not.
+func ends(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Format(time.RFC3339)
 }

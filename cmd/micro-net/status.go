@@ -46,7 +46,7 @@ func (a *app) statusScreen(t *table, s *api.Status) {
 	t.row("state", state)
 	t.row("version", s.Node.Version)
 	t.row("address", s.Node.Address)
-	t.row("nodes", fmt.Sprintf("%d alive, %d suspect, %d dead", s.Nodes.Alive, s.Nodes.Suspect, s.Nodes.Dead))
+	t.row("nodes", fmt.Sprintf("%d alive, %d suspect, %d dead, %d revoked", s.Nodes.Alive, s.Nodes.Suspect, s.Nodes.Dead, s.Nodes.Revoked))
 	t.row("services", s.Services)
 	t.row("certificate", a.expiry(s.Certificate.Expires))
 	t.row("mesh", s.Listeners.Mesh)

@@ -308,6 +308,7 @@ func (b *fakeBackend) Issuances() (api.IssuanceLog, error) {
 	return api.IssuanceLog{Head: "0a1b2c", Fault: b.fault, Issued: []api.Issuance{
 		{Number: 1, Time: wall, What: "found", Node: "a", ID: "aaaaaaaaaaaaaaaa", Serial: "01", Ends: wall.Add(14 * 24 * time.Hour)},
 		{Number: 2, Time: wall.Add(time.Hour), What: "join", Node: "b", ID: "bbbbbbbbbbbbbbbb", Serial: "02", Ends: wall.Add(14*24*time.Hour + time.Hour)},
+		{Number: 3, Time: wall.Add(2 * time.Hour), What: "revoke", Node: "b", ID: "bbbbbbbbbbbbbbbb"},
 	}}, b.fail
 }
 
@@ -321,6 +322,18 @@ func (b *fakeBackend) RemoveRoot(r api.RootRemoval) error {
 
 func (b *fakeBackend) ImportRoot(s api.SealedRoot) error {
 	return b.note("import %s %s", s.Root, s.Passphrase)
+}
+
+func (b *fakeBackend) Revoke(_ context.Context, r api.Revocation) (api.Revoked, error) {
+	out := api.Revoked{ID: "bbbbbbbbbbbbbbbb", Name: r.Node}
+	if r.Disavow {
+		out.Warning = r.Node + " could sign for the cluster"
+	}
+	return out, b.note("revoke %+v", r)
+}
+
+func (b *fakeBackend) Forget(_ context.Context, r api.Forgetting) (api.Revoked, error) {
+	return api.Revoked{ID: "bbbbbbbbbbbbbbbb", Name: r.Node}, b.note("forget %+v", r)
 }
 
 func (b *fakeBackend) Join(_ context.Context, token string) error { return b.note("join %s", token) }

@@ -28,6 +28,8 @@ const (
 	IssuedJoin    = "join"    // a membership for a token
 	IssuedRenewal = "renewal" // a membership for a member
 	IssuedPromote = "promote" // the right to issue
+	// IssuedRevocation ends what was issued to a node. It has no serial and no end of its own.
+	IssuedRevocation = "revoke"
 )
 
 // MaxIssuance bounds a line in bytes, its end included.

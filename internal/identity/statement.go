@@ -38,6 +38,8 @@ const (
 	StatementRevocation StatementKind = 1 // Subject is a public key, Body a Revocation
 	// StatementDisavowal is a revocation of an authority that takes back, too, what it has issued.
 	StatementDisavowal StatementKind = 2
+	// StatementForgotten is about a dead node's id, whose name is free until it comes back.
+	StatementForgotten StatementKind = 8
 )
 
 // Permanent reports whether nothing supersedes a statement of this kind.

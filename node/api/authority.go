@@ -31,7 +31,7 @@ type IssuanceLog struct {
 type Issuance struct {
 	Number uint64    `json:"number"`
 	Time   time.Time `json:"time"`
-	What   string    `json:"what"` // found, join, renewal, promote
+	What   string    `json:"what"` // found, join, renewal, promote, revoke
 	Node   string    `json:"node"`
 	ID     string    `json:"id"`
 	Serial string    `json:"serial"`

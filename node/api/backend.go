@@ -42,6 +42,7 @@ type Backend interface {
 	Dial(ctx context.Context, service string) (net.Conn, error)
 
 	Authorities
+	Revocations
 
 	// Healthy and Ready say why not.
 	Healthy() error

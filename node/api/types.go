@@ -41,6 +41,7 @@ type NodeCounts struct {
 	Alive   int `json:"alive"`
 	Suspect int `json:"suspect"`
 	Dead    int `json:"dead"`
+	Revoked int `json:"revoked"` // keys, ever
 }
 
 // Certificate tells when this node's certificate ends.

@@ -206,6 +206,7 @@ type fakeBackend struct {
 	invited    InviteRequest
 	joined     string
 	root       RootRemoval
+	revoked    Revocation
 }
 
 func (b *fakeBackend) Status() Status {
@@ -241,6 +242,15 @@ func (b *fakeBackend) ExportRoot(passphrase string) (SealedRoot, error) {
 
 func (b *fakeBackend) RemoveRoot(r RootRemoval) error { b.root = r; return b.fail }
 func (b *fakeBackend) ImportRoot(s SealedRoot) error  { b.root.SealedRoot = s; return b.fail }
+
+func (b *fakeBackend) Revoke(_ context.Context, r Revocation) (Revoked, error) {
+	b.revoked = r
+	return Revoked{ID: "aa", Name: r.Node, Warning: "beware"}, b.fail
+}
+
+func (b *fakeBackend) Forget(_ context.Context, r Forgetting) (Revoked, error) {
+	return Revoked{ID: "bb", Name: r.Node}, b.fail
+}
 
 func (b *fakeBackend) Join(_ context.Context, token string) error {
 	b.joined = token

@@ -1,0 +1,180 @@
+package node
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/tunnel"
+)
+
+// outcasts are the nodes of which an authority has said that they are none any more: an immutable value.
+type outcasts struct {
+	revoked   map[micronet.NodeID]revocation
+	forgotten map[micronet.NodeID]uint64 // the epoch in which they were dead
+}
+
+// revocation is that of one key.
+type revocation struct {
+	identity.Revoked
+	identity.Revocation        // the oldest one's
+	raw                 []byte // of that
+}
+
+// isRevoked reports whether a key counts for nothing any more.
+func (o *outcasts) isRevoked(id micronet.NodeID) bool {
+	_, revoked := o.revoked[id]
+	return revoked
+}
+
+// isForgotten reports whether a node was forgotten in an epoch, or in a later one. It has come back otherwise.
+func (o *outcasts) isForgotten(id micronet.NodeID, epoch uint64) bool {
+	last, forgotten := o.forgotten[id]
+	return forgotten && epoch <= last
+}
+
+// epochSize is the body of identity.StatementForgotten: the epoch of the node when it was dead.
+const epochSize = 8
+
+// outcasts works out what the statements held say.
+func (s *statements) outcasts() *outcasts {
+	held := s.held.Load()
+	o := &outcasts{revoked: map[micronet.NodeID]revocation{}, forgotten: map[micronet.NodeID]uint64{}}
+	for _, st := range held.Revocations() {
+		o.revoke(&st)
+	}
+	for _, st := range held.Of(uint8(identity.StatementForgotten)) {
+		if full, err := identity.ParseStatement(st.Raw); err == nil && len(full.Subject) == len(micronet.NodeID{}) && len(full.Body) >= epochSize {
+			o.forgotten[micronet.NodeID(full.Subject)] = binary.BigEndian.Uint64(full.Body)
+		}
+	}
+	return o
+}
+
+// revoke takes a revocation, of which the oldest of a key comes first.
+func (o *outcasts) revoke(st *gossip.Statement) {
+	id := micronet.NodeID([]byte(st.Subject))
+	r, known := o.revoked[id]
+	if !known {
+		r.Since, r.raw = identity.Clock(st.Clock), st.Raw
+		if full, err := identity.ParseStatement(st.Raw); err == nil {
+			r.Revocation, _ = identity.ParseRevocation(full.Body) // it was read when it was verified
+		}
+	}
+	r.Disavowed = r.Disavowed || identity.StatementKind(st.Kind) == identity.StatementDisavowal
+	o.revoked[id] = r
+}
+
+// keys is what the trust must know.
+func (o *outcasts) keys() map[micronet.NodeID]identity.Revoked {
+	keys := make(map[micronet.NodeID]identity.Revoked, len(o.revoked))
+	for id, r := range o.revoked {
+		keys[id] = r.Revoked
+	}
+	return keys
+}
+
+// lately lists the revoked whom people may still look for, sorted.
+func (o *outcasts) lately(wall time.Time) (out []micronet.NodeID) {
+	for id, r := range o.revoked {
+		if wall.Sub(r.Since.Time()).Abs() < gossip.DefaultKeep {
+			out = append(out, id)
+		}
+	}
+	slices.SortFunc(out, micronet.NodeID.Compare)
+	return out
+}
+
+// restateOutcasts refuses those that were revoked, and cuts what they had here; those that were forgotten and
+// have not come back are shown no more.
+func (l *life) restateOutcasts() {
+	before, now := l.outcasts.Load(), l.statements.outcasts()
+	if keys := now.keys(); !maps.Equal(keys, before.keys()) {
+		l.pass.trust.SetRevoked(keys)
+	}
+	l.outcasts.Store(now)
+	for _, id := range slices.SortedFunc(maps.Keys(now.revoked), micronet.NodeID.Compare) {
+		if !before.isRevoked(id) {
+			l.castOut(id, now.revoked[id])
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(now.forgotten), micronet.NodeID.Compare) {
+		if before.forgotten[id] != now.forgotten[id] && !l.knowsAlive(id) {
+			l.contacts.forget(id)
+		}
+	}
+	l.look()
+}
+
+// castOut ends all that a node whose key was revoked has here, once the key is refused. Who is there to hear
+// it is told so first.
+func (l *life) castOut(id micronet.NodeID, r revocation) {
+	if id == l.self {
+		l.castOutSelf()
+		return
+	}
+	l.env.Log.Warn("a node was revoked", "node", r.Name, "peer", id.Short(), "reason", r.Reason)
+	if time.Since(l.under.Heard(id)) < freshFor {
+		l.report("node.revoked", l.under.Send(id, tunnel.ChannelStatement, r.raw))
+	}
+	l.sever(id)
+	l.records.drop(id)
+	l.contacts.forget(id)
+}
+
+// sever cuts the tunnel and all flows of a node.
+func (l *life) sever(id micronet.NodeID) {
+	l.tun.Disconnect(id, "revoked")
+	l.flows.CloseNode(id)
+	l.under.RemovePeer(id)
+}
+
+// castOutSelf learns that this node's own key was revoked. What it signs does not count any more.
+func (l *life) castOutSelf() {
+	l.gate.authority.Store(nil)
+	if w, some := l.revokedWarning(); some {
+		l.env.Log.Error(w.Text, "code", w.Code, "fix", w.Fix)
+	}
+}
+
+// sweep cuts tunnels of the revoked that came up in the moment in which their keys were still good.
+func (l *life) sweep() {
+	o := l.outcasts.Load()
+	if len(o.revoked) == 0 {
+		return
+	}
+	for _, c := range l.tun.Connections() {
+		if o.isRevoked(c.Peer) {
+			l.sever(c.Peer)
+		}
+	}
+}
+
+// addPeer tells the path layer of a node, unless it was revoked meanwhile.
+func (l *life) addPeer(p tunnel.Peer) {
+	l.under.AddPeer(p)
+	if l.pass.trust.Revoked(p.ID) {
+		l.under.RemovePeer(p.ID)
+	}
+}
+
+// knowsAlive is isAlive for questions that can come before the first view.
+func (l *life) knowsAlive(id micronet.NodeID) bool { return l.view.Load() != nil && l.isAlive(id) }
+
+// isLost reports whether a node has lost its name: it was revoked, or forgotten and has not come back.
+func (l *life) isLost(id micronet.NodeID) bool {
+	o := l.outcasts.Load()
+	return o.isRevoked(id) || (o.isForgotten(id, l.records.version(id).Epoch) && !l.knowsAlive(id))
+}
+
+// mayPublish refuses the records of those who were revoked.
+func (l *life) mayPublish(owner micronet.NodeID) error {
+	if l.pass.trust.Revoked(owner) {
+		return micronet.E("node.records", micronet.Unauthorized, "its owner was revoked").WithPeer(owner)
+	}
+	return nil
+}

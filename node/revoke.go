@@ -1,0 +1,152 @@
+package node
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/node/api"
+)
+
+// Revoke ends a node's part in the cluster for good.
+func (b backend) Revoke(ctx context.Context, r api.Revocation) (api.Revoked, error) {
+	const op = "node revoke"
+	l, a := b.l, b.l.gate.authority.Load()
+	if a == nil {
+		return api.Revoked{}, b.noAuthority(op)
+	}
+	id, name, err := l.whom(a, r.Node)
+	if err == nil {
+		err = l.mayRevoke(op, id, name, &r)
+	}
+	if err != nil {
+		return api.Revoked{}, err
+	}
+	word := identity.Revocation{Name: name, Reason: r.Reason, When: l.env.Wall()}
+	body, err := word.Body()
+	if err != nil {
+		return api.Revoked{}, err
+	}
+	kind := identity.StatementRevocation
+	if r.Disavow {
+		kind = identity.StatementDisavowal
+	}
+	signs := l.contacts.isAuthority(id)
+	if err := a.noteRevocation(id, name); err != nil {
+		return api.Revoked{}, err
+	}
+	if err := l.declare(ctx, op, kind, id[:], body); err != nil {
+		return api.Revoked{}, err
+	}
+	return api.Revoked{ID: id.String(), Name: name, Warning: revokeWarning(name, signs, r.Disavow)}, nil
+}
+
+// mayRevoke refuses what nobody can want.
+func (l *life) mayRevoke(op string, id micronet.NodeID, name string, r *api.Revocation) error {
+	if old, done := l.outcasts.Load().revoked[id]; done && (old.Disavowed || !r.Disavow) {
+		return micronet.E(op, micronet.Refused, "%s (%s) was revoked already, on %s", name, id.Short(), old.Since.Time().Format(time.RFC3339))
+	}
+	if id != l.self {
+		return nil
+	}
+	if l.pass.root.Load() == nil {
+		return micronet.E(op, micronet.Refused, "this node cannot revoke its own key").WithFix("run it on another authority, or run `micro-net leave` here")
+	}
+	if r.Force {
+		return nil
+	}
+	e := micronet.E(op, micronet.Refused, "this is the node itself: all others would refuse it")
+	if l.isLastAuthority() {
+		e = micronet.E(op, micronet.Refused, "this is the node itself, and the only authority: all others would refuse it, and nobody could sign for the cluster any more")
+	}
+	return e.WithFix("run `micro-net leave` to take it out of the cluster, or use --force")
+}
+
+// revokeWarning says what follows from the revocation of a node that could sign.
+func revokeWarning(name string, signs, disavowed bool) string {
+	switch {
+	case !signs:
+		return ""
+	case disavowed:
+		return fmt.Sprintf("%s could sign for the cluster; whoever has a certificate from it must join again", name)
+	}
+	return fmt.Sprintf("%s could sign for the cluster; what it signed before now still counts: look at it with `micro-net node log` there, or revoke with --disavow", name)
+}
+
+// Forget frees the name of a dead node.
+func (b backend) Forget(ctx context.Context, r api.Forgetting) (api.Revoked, error) {
+	const op = "node forget"
+	l, a := b.l, b.l.gate.authority.Load()
+	if a == nil {
+		return api.Revoked{}, b.noAuthority(op)
+	}
+	id, name, err := l.whom(a, r.Node)
+	if err != nil {
+		return api.Revoked{}, err
+	}
+	epoch := l.records.version(id).Epoch
+	if n := l.view.Load().byID[id]; n != nil {
+		if n.Status.Serving() {
+			return api.Revoked{}, micronet.E(op, micronet.Refused, "%s (%s) is %s", name, id.Short(), n.Status).
+				WithFix("run `micro-net leave` there, or `micro-net node revoke %s` to shut it out for good", name)
+		}
+		epoch = max(epoch, n.Epoch)
+	}
+	if err := l.declare(ctx, op, identity.StatementForgotten, id[:], binary.BigEndian.AppendUint64(nil, epoch)); err != nil {
+		return api.Revoked{}, err
+	}
+	return api.Revoked{ID: id.String(), Name: name}, nil
+}
+
+// whom resolves whom a verb is about: as all verbs do, and also by a name that this authority gave to a node
+// that nobody remembers any more, or by the whole id of one.
+func (l *life) whom(a *authority, word string) (id micronet.NodeID, name string, err error) {
+	n, err := l.view.Load().find(word)
+	if err == nil {
+		return n.ID, n.Name, nil
+	}
+	if micronet.KindOf(err) != micronet.NotFound {
+		return id, "", err
+	}
+	if id, given := a.given(word); given {
+		return id, word, nil
+	}
+	if id, parseErr := micronet.ParseNodeID(word); parseErr == nil {
+		return id, l.contacts.name(id), nil
+	}
+	return id, "", err
+}
+
+// given is to whom this authority has given a name.
+func (a *authority) given(name string) (micronet.NodeID, bool) {
+	a.lock()
+	defer a.unlock()
+	id, given := a.names.Names[name]
+	return id, given
+}
+
+// noteRevocation writes a revocation that is about to leave into the log.
+func (a *authority) noteRevocation(id micronet.NodeID, name string) error {
+	a.lock()
+	defer a.unlock()
+	return a.log.note(identity.Issuance{Time: a.env.Wall(), What: identity.IssuedRevocation, Node: id, Name: name})
+}
+
+// revokedWarning says that this node's own key was revoked.
+func (l *life) revokedWarning() (api.Warning, bool) {
+	r, revoked := l.outcasts.Load().revoked[l.self]
+	if !revoked {
+		return api.Warning{}, false
+	}
+	why := ""
+	if r.Reason != "" {
+		why = fmt.Sprintf(": %q", r.Reason)
+	}
+	return api.Warning{
+		Code: "revoked", Text: fmt.Sprintf("an authority of the cluster has revoked this node on %s%s; the others refuse it", r.Since.Time().Format(time.RFC3339), why),
+		Fix: "stop it; if it is to be a member again, run `micro-net leave` and join anew with a token",
+	}, true
+}
