@@ -44,6 +44,18 @@ func (b backend) Revoke(ctx context.Context, r api.Revocation) (api.Revoked, err
 	return api.Revoked{ID: id.String(), Name: name, Warning: revokeWarning(name, signs, r.Disavow)}, nil
 }
 
+// Revoke ends another node's part in the cluster for good, as `micro-net node revoke` does: node is its name or
+// the beginning of its id. It waits until this node is ready. The error is Refused when this node is no
+// authority of its cluster.
+func (n *Node) Revoke(ctx context.Context, node, reason string) error {
+	l, err := n.ready(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = backend{l}.Revoke(ctx, api.Revocation{Node: node, Reason: reason})
+	return err
+}
+
 // mayRevoke refuses what nobody can want.
 func (l *life) mayRevoke(op string, id micronet.NodeID, name string, r *api.Revocation) error {
 	if old, done := l.outcasts.Load().revoked[id]; done && (old.Disavowed || !r.Disavow) {

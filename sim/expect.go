@@ -63,6 +63,8 @@ func (m *mesh) judgeAll() {
 			m.judge(i, m.lookGone(c))
 		case scenario.KnownWithin:
 			m.judge(i, m.lookKnown(c))
+		case scenario.RevokedWithin:
+			m.judge(i, m.lookRevoked(c))
 		case scenario.Converged:
 			if c.AfterHeal > 0 {
 				m.judge(i, m.lookHeals(c))

@@ -58,6 +58,7 @@ func (m *mesh) checkInvariants(seen []sight) {
 			m.checkBounds()
 		case scenario.NoUnauthorized:
 			m.checkUnauthorized()
+			m.checkBanished()
 		case scenario.NoLoops:
 			// Nothing to look at: without relays and gateways no packet, stream or record goes
 			// through a third node but records, which their versions keep from going round.
@@ -87,7 +88,7 @@ func (m *mesh) mayNotBeDead(x *machine) bool {
 
 // steady reports whether a machine runs, was not held up, and did not lie.
 func (x *machine) steady() bool {
-	return x.alive() && time.Since(x.stalled) >= stallMemory && time.Since(x.doubted) >= stallMemory
+	return x.alive() && !x.outcast() && time.Since(x.stalled) >= stallMemory && time.Since(x.doubted) >= stallMemory
 }
 
 // checkGhosts: nobody offers what was withdrawn, or what nobody can reach.

@@ -93,7 +93,7 @@ func nodeLabel(a scenario.Action) string {
 	return ""
 }
 
-// otherLabel is that of the verbs about services and insiders.
+// otherLabel is that of the verbs about services, revocations and insiders.
 func otherLabel(a scenario.Action) string {
 	switch a := a.(type) {
 	case scenario.Register:
@@ -102,6 +102,11 @@ func otherLabel(a scenario.Action) string {
 		return a.Service + " on " + a.On.String()
 	case scenario.Churn:
 		return fmt.Sprintf("%d services, %g/s", a.Services, a.Rate)
+	case scenario.Revoke:
+		if a.By.IsZero() {
+			return a.Nodes.String()
+		}
+		return a.Nodes.String() + " by " + a.By.String()
 	case scenario.Insider:
 		if a.About.IsZero() {
 			return a.Node.String() + ", " + string(a.Forge)

@@ -48,6 +48,7 @@ type machine struct {
 	doubted time.Time // end of the time in which nobody can say what is true of it; see doubtful
 	twinOf  *machine  // whose disk it was made with, nil for most
 	image   *netsim.DiskImage
+	revoked micronet.NodeID // its key, when that was revoked
 	inside  inside
 	boots   int
 	wipes   int             // how often its disk was lost
@@ -129,9 +130,12 @@ func (m *machine) enter(s state) {
 	m.doubtTwin()
 }
 
-// doubtful reports whether a machine lies, or shares its identity with another one: what it
+// doubtful reports whether a machine lies, shares its identity with another one, or was revoked: what it
 // believes, and what is believed of it, is neither right nor wrong.
-func (m *machine) doubtful() bool { return time.Now().Before(m.doubted) }
+func (m *machine) doubtful() bool { return time.Now().Before(m.doubted) || m.outcast() }
+
+// outcast reports whether the key of a machine was revoked.
+func (m *machine) outcast() bool { return !m.revoked.IsZero() }
 
 // fault is why the daemon ended by itself, nil as long as it runs.
 func (m *machine) fault() error {

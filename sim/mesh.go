@@ -51,10 +51,11 @@ type mesh struct {
 	made     made
 	program  func(context.Context, string, *node.Node) error // of the user; nil: none
 
-	departures []*departure
-	arrivals   []*arrival
-	insiders   []*insider
-	heapAt     time.Duration // when the heap was measured last
+	departures  []*departure
+	arrivals    []*arrival
+	banishments []*banishment
+	insiders    []*insider
+	heapAt      time.Duration // when the heap was measured last
 
 	ending sync.WaitGroup // daemons, programs and callers that are about to end
 

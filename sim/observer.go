@@ -222,12 +222,13 @@ func (o *observer) missing(s *sight, among func(*machine) bool) (n int) {
 	return n
 }
 
-// namesakes counts the nodes that share the name of another one that has not left, and names the first.
+// namesakes counts the nodes that share the name of another one that has not left or was revoked, and names the
+// first.
 func (s *sight) namesakes() (name string, n int) {
 	before := ""
 	for i := range s.Nodes { // sorted by name
 		x := &s.Nodes[i]
-		if x.Status == micronet.Left || x.Name == "" {
+		if x.Status == micronet.Left || x.Status == micronet.Revoked || x.Name == "" {
 			continue
 		}
 		if x.Name == before {
@@ -245,7 +246,7 @@ func believed(x *machine, id micronet.NodeID, s micronet.NodeStatus) bool {
 	if x.state == running && x.id == id {
 		return s == micronet.Alive
 	}
-	return s == micronet.Dead || s == micronet.Left
+	return s == micronet.Dead || s == micronet.Left || s == micronet.Revoked
 }
 
 func (o *observer) sample(a agreement) report.Sample {

@@ -50,7 +50,7 @@ func (o *oracle) components() []int {
 	}
 	next := 0
 	for _, x := range all {
-		if !x.alive() || parts[x.index] >= 0 {
+		if !x.alive() || x.outcast() || parts[x.index] >= 0 {
 			continue
 		}
 		queue := []*machine{x}
@@ -59,7 +59,7 @@ func (o *oracle) components() []int {
 			at := queue[0]
 			queue = queue[1:]
 			for _, y := range all {
-				if y.alive() && parts[y.index] < 0 && o.mesh.faults.hear(at, y) {
+				if y.alive() && !y.outcast() && parts[y.index] < 0 && o.mesh.faults.hear(at, y) {
 					parts[y.index] = next
 					queue = append(queue, y)
 				}

@@ -82,6 +82,8 @@ func (m *mesh) actOnNodes(step *scenario.Step) (undo func()) {
 		m.join(a.Nodes, a.Within)
 	case scenario.Clone:
 		m.clone(a)
+	case scenario.Revoke:
+		m.revoke(a)
 	case scenario.Insider:
 		return m.forge(a)
 	default:
@@ -158,7 +160,7 @@ const (
 func instant(a scenario.Action) bool {
 	switch a.(type) {
 	case scenario.Heal, scenario.Start, scenario.Stop, scenario.Kill, scenario.Restart, scenario.Snapshot, scenario.Clone,
-		scenario.Join, scenario.Address, scenario.Rebind, scenario.Register, scenario.Deregister:
+		scenario.Join, scenario.Address, scenario.Rebind, scenario.Revoke, scenario.Register, scenario.Deregister:
 		return true
 	}
 	return false

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/sim/netsim"
@@ -34,8 +35,9 @@ type program struct {
 	open map[net.Conn]struct{}
 	shut bool
 
-	visits []visit        // since the last check
-	seen   map[visit]bool // all
+	visits []visit              // since the last check
+	seen   map[visit]bool       // all
+	bytes  map[string]time.Time // when the last byte came, by the machine that the caller said
 }
 
 // maxLine bounds what a caller may say first.
@@ -46,7 +48,7 @@ func startProgram(ctx context.Context, h *netsim.Host, name string) (*program, e
 	if err != nil {
 		return nil, err
 	}
-	p := &program{name: name, port: micronet.AddrPortOf(ln.Addr()).Port(), ln: ln, open: map[net.Conn]struct{}{}, seen: map[visit]bool{}}
+	p := &program{name: name, port: micronet.AddrPortOf(ln.Addr()).Port(), ln: ln, open: map[net.Conn]struct{}{}, seen: map[visit]bool{}, bytes: map[string]time.Time{}}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -89,11 +91,12 @@ func (p *program) serve(c net.Conn) {
 	}
 	word, said, _ := strings.Cut(strings.TrimSpace(line), " ")
 	p.note(visit{micronet.AddrPortOf(c.RemoteAddr()).Addr(), said})
+	p.hear(said)
 	switch word {
 	case "get":
 		_, _ = io.WriteString(c, p.name+"\n")
 	case "stream":
-		_, _ = io.Copy(c, r)
+		_, _ = io.Copy(c, hearing{r, func() { p.hear(said) }})
 	}
 }
 

@@ -20,6 +20,19 @@ func (m *mesh) times() (t report.Times) {
 			t.Known = append(t.Known, a.took)
 		}
 	}
+	m.lessons(func(_ *banishment, l *lesson) {
+		switch {
+		case !l.knows || l.since == never:
+			return
+		case l.late:
+			t.RevokedLate = append(t.RevokedLate, l.took)
+		default:
+			t.Revoked = append(t.Revoked, l.took)
+		}
+		if l.flows > 0 {
+			t.Severed = append(t.Severed, l.flows)
+		}
+	})
 	return t
 }
 

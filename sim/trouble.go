@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/sim/netsim"
 	"github.com/micro/micro-net/sim/scenario"
 )
@@ -88,6 +89,7 @@ func (m *mesh) changeDisk(x *machine, fate scenario.DiskFate) error {
 	case fate == scenario.Lost:
 		x.host.Disk().Restore(netsim.DiskImage{})
 		x.wipes++
+		x.revoked = micronet.NodeID{} // it draws another key
 	case fate == scenario.RolledBack && x.image == nil:
 		return fmt.Errorf("there is no snapshot of the disk of %s", x.name)
 	case fate == scenario.RolledBack:

@@ -2,8 +2,10 @@ package sim
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"path/filepath"
+	"time"
 
 	"github.com/micro/micro-net/proxy"
 	"github.com/micro/micro-net/sim/scenario"
@@ -95,4 +97,34 @@ func vipsOf(x *machine) (*proxy.VIPs, error) {
 		return nil, err
 	}
 	return proxy.LoadVIPs(daemon().VIPs, raw)
+}
+
+// hear notes that a byte came from a caller on a machine, as that says.
+func (p *program) hear(said string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.bytes[said]; known || len(p.bytes) < maxVisits {
+		p.bytes[said] = time.Now()
+	}
+}
+
+// heard is when a byte came last from a caller on a machine, zero for never.
+func (p *program) heard(name string) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bytes[name]
+}
+
+// hearing tells of each byte that comes.
+type hearing struct {
+	io.Reader
+	tell func()
+}
+
+func (h hearing) Read(b []byte) (int, error) {
+	n, err := h.Reader.Read(b)
+	if n > 0 {
+		h.tell()
+	}
+	return n, err
 }

@@ -126,6 +126,9 @@ func (s *simScreen) done(r *batch.Result) {
 	s.times.Heal = append(s.times.Heal, run.Times.Heal...)
 	s.times.Gone = append(s.times.Gone, run.Times.Gone...)
 	s.times.Known = append(s.times.Known, run.Times.Known...)
+	s.times.Revoked = append(s.times.Revoked, run.Times.Revoked...)
+	s.times.RevokedLate = append(s.times.RevokedLate, run.Times.RevokedLate...)
+	s.times.Severed = append(s.times.Severed, run.Times.Severed...)
 	if s.app.format == formatTable {
 		s.tell(run, dir)
 	}
@@ -140,6 +143,9 @@ func (s *simScreen) tellTimes() {
 		{"heals, until membership and catalog were equal everywhere", s.times.Heal},
 		{"hosts down, until nobody offered their instances", s.times.Gone},
 		{"registrations, until everybody knew them", s.times.Known},
+		{"times that a node learned of a revocation", s.times.Revoked},
+		{"times that a node learned of one that had been cut off", s.times.RevokedLate},
+		{"times that bytes still passed then", s.times.Severed},
 	} {
 		if len(l.took) > 0 {
 			fmt.Fprintf(s.app.out, "%d %s: %s\n", len(l.took), l.what, spread(l.took))

@@ -54,9 +54,12 @@ type jsonExpectation struct {
 }
 
 type jsonTimes struct {
-	Heal  []float64 `json:"heal_s"`
-	Gone  []float64 `json:"gone_s"`
-	Known []float64 `json:"known_s"`
+	Heal        []float64 `json:"heal_s"`
+	Gone        []float64 `json:"gone_s"`
+	Known       []float64 `json:"known_s"`
+	Revoked     []float64 `json:"revoked_s"`
+	RevokedLate []float64 `json:"revoked_late_s"`
+	Severed     []float64 `json:"severed_s"`
 }
 
 type jsonSpan struct {
@@ -155,7 +158,10 @@ func toJSON(r *Run) *jsonRun {
 		return jsonFailure{f.At.Seconds(), f.Node, f.Invariant, f.Text}
 	})
 	j.Expectations = each(r.Expectations, func(e Expectation) jsonExpectation { return jsonExpectation(e) })
-	j.Times = jsonTimes{each(r.Times.Heal, time.Duration.Seconds), each(r.Times.Gone, time.Duration.Seconds), each(r.Times.Known, time.Duration.Seconds)}
+	seconds := func(list []time.Duration) []float64 { return each(list, time.Duration.Seconds) }
+	j.Times = jsonTimes{
+		seconds(r.Times.Heal), seconds(r.Times.Gone), seconds(r.Times.Known), seconds(r.Times.Revoked), seconds(r.Times.RevokedLate), seconds(r.Times.Severed),
+	}
 	j.Faults = each(r.Faults, spanJSON)
 	j.Samples = each(r.Samples, sampleJSON)
 	j.Traffic = each(r.Traffic, func(t Traffic) jsonTraffic { return jsonTraffic{t.Service, each(t.Buckets, bucketJSON)} })

@@ -48,6 +48,9 @@ type Times struct {
 	Heal  []time.Duration // a mesh that had become whole, until membership and catalog were equal everywhere
 	Gone  []time.Duration // a host that went down, until nobody offered its instances any more
 	Known []time.Duration // a registration, until everybody who could hear its node knew it
+	// A revocation, until a node refused the key; for one that had been cut off, since it could hear of it.
+	Revoked, RevokedLate []time.Duration
+	Severed              []time.Duration // from then on, until the last byte of a revoked node passed
 }
 
 // Span is a fault, from when it began to when it was taken back.

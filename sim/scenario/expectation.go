@@ -86,6 +86,14 @@ type (
 		Service string
 		AtMost  time.Duration
 	}
+
+	// RevokedWithin: whom a Revoke revoked is refused by everybody this long after it, and by those who were
+	// cut off this long after they can hear somebody who knows; flows with it are cut this long after a node knows.
+	RevokedWithin struct {
+		AtMost    time.Duration
+		AfterHeal time.Duration
+		Flows     time.Duration
+	}
 )
 
 // Interval is a time from From to To, To above From.
@@ -116,17 +124,19 @@ const (
 	Suspect MemberState = "suspect"
 	Dead    MemberState = "dead"
 	Left    MemberState = "left"
+	Revoked MemberState = "revoked"
 )
 
-func (Converged) condition()   {}
-func (Always) condition()      {}
-func (SuccessRate) condition() {}
-func (Latency) condition()     {}
-func (Resolves) condition()    {}
-func (Status) condition()      {}
-func (Warns) condition()       {}
-func (GoneWithin) condition()  {}
-func (KnownWithin) condition() {}
+func (Converged) condition()     {}
+func (Always) condition()        {}
+func (SuccessRate) condition()   {}
+func (Latency) condition()       {}
+func (Resolves) condition()      {}
+func (Status) condition()        {}
+func (Warns) condition()         {}
+func (GoneWithin) condition()    {}
+func (KnownWithin) condition()   {}
+func (RevokedWithin) condition() {}
 
 // Key returns "converged".
 func (Converged) Key() string { return "converged" }
@@ -154,3 +164,6 @@ func (GoneWithin) Key() string { return "gone_within" }
 
 // Key returns "known_within".
 func (KnownWithin) Key() string { return "known_within" }
+
+// Key returns "revoked_within".
+func (RevokedWithin) Key() string { return "revoked_within" }

@@ -14,6 +14,7 @@ func conditions() map[string]condition {
 	return map[string]condition{
 		"converged": nil, "always": always, "success_rate": successRate, "latency": latency,
 		"resolves": resolves, "status": status, "warns": warns, "gone_within": goneWithin, "known_within": knownWithin,
+		"revoked_within": revokedWithin,
 	}
 }
 
@@ -223,7 +224,7 @@ func (r *reader) statusFields(s *Status) fields {
 	return fields{
 		"nodes":   r.nodesAt(&s.Nodes, &s.At),
 		"seen_by": r.nodesAt(&s.SeenBy, &s.At),
-		"is":      into(r, &s.Is, oneOf(Alive, Suspect, Dead, Left)),
+		"is":      into(r, &s.Is, oneOf(Alive, Suspect, Dead, Left, Revoked)),
 		"at":      into(r, &s.At, r.moment),
 	}
 }
@@ -303,4 +304,27 @@ func knownWithin(r *reader, v *value) Condition {
 		r.fail(v.get("service").mistake("add such a step to the timeline", "nothing registers %s in the timeline", k.Service))
 	}
 	return k
+}
+
+func (r *reader) revokedWithinFields(w *RevokedWithin) fields {
+	return fields{
+		"at_most":    into(r, &w.AtMost, (*value).positive),
+		"after_heal": into(r, &w.AfterHeal, (*value).positive),
+		"flows":      into(r, &w.Flows, (*value).positive),
+	}
+}
+
+func revokedWithin(r *reader, v *value) Condition {
+	var w RevokedWithin
+	if !r.object(v, r.revokedWithinFields(&w), "at_most", "after_heal", "flows") {
+		return w
+	}
+	i := slices.IndexFunc(r.s.Timeline, func(s Step) bool { return s.Action.Verb() == "revoke" })
+	switch {
+	case i < 0:
+		r.fail(v.mistake("add a revoke to the timeline", "nobody is revoked in the timeline"))
+	case r.s.Timeline[i].At+w.AtMost > r.end():
+		r.fail(v.get("at_most").mistake("make duration longer", "the scenario ends before, at %s", r.end()))
+	}
+	return w
 }

@@ -27,15 +27,17 @@ func TestExpectations(t *testing.T) {
 		"warns: {nodes: 3, code: key-twice, at: 45s}":                                     Warns{s("3"), "key-twice", true, 45 * time.Second},
 		"warns: {nodes: all, code: minority, shown: false}":                               Warns{s("all"), "minority", false, 10 * time.Minute},
 		"known_within: {service: web, at_most: 1s}":                                       KnownWithin{"web", time.Second},
+		"revoked_within: {at_most: 5s, after_heal: 12s, flows: 2s}":                       RevokedWithin{5 * time.Second, 12 * time.Second, 2 * time.Second},
+		"status: {nodes: 3, seen_by: all, is: revoked}":                                   Status{s("3"), s("all"), Revoked, 10 * time.Minute},
 		"gone_within: {service_on: 3, after: kill, at_most: 8s}":                          GoneWithin{s("3"), "kill", 8 * time.Second},
 	} {
-		file := head + "timeline:\n- {at: 1s, kill: 3}\n- {at: 2s, join: {nodes: 1}}\n- {at: 2s, register: {service: web, on: 2}}\n- {at: 3s, heal: all}\nexpect:\n- " + text + "\n"
+		file := head + "timeline:\n- {at: 1s, kill: 3}\n- {at: 2s, join: {nodes: 1}}\n- {at: 2s, revoke: 3}\n- {at: 2s, register: {service: web, on: 2}}\n- {at: 3s, heal: all}\nexpect:\n- " + text + "\n"
 		got := parse(t, file).Expect
 		if len(got) != 1 || !reflect.DeepEqual(got[0].Condition, want) {
 			t.Errorf("%s\nis   %+v\nwant %+v", text, got, want)
 			continue
 		}
-		if got[0].Line != 15 || got[0].Text == "" {
+		if got[0].Line != 16 || got[0].Text == "" {
 			t.Errorf("%s: line %d, text %q", text, got[0].Line, got[0].Text)
 		}
 		seen[want.Key()] = true

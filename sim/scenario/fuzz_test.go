@@ -30,6 +30,7 @@ timeline:
   - {at: 3s, network: *net, for: 5s}
   - {at: 3s, partition: [[eu1-eu5], [us, j, twin]], for: 5s}
   - {at: 4s, register: {service: web, on: 2}}
+  - {at: 5s, revoke: {nodes: 3, by: 1}}
 expect:
   - {converged: true, after_heal: 15s}
   - {converged: true, at: 1m, within: 10s}
@@ -40,6 +41,7 @@ expect:
   - status: {nodes: twin, seen_by: founder, is: alive, at: 1m}
   - warns: {nodes: 2, code: minority, shown: false, at: 10s}
   - known_within: {service: web, at_most: 1s}
+  - revoked_within: {at_most: 5s, after_heal: 12s, flows: 2s}
   - gone_within: {service_on: 2, after: stall, at_most: 8s}
 duration: 3m
 `

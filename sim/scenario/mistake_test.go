@@ -131,6 +131,8 @@ func TestMistakesOfTheParts(t *testing.T) {
 		"expect:\n- resolves: {service: web, from: eu}\n":                                                        "10: expect[0].resolves: instances is missing",
 		"expect:\n- status: {nodes: 3, seen_by: al, is: dead}\n":                                                 `10: expect[0].status.seen_by: there is no node or group "al"; did you mean "all"?`,
 		"expect:\n- warns: {nodes: 3}\n":                                                                         "10: expect[0].warns: code is missing",
+		"expect:\n- revoked_within: {at_most: 5s, after_heal: 12s, flows: 2s}\n":                                 "10: expect[0].revoked_within: nobody is revoked in the timeline; add a revoke to the timeline",
+		"timeline:\n- {at: 1m, revoke: {nodes: 3, by: eu}}\n":                                                    `10: timeline[0].revoke.by: want one node, "eu" stands for 10; name one, or write random 1`,
 		"expect:\n- known_within: {service: web, at_most: 1s}\n":                                                 "10: expect[0].known_within.service: nothing registers web in the timeline; add such a step to the timeline",
 		"expect:\n- gone_within: {service_on: 3, after: kill, at_most: 8s}\n":                                    "10: expect[0].gone_within.after: there is no kill in the timeline; add such a step to the timeline",
 		"timeline:\n- {at: 9m50s, heal: all}\nexpect:\n- {converged: true, after_heal: 15s}\n":                   "12: expect[0].after_heal: the scenario ends before, at 10m0s; make duration longer",

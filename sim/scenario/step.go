@@ -139,6 +139,12 @@ type (
 		Services int     // how many names it uses
 	}
 
+	// Revoke lets an authority revoke the keys of nodes. It never has a For.
+	Revoke struct {
+		Nodes Selector
+		By    Selector // one node; zero: the founder
+	}
+
 	// Insider makes a member send what it should not. Taken back: it is honest again.
 	Insider struct {
 		Node  Selector // one node

@@ -27,6 +27,7 @@ func (Rebind) action()     {}
 func (Register) action()   {}
 func (Deregister) action() {}
 func (Churn) action()      {}
+func (Revoke) action()     {}
 func (Insider) action()    {}
 
 // Verb returns "partition".
@@ -109,6 +110,9 @@ func (Deregister) Verb() string { return "deregister" }
 
 // Verb returns "churn".
 func (Churn) Verb() string { return "churn" }
+
+// Verb returns "revoke".
+func (Revoke) Verb() string { return "revoke" }
 
 // Verb returns "insider".
 func (Insider) Verb() string { return "insider" }

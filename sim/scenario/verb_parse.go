@@ -58,6 +58,7 @@ func verbs() map[string]verb {
 		"register":    {mayLast, register},
 		"deregister":  {mayLast, deregister},
 		"churn":       {mustLast, churn},
+		"revoke":      {neverLasts, revoke},
 		"insider":     {mayLast, insider},
 	}
 }
@@ -307,6 +308,17 @@ func churn(r *reader) *part {
 		action:   func() Action { return c },
 		fields:   fields{"rate": into(r, &c.Rate, (*value).rate), "services": into(r, &c.Services, within(1, maxEntries))},
 		required: []string{"rate"},
+	}
+}
+
+func revoke(r *reader) *part {
+	var v Revoke
+	nodes := r.nodes(&v.Nodes)
+	return &part{
+		action:   func() Action { return v },
+		fields:   fields{"nodes": nodes, "by": r.node(&v.By)},
+		short:    nodes,
+		required: []string{"nodes"},
 	}
 }
 

@@ -52,6 +52,8 @@ func verbCases(t *testing.T) map[string]Action {
 		"deregister: {service: web, on: 3}":                   Deregister{"web", s("3")},
 		"churn: {rate: 10/s, services: 5}\n  for: 1m":         Churn{10, 5},
 		"churn: {rate: 6/m}\n  for: 1m":                       Churn{0.1, 1},
+		"revoke: [3, us-east]":                                Revoke{s("3, us-east"), Selector{}},
+		"revoke: {nodes: 3, by: 2}":                           Revoke{s("3"), s("2")},
 		"insider: {node: 4, forge: dead, about: eu}":          Insider{s("4"), ForgeDead, s("eu")},
 		"insider: {node: random 1, forge: flood}":             Insider{s("random 1"), ForgeFlood, Selector{}},
 	}
