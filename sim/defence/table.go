@@ -142,3 +142,24 @@ func identity() []Defence {
 		},
 	}
 }
+
+// trust: who is a member no more.
+func trust() []Defence {
+	return []Defence{
+		{
+			Name: "the-revoked-are-severed", Scenario: "revoked", Breaks: "no_unauthorized", Seeds: 2,
+			About: "Tunnel and flows of a node end as soon as somebody learns that it was revoked",
+			Files: edit("node/outcasts.go", "\tl.tun.Disconnect(id, \"revoked\")\n\tl.flows.CloseNode(id)\n\tl.under.RemovePeer(id)\n", ""),
+		},
+		{
+			Name: "statements-are-compared", Scenario: "revoked-in-split", Breaks: "revoked_within", Seeds: 2,
+			About: "What authorities have said is compared with whoever is met, and with who holds something else",
+			Files: edit("node/agreement.go", "if l.statements.agrees(peer) {", "if true {"),
+		},
+		{
+			Name: "statements-are-kept", Scenario: "revoked-rolled-back", Breaks: "status", Seeds: 2,
+			About: "What authorities have said outlives restarts",
+			Files: edit("node/statements.go", "for _, raw := range file.Statements {", "for _, raw := range file.Statements[:0] {"),
+		},
+	}
+}
