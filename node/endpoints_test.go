@@ -62,14 +62,19 @@ func TestEndpoints(t *testing.T) {
 
 func TestMachineTag(t *testing.T) {
 	one, other := identity.ClusterID{1}, identity.ClusterID{2}
-	if machineTag(one, "") != [16]byte{} || machineText([16]byte{}) != "" {
+	a, b := micronet.NodeID{1}, micronet.NodeID{2}
+	if machineTag(one, a, "") != [16]byte{} || machineOf([16]byte{}, [16]byte{}) != "" {
 		t.Error("a machine that is not known has a tag")
 	}
-	tag := machineTag(one, "boot-1")
-	if tag != machineTag(one, "boot-1") || len(machineText(tag)) != 16 {
-		t.Error("two nodes of one machine have different tags")
+	tag := machineTag(one, a, "boot-1")
+	if machineOf(tag, machineTag(one, a, "boot-1")) != sameMachine {
+		t.Error("a node of this machine is not known as one")
 	}
-	if tag == machineTag(one, "boot-2") || tag == machineTag(other, "boot-1") {
+	if tag == machineTag(one, a, "boot-2") || tag == machineTag(other, a, "boot-1") {
 		t.Error("the tag does not depend on both machine and cluster")
+	}
+	// A node that says of itself what another one says is on no machine of ours.
+	if machineOf(tag, machineTag(one, b, "boot-1")) != "" {
+		t.Error("a tag can be copied")
 	}
 }

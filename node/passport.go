@@ -48,26 +48,33 @@ func (p *passport) verify(env micronet.Env, raw []byte) (identity.Credential, tu
 	}
 	return c, tunnel.Peer{
 		ID: c.ID, BoxKey: c.Box, Credential: raw, Endpoints: c.Endpoints,
-		Machine: machineText(c.Machine), Expires: c.Expires,
+		Machine: machineOf(c.Machine, machineTag(p.trust.Cluster(), c.ID, env.Host.Machine)), Expires: c.Expires,
 	}, nil
 }
 
-func machineText(m [16]byte) string {
-	if m == [16]byte{} {
+// sameMachine is what the path layer takes for the machine of this node, and of peers on it.
+const sameMachine = "this one"
+
+// machineOf is the machine that a node is on, as far as it is ours: its tag is the one that a node on our
+// machine has. "": another one, or not known.
+func machineOf(tag, ours [16]byte) string {
+	if tag != ours || tag == [16]byte{} {
 		return ""
 	}
-	return string(m[:])
+	return sameMachine
 }
 
-// machineTag says in sixteen bytes which machine this is, to those who are on it as well, and
-// nothing to anybody else.
-func machineTag(cluster identity.ClusterID, machine string) (tag [16]byte) {
+// machineTag says in sixteen bytes that a node is on a machine, to those who are on it as well, and
+// nothing to anybody else. It is another one for each node: who copied a tag could make its owner send
+// packets to the programs of its own host.
+func machineTag(cluster identity.ClusterID, id micronet.NodeID, machine string) (tag [16]byte) {
 	if machine == "" {
 		return tag
 	}
 	h := sha256.New()
-	_, _ = io.WriteString(h, "micro-net/machine/1\x00")
+	_, _ = io.WriteString(h, "micro-net/machine/2\x00")
 	_, _ = h.Write(cluster[:])
+	_, _ = h.Write(id[:])
 	_, _ = io.WriteString(h, machine)
 	copy(tag[:], h.Sum(nil))
 	return tag

@@ -31,7 +31,7 @@ type self struct {
 func newSelf(l *life) *self {
 	s := &self{
 		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, seen: l.under.Observed, anchor: l.pulse.published,
-		machine: machineTag(l.pass.trust.Cluster(), l.env.Host.Machine),
+		machine: machineTag(l.pass.trust.Cluster(), l.self, l.env.Host.Machine),
 	}
 	s.endpoints = s.look()
 	return s
@@ -94,7 +94,7 @@ func (s *self) flags() identity.Flags {
 
 func (s *self) local(credential []byte) tunnel.Local {
 	return tunnel.Local{
-		ID: s.pass.id(), BoxPrivate: s.pass.keys.Box, Credential: credential, Machine: machineText(s.machine),
+		ID: s.pass.id(), BoxPrivate: s.pass.keys.Box, Credential: credential, Machine: machineOf(s.machine, s.machine),
 	}
 }
 

@@ -14,7 +14,7 @@ type Peer struct {
 	BoxKey     [32]byte         // X25519 public key for sealed packets
 	Credential []byte           // as received; what BoxKey and Endpoints were read from
 	Endpoints  []netip.AddrPort // candidates, best first
-	Machine    string           // equal to ours when the peer claims our network namespace; only then are its loopback endpoints tried
+	Machine    string           // equal to ours when the peer is in our network namespace; only then are its loopback endpoints tried
 	Expires    time.Time        // end of the credential
 }
 
