@@ -89,7 +89,7 @@ func (c *core) setLocal(now time.Time, l Local, out *effects) {
 	c.local, c.tag, c.view.machine = l, tagOf(l.ID), l.Machine
 	for _, p := range c.peers {
 		if machine {
-			c.declare(p)
+			c.declare(now, p)
 		}
 		if p.paths.best != nil && p.paths.wanted(now) {
 			p.paths.best.hurried = true
@@ -115,7 +115,7 @@ func (c *core) addPeer(now time.Time, in Peer, out *effects) error {
 		}
 	}
 	p.learned = false
-	c.adopt(p, in)
+	c.adopt(now, p, in)
 	if p.proven != nil && p.proven.boxKey != in.BoxKey {
 		p.proven, p.answered = nil, 0
 	}
@@ -185,18 +185,18 @@ func (c *core) removePeer(p *peer, out *effects) {
 }
 
 // adopt makes in the credential that counts.
-func (c *core) adopt(p *peer, in Peer) {
+func (c *core) adopt(now time.Time, p *peer, in Peer) {
 	p.Peer = in
 	p.Credential = slices.Clone(in.Credential)
 	p.Endpoints = slices.Clone(in.Endpoints)
 	p.offered = nil
-	c.declare(p)
+	c.declare(now, p)
 }
 
 // declare takes over the addresses of the credential that counts.
-func (c *core) declare(p *peer) {
+func (c *core) declare(now time.Time, p *peer) {
 	before := slices.Clone(p.paths.candidates)
-	p.paths.declare(c.usable(&p.Peer))
+	p.paths.declare(now, c.usable(&p.Peer))
 	c.unbindGone(p, before)
 }
 

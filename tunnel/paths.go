@@ -29,6 +29,8 @@ const (
 
 	betterBy    = 2 * time.Millisecond // and by a quarter: less is no reason to change
 	maxDeclared = 8                    // addresses taken from a credential
+	freshBurst  = 3 * maxDeclared      // addresses of a peer's credentials that it was not heard from, at once
+	freshRate   = 0.5                  // and a second: each is probed, and may be a stranger's
 	maxObserved = 8                    // source addresses remembered, oldest out
 )
 
@@ -52,6 +54,7 @@ type paths struct {
 	urgent     time.Time // until then probes go out without use
 	hello      time.Time // last hello beside a packet
 	ticked     time.Time
+	fresh      bucket
 	gaveUp     bool // the best candidate was lost since choose was asked last
 }
 
@@ -62,8 +65,10 @@ type pathMove struct {
 	reason   string
 }
 
-// declare replaces the addresses that the credential names. Others stay if they were heard.
-func (s *paths) declare(addrs []netip.AddrPort) {
+// declare replaces the addresses that the credential names. Others stay if they were heard. A peer that names
+// ever other ones is not believed all of them: where it really is, it will be heard from.
+func (s *paths) declare(now time.Time, addrs []netip.AddrPort) {
+	s.fresh.rate, s.fresh.burst = freshRate, freshBurst
 	if len(addrs) > maxDeclared {
 		addrs = addrs[:maxDeclared]
 	}
@@ -74,6 +79,9 @@ func (s *paths) declare(addrs []netip.AddrPort) {
 		}
 		c := s.find(a)
 		if c == nil {
+			if !s.fresh.take(now, 1) {
+				continue
+			}
 			c = newCandidate(a)
 		}
 		c.declared = true

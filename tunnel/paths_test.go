@@ -46,7 +46,7 @@ func ap(i int) netip.AddrPort {
 
 func newPathWorld(t *testing.T, addrs ...netip.AddrPort) *pathWorld {
 	w := &pathWorld{t: t, now: time.Unix(100, 0), base: time.Unix(100, 0), rtt: map[netip.AddrPort]time.Duration{}}
-	w.s.declare(addrs)
+	w.s.declare(w.now, addrs)
 	w.choose()
 	return w
 }
@@ -187,7 +187,7 @@ func TestPathHysteresis(t *testing.T) {
 		w := newPathWorld(t, ap(1))
 		w.rtt[ap(1)], w.rtt[ap(2)] = 100*time.Millisecond, tt.better
 		w.run(time.Second, 50*time.Millisecond)
-		w.s.declare([]netip.AddrPort{ap(1), ap(2)})
+		w.s.declare(w.now, []netip.AddrPort{ap(1), ap(2)})
 		w.run(20*time.Second, 50*time.Millisecond)
 		if moved := w.s.best.addr == ap(2); moved != tt.moves {
 			t.Errorf("from 100 ms to %v: moved = %v, want %v", tt.better, moved, tt.moves)
@@ -254,7 +254,7 @@ func TestPathDeclareKeepsWhatWasHeard(t *testing.T) {
 	w := newPathWorld(t, ap(1), ap(2))
 	w.rtt[ap(1)] = time.Millisecond
 	w.run(time.Second, 100*time.Millisecond)
-	w.s.declare([]netip.AddrPort{ap(3), ap(3)})
+	w.s.declare(w.now, []netip.AddrPort{ap(3), ap(3)})
 	var got []netip.AddrPort
 	for _, c := range w.s.candidates {
 		got = append(got, c.addr)
@@ -266,9 +266,36 @@ func TestPathDeclareKeepsWhatWasHeard(t *testing.T) {
 	for i := range 100 {
 		many = append(many, ap(i+1))
 	}
-	w.s.declare(many)
+	w.s.declare(w.now, many)
 	if n := len(w.s.candidates); n != maxDeclared {
 		t.Fatalf("%d candidates, want %d", n, maxDeclared)
+	}
+}
+
+// Each address that a peer names is probed, and may be a stranger's: whoever names ever other ones is
+// believed the first of them, and the one it is heard from.
+func TestPathDeclareBoundsFreshAddresses(t *testing.T) {
+	w := newPathWorld(t, ap(1))
+	w.rtt[ap(1)] = time.Millisecond
+	w.run(time.Second, 100*time.Millisecond)
+	named := map[netip.AddrPort]bool{}
+	for i := range 100 {
+		w.s.declare(w.now, []netip.AddrPort{ap(2 + 2*i), ap(3 + 2*i)})
+		for _, c := range w.s.candidates {
+			named[c.addr] = true
+		}
+		w.run(100*time.Millisecond, 100*time.Millisecond)
+	}
+	if most := freshBurst + 11*freshRate + 1; float64(len(named)) > most || len(named) < freshBurst {
+		t.Errorf("%d addresses were taken in 11 s, want %d to %v", len(named), freshBurst, most)
+	}
+	if w.s.best == nil || w.s.best.addr != ap(1) || !w.s.best.confirmed {
+		t.Error("the address that answers is no longer the best one")
+	}
+	w.run(time.Minute, time.Second)
+	w.s.declare(w.now, []netip.AddrPort{ap(250)})
+	if w.s.find(ap(250)) == nil {
+		t.Error("an address that comes later is not taken")
 	}
 }
 

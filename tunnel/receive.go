@@ -121,7 +121,7 @@ func (c *core) receiveNew(a arrival, f *frame, offer *Peer, out *effects) {
 	}
 	p.learned = true
 	p.keep(k)
-	c.adopt(p, *offer)
+	c.adopt(a.now, p, *offer)
 	out.learned = append(out.learned, p.Peer)
 	c.serve(a, p, f, k, &m, nil, out)
 }
@@ -305,7 +305,7 @@ func (c *core) refresh(now time.Time, p *peer, k *pairing, out *effects) {
 	if o.Expires.Before(p.Expires) {
 		return
 	}
-	c.adopt(p, *o)
+	c.adopt(now, p, *o)
 	out.learned = append(out.learned, p.Peer)
 }
 
