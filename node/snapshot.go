@@ -2,6 +2,7 @@ package node
 
 import (
 	"crypto/sha256"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/gossip"
@@ -12,14 +13,20 @@ import (
 type Snapshot struct {
 	Self  micronet.NodeID
 	Ready bool
+	Made  time.Time       // when the node looked at what it knows last; about once a second
 	Nodes []micronet.Node // all known, this one too, sorted by name and id
 	// Catalog is equal at nodes that hold the same documents: a hash over owner, version and
 	// content of each.
 	Catalog   [sha256.Size]byte
 	Documents []gossip.Entry // sorted by owner
 
-	view *view
+	view    *view
+	records *records
 }
+
+// Signed is the record of a node that is held now, as its owner signed it, in the form in which nodes
+// exchange it.
+func (s *Snapshot) Signed(owner micronet.NodeID) ([]byte, bool) { return s.records.Document(owner) }
 
 // Offered lists the instances of a service that callers here may be led to: they are healthy, do not
 // flap, and nothing speaks against their nodes.
@@ -45,7 +52,7 @@ func (n *Node) Snapshot() (Snapshot, bool) {
 		return Snapshot{}, false
 	}
 	v := l.view.Load()
-	s := Snapshot{view: v, Self: l.self, Nodes: v.nodes, Documents: l.records.entries(), Catalog: l.records.fingerprint()}
+	s := Snapshot{view: v, records: l.records, Made: v.made, Self: l.self, Nodes: v.nodes, Documents: l.records.entries(), Catalog: l.records.fingerprint()}
 	select {
 	case <-l.ready:
 		s.Ready = true

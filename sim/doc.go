@@ -8,8 +8,11 @@
 // The same seed gives the same scenario and the same faults everywhere; the order in which
 // goroutines run is the Go runtime's affair.
 //
+// A witness sees every record that a daemon takes over, and knows what each owner has published.
+//
 // An insider is a member whose owner does harm: its daemon runs as usual, and beside it the simulation
-// sends packets and opens streams in its name, with the keys from its disk. What an insider believes,
+// sends packets and opens streams in its name, with the keys from its disk; some have a grip on what the daemon
+// itself sends and answers. What an insider believes,
 // and what is believed of it, is not judged; nor is what two machines with one identity say.
 //
 // Goroutines: Run starts one bubble of package synctest. In it one goroutine owns the simulation and

@@ -20,6 +20,8 @@ const (
 	farAhead = 1 << 20
 	// tooLarge is more than one document may have.
 	tooLarge = gossip.DefaultMaxDocument + 1
+	// floodVersions makes, with ten rounds a second, 3,000 new versions of its record a second.
+	floodVersions = 300
 	// invented is how many owners a fake digest makes up.
 	invented = 1000
 )
@@ -29,6 +31,7 @@ type header struct {
 	cluster [16]byte
 	owner   micronet.NodeID
 	version gossip.Version
+	left    bool
 	count   uint32
 	hash    [sha256.Size]byte
 }
@@ -36,6 +39,9 @@ type header struct {
 // sign writes the header and a signature with the insider's key.
 func (i *insider) sign(h header) []byte {
 	b := []byte{1, 0}
+	if h.left {
+		b[1] = 1
+	}
 	b = append(b, h.cluster[:]...)
 	b = append(b, h.owner[:]...)
 	b = binary.BigEndian.AppendUint64(b, h.version.Epoch)

@@ -3,68 +3,51 @@ package sim
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"path/filepath"
-	"sync"
 	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/gossip"
 	"github.com/micro/micro-net/gossip/swim"
 	"github.com/micro/micro-net/internal/identity"
-	"github.com/micro/micro-net/node"
 	"github.com/micro/micro-net/sim/scenario"
 	"github.com/micro/micro-net/tunnel"
-	"github.com/micro/micro-net/tunnel/quic"
 )
 
 const (
-	// claimEvery is how often an insider claims something, and poisonEvery how often it sends broken records.
-	claimEvery  = 100 * time.Millisecond
-	poisonEvery = 500 * time.Millisecond
-	// floodEvery and floodVersions make 3,000 new versions of its record a second.
-	floodEvery    = 100 * time.Millisecond
-	floodVersions = 300
 	// streamEvery is how often an insider opens a stream to everybody, and streamTime how long it may take.
 	streamEvery = 2 * time.Second
 	streamTime  = 10 * time.Second
 )
 
-// inside is what a machine's daemon is made of, as far as somebody who owns the machine can use it:
-// the transport that seals packets in its name, and the tunnel. The daemon writes it when it starts.
-type inside struct {
-	mu      sync.Mutex
-	swim    swim.Config
-	members gossip.Membership
-	tun     tunnel.Tunnel
+// craft is how a forgery is made.
+type craft struct {
+	every  time.Duration        // between two rounds of lies
+	lie    func(*insider)       // what is sent in each round
+	stream func(*insider)       // what is done every streamEvery; nil: nothing
+	grip   func(*insider) *grip // how its daemon is kept from what is honest; nil: it goes on as usual
 }
 
-// membership is that of the daemon now: it can be renewed while the daemon lives.
-func (i *inside) membership() gossip.Membership {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.members
-}
-
-// plugs look at what the daemon is made of. They change nothing.
-func (i *inside) plugs() []node.Option {
-	membership := func(c swim.Config) gossip.Membership {
-		s := swim.New(c)
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		i.swim, i.members = c, s
-		return s
+func crafts() map[scenario.Forgery]craft {
+	const often, seldom, rarely = 100 * time.Millisecond, 500 * time.Millisecond, time.Second
+	return map[scenario.Forgery]craft{
+		scenario.ForgeDead:       {every: often, lie: (*insider).claim},
+		scenario.ForgeSuspect:    {every: often, lie: (*insider).claim},
+		scenario.ForgeAlive:      {every: often, lie: (*insider).claim},
+		scenario.ForgePoison:     {every: seldom, lie: (*insider).poison, stream: (*insider).offerFakes},
+		scenario.ForgeFlood:      {every: often, lie: (*insider).flood, stream: (*insider).offerFakes},
+		scenario.ForgeReplay:     {every: often, lie: (*insider).replay, stream: (*insider).offerOld},
+		scenario.ForgeBombs:      {every: seldom, lie: (*insider).bomb, stream: (*insider).bombStreams},
+		scenario.ForgeBlock:      {every: seldom, lie: (*insider).misversion, stream: (*insider).missync, grip: blockade},
+		scenario.ForgeMangle:     {every: often, lie: (*insider).mangle, grip: mangling},
+		scenario.ForgeWithhold:   {every: often, lie: (*insider).appease, grip: eclipse},
+		scenario.ForgeEquivocate: {every: seldom, lie: (*insider).equivocate},
+		scenario.ForgeEndpoints:  {every: often, lie: (*insider).misplace},
+		scenario.ForgeReflect:    {every: often, lie: (*insider).reflect},
+		scenario.ForgeFuture:     {every: rarely, lie: (*insider).foresee, stream: (*insider).offerFuture},
 	}
-	tunnels := func(c quic.Config) (tunnel.Tunnel, error) {
-		t, err := quic.New(c)
-		if err != nil {
-			return nil, err
-		}
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		i.tun = t
-		return t, nil
-	}
-	return []node.Option{node.WithMembership(membership), node.WithTunnel(tunnels)}
 }
 
 // insider is a member with valid keys whose owner sends what no honest member does. Its daemon goes
@@ -73,19 +56,29 @@ type insider struct {
 	mesh    *mesh
 	machine *machine
 	forgery scenario.Forgery
+	craft   craft
 	about   map[*machine]bool // the victims
+	rng     *rand.Rand
 	keys    identity.Keys
 	cluster [16]byte
 	rounds  int
 	serial  uint64 // numbers forged versions
 	taken   map[*machine]*flooded
+	since   time.Duration
+	before  footprint      // what had been sent when it began
+	packed  []byte         // a compressed stream, nil before it is needed
+	socket  net.PacketConn // beside its daemon's, nil before it is needed
+	late    chan late      // packets that its daemon sends later than it should; see mangling
 	over    bool
 }
 
 // forge makes a machine an insider, and honest again.
 func (m *mesh) forge(a scenario.Insider) (undo func()) {
 	x := m.selected(a.Node)[0]
-	i := &insider{mesh: m, machine: x, forgery: a.Forge, about: set(m.machines), taken: map[*machine]*flooded{}}
+	i := &insider{
+		mesh: m, machine: x, forgery: a.Forge, craft: crafts()[a.Forge], about: set(m.machines), taken: map[*machine]*flooded{},
+		rng: rand.New(rand.NewPCG(m.rng.Uint64(), 0x1a51de)), since: m.now(), late: make(chan late, maxLate),
+	}
 	if !a.About.IsZero() {
 		i.about = set(m.selected(a.About))
 	}
@@ -95,11 +88,21 @@ func (m *mesh) forge(a scenario.Insider) (undo func()) {
 		return nil
 	}
 	m.insiders = append(m.insiders, i)
+	m.witness.distrusts(i.keys.ID())
+	i.before = m.observer.traffic.footprint(i)
 	before := x.doubted
 	x.doubted = forever()
+	if i.craft.grip != nil {
+		x.inside.seize(i.craft.grip(i))
+	}
 	i.round()
 	return func() {
 		i.over = true
+		m.recorder.add(x.name, "insider", "", m.observer.traffic.footprint(i).since(&i.before))
+		x.inside.seize(nil)
+		if i.socket != nil {
+			_ = i.socket.Close()
+		}
 		x.doubted = time.Now()
 		if before.After(x.doubted) {
 			x.doubted = before
@@ -126,110 +129,102 @@ func (i *insider) round() {
 	if i.over {
 		return
 	}
-	every := i.pace()
 	if i.machine.alive() {
-		i.lie(every)
+		i.craft.lie(i)
+		if i.craft.stream != nil && i.rounds%int(streamEvery/i.craft.every) == 0 {
+			i.craft.stream(i)
+		}
 		i.rounds++
 	}
-	i.mesh.agenda.put(i.mesh.now()+every, i.round)
+	i.mesh.agenda.put(i.mesh.now()+i.craft.every, i.round)
 }
 
-// pace is the time between two rounds.
-func (i *insider) pace() time.Duration {
-	switch i.forgery {
-	case scenario.ForgeFlood:
-		return floodEvery
-	case scenario.ForgePoison:
-		return poisonEvery
-	}
-	return claimEvery
+// parts are those of its daemon that an insider uses. There are none before the daemon has joined.
+type parts struct {
+	swim    swim.Config
+	members gossip.Membership
+	tun     tunnel.Tunnel
+	under   *tunnel.Underlay
 }
 
-// lie sends what the forgery says. Streams are opened less often than packets are sent.
-func (i *insider) lie(every time.Duration) {
-	streams := i.rounds%int(streamEvery/every) == 0
-	switch i.forgery {
-	case scenario.ForgePoison:
-		i.poison()
-	case scenario.ForgeFlood:
-		i.flood()
-	default:
-		i.claim()
+func (i *insider) parts() (parts, bool) {
+	in := &i.machine.inside
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return parts{in.swim, in.members, in.tun, in.under}, in.members != nil && in.tun != nil
+}
+
+// each does something for each peer in membership.
+func (i *insider) each(do func(parts, gossip.Member)) {
+	p, ok := i.parts()
+	if !ok {
 		return
 	}
-	if streams {
-		i.synchronise()
+	for _, o := range p.members.Members() {
+		do(p, o)
 	}
+}
+
+// victims does something for each of those whom it is about.
+func (i *insider) victims(do func(parts, gossip.Member)) {
+	i.each(func(p parts, o gossip.Member) {
+		if i.about[i.mesh.machineOf(o.ID)] {
+			do(p, o)
+		}
+	})
 }
 
 // tell seals a packet for each peer of membership but one, which may be nobody.
 func (i *insider) tell(payload []byte, not micronet.NodeID) {
-	i.machine.inside.mu.Lock()
-	transport, members := i.machine.inside.swim.Transport, i.machine.inside.members
-	i.machine.inside.mu.Unlock()
-	if members == nil {
-		return // it has not joined yet
-	}
-	for _, p := range members.Members() {
-		if p.ID != not {
-			_ = transport.Send(p.ID, payload) // best effort, as all packets are
+	i.each(func(p parts, o gossip.Member) {
+		if o.ID != not {
+			_ = p.swim.Transport.Send(o.ID, payload) // best effort, as all packets are
 		}
-	}
+	})
 }
 
 // claim says of each victim, to everybody else, that it is in another state. The victim hears of it
 // from those only who believed it.
 func (i *insider) claim() {
-	i.machine.inside.mu.Lock()
-	members, self, epoch := i.machine.inside.members, i.machine.inside.swim.Self, i.machine.inside.swim.Epoch
-	i.machine.inside.mu.Unlock()
-	if members == nil {
-		return
-	}
-	from := memberName(self, epoch)
-	for _, p := range members.Members() {
-		if !i.about[i.mesh.machineOf(p.ID)] {
-			continue
-		}
+	i.victims(func(p parts, o gossip.Member) {
+		from, name := memberName(p.swim.Self, p.swim.Epoch), memberName(o.ID, o.Epoch)
 		switch i.forgery {
 		case scenario.ForgeDead:
-			i.tell(claimMessage(kindDead, uint32(1+i.rounds), memberName(p.ID, p.Epoch), from), p.ID)
+			i.tell(claimMessage(kindDead, uint32(1+i.rounds), name, from), o.ID)
 		case scenario.ForgeSuspect:
-			i.tell(claimMessage(kindSuspect, uint32(1+i.rounds), memberName(p.ID, p.Epoch), from), p.ID)
+			i.tell(claimMessage(kindSuspect, uint32(1+i.rounds), name, from), o.ID)
 		case scenario.ForgeAlive:
-			i.tell(aliveMessage(nearTheEnd, p), p.ID)
-			i.tell(aliveMessage(theEnd, p), p.ID)
+			i.tell(aliveMessage(nearTheEnd, o), o.ID)
+			i.tell(aliveMessage(theEnd, o), o.ID)
 		}
-	}
+	})
 }
 
-// synchronise opens a stream to each peer and offers it a catalog that no honest node has.
-func (i *insider) synchronise() {
-	i.machine.inside.mu.Lock()
-	tun, members := i.machine.inside.tun, i.machine.inside.members
-	i.machine.inside.mu.Unlock()
-	if tun == nil || members == nil {
-		return
-	}
-	store := i.catalog()
-	for _, p := range members.Members() {
+// offerFakes opens a stream to each peer and offers it a catalog that no honest node has.
+func (i *insider) offerFakes() { i.offer(i.catalog()) }
+
+func (i *insider) offer(store gossip.Store) {
+	i.open(tunnel.PurposeCatalog, func(s tunnel.Stream) error {
+		_, err := gossip.SyncClient(s, store, gossip.SyncLimits{})
+		return err
+	})
+}
+
+// open opens a stream to each peer and does something with it.
+func (i *insider) open(purpose tunnel.Purpose, do func(tunnel.Stream) error) {
+	i.each(func(p parts, o gossip.Member) {
 		i.mesh.ending.Go(func() {
-			if err := offer(tun, p.ID, store); err != nil {
-				i.mesh.recorder.add(i.machine.name, "forged", "", "the catalog was not taken: "+err.Error())
+			ctx, cancel := timeout(streamTime)
+			defer cancel()
+			s, err := p.tun.Open(ctx, o.ID, tunnel.Opening{Purpose: purpose})
+			if err != nil {
+				return // nobody there, or nobody who wants to hear it
+			}
+			defer context.AfterFunc(ctx, s.Abort)()
+			defer s.Abort()
+			if err := do(s); err != nil {
+				i.mesh.recorder.add(i.machine.name, "forged", "", "it was not taken: "+err.Error())
 			}
 		})
-	}
-}
-
-func offer(tun tunnel.Tunnel, to micronet.NodeID, store gossip.Store) error {
-	ctx, cancel := timeout(streamTime)
-	defer cancel()
-	s, err := tun.Open(ctx, to, tunnel.Opening{Purpose: tunnel.PurposeCatalog})
-	if err != nil {
-		return err
-	}
-	defer context.AfterFunc(ctx, s.Abort)()
-	defer s.Abort()
-	_, err = gossip.SyncClient(s, store, gossip.SyncLimits{})
-	return err
+	})
 }

@@ -36,14 +36,17 @@ const (
 func (m *mesh) checkInvariants(seen []sight) {
 	for _, x := range m.machines {
 		if err := x.fault(); err != nil {
-			m.fail(x.name, "running", err.Error())
+			if !m.turnedAway(x) {
+				m.fail(x.name, "running", err.Error())
+			}
 			x.enter(dead)
 			m.oracle.changed()
 		}
 	}
 	checks := map[scenario.Invariant]func(*sight){
 		scenario.NoFalseDead: m.checkFalseDead, scenario.NoGhosts: m.checkGhosts, scenario.NoLost: m.checkLost,
-		scenario.Bounded: m.checkFlooded,
+		scenario.Bounded: m.checkFlooded, scenario.NoRollback: m.checkRollback, scenario.NoForge: m.checkForge,
+		scenario.OneIdentity: m.checkIdentity, scenario.Durable: m.checkDurable, scenario.Blast: m.checkBlast,
 	}
 	for _, inv := range m.always {
 		if check := checks[inv]; check != nil {
@@ -56,9 +59,14 @@ func (m *mesh) checkInvariants(seen []sight) {
 		switch inv {
 		case scenario.Bounded:
 			m.checkBounds()
+			m.checkFootprints()
 		case scenario.NoUnauthorized:
 			m.checkUnauthorized()
 			m.checkBanished()
+		case scenario.NoForge, scenario.NoRollback:
+			m.tellBreaches()
+		case scenario.OneIdentity:
+			m.checkIdentities(seen)
 		case scenario.NoLoops:
 			// Nothing to look at: without relays and gateways no packet, stream or record goes
 			// through a third node but records, which their versions keep from going round.

@@ -55,6 +55,9 @@ type machine struct {
 	id      micronet.NodeID // of the latest daemon that was asked
 	life    *lifetime       // the latest, nil before the first
 	kept    *kept           // nil before somebody looked
+	token   string          // that it joins with, "" for the one of all
+	alike   time.Time       // since when it has known two nodes of one name, zero: it does not
+	rights  rights
 }
 
 // depth is what a daemon is made of. In whole ones it listens on everything that needs no privilege of
@@ -95,6 +98,7 @@ func (m *machine) boot(ending *sync.WaitGroup, env micronet.Env, token string, m
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
+	m.inside.born(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &lifetime{node: n, ctx: ctx, cancel: cancel, done: make(chan struct{})}
 	m.life = r

@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,7 +57,10 @@ type mesh struct {
 	arrivals    []*arrival
 	banishments []*banishment
 	insiders    []*insider
-	heapAt      time.Duration // when the heap was measured last
+	witness     *witness
+	contests    map[micronet.NodeID]time.Duration // since when nobody has noticed that somebody signs twice
+	batches     [][]*machine                      // that have one token for one
+	heapAt      time.Duration                     // when the heap was measured last
 
 	ending sync.WaitGroup // daemons, programs and callers that are about to end
 
@@ -76,7 +81,7 @@ func newMesh(s *scenario.Scenario, seed uint64) *mesh {
 		scenario: s, world: netsim.New(seed, netsim.Options{MTUSearch: s.NamesMTU(), Tick: tickOf(s)}), began: time.Now(),
 		rng:    rand.New(rand.NewPCG(seed, 0x5ce4a210)),
 		byHost: map[*netsim.Host]*machine{}, names: map[micronet.NodeID]*machine{},
-		verdicts: make([]verdict, len(s.Expect)),
+		verdicts: make([]verdict, len(s.Expect)), witness: newWitness(), contests: map[micronet.NodeID]time.Duration{},
 	}
 	m.recorder = newRecorder(m.nameOf)
 	m.world.SetDefaultLink(netsim.Link{})
@@ -89,8 +94,27 @@ func newMesh(s *scenario.Scenario, seed uint64) *mesh {
 	m.faults.block()
 	m.observer = newObserver(m)
 	m.traffic = newTraffic(m)
+	m.observer.traffic.keepsSealed = m.forges(scenario.ForgeReplay)
 	m.world.Trace = m.observer.traffic.packet
 	return m
+}
+
+// forges reports whether the scenario has an insider that forges so.
+func (m *mesh) forges(f scenario.Forgery) bool {
+	return slices.ContainsFunc(m.scenario.Timeline, func(s scenario.Step) bool {
+		a, ok := s.Action.(scenario.Insider)
+		return ok && a.Forge == f
+	})
+}
+
+// witnessed reports whether anything is demanded that only the witness sees.
+func (m *mesh) witnessed() bool {
+	return slices.ContainsFunc(m.scenario.Expect, func(e scenario.Expectation) bool {
+		a, ok := e.Condition.(scenario.Always)
+		return ok && slices.ContainsFunc(a.Invariants, func(i scenario.Invariant) bool {
+			return slices.Contains([]scenario.Invariant{scenario.NoForge, scenario.NoRollback, scenario.OneIdentity, scenario.Durable}, i)
+		})
+	})
 }
 
 // now is the time since the beginning.
@@ -103,6 +127,13 @@ func (m *mesh) add(ref scenario.NodeRef) *machine {
 	x := &machine{index: i, name: ref.Name, group: ref.Group, host: h, since: time.Now()}
 	m.machines, m.refs = append(m.machines, x), append(m.refs, ref)
 	m.byHost[h] = x
+	x.inside.name = x.name
+	if m.witnessed() {
+		x.inside.witness = m.witness
+	}
+	if m.forges(scenario.ForgeReplay) || m.forges(scenario.ForgeMangle) {
+		x.inside.loot.want()
+	}
 	return x
 }
 
@@ -150,7 +181,7 @@ func (m *mesh) begin() error {
 	if err := m.boot(founder); err != nil {
 		return err
 	}
-	token, err := m.invitation(founder)
+	token, err := m.invitation(founder, invitees)
 	if err != nil {
 		return err
 	}
@@ -171,10 +202,10 @@ func (m *mesh) begin() error {
 }
 
 // invitation waits for the founder and asks it for a token.
-func (m *mesh) invitation(founder *machine) (string, error) {
+func (m *mesh) invitation(founder *machine, uses int) (string, error) {
 	ctx, cancel := timeout(time.Minute)
 	defer cancel()
-	token, err := founder.life.node.Invite(ctx, invitees, inviteTTL)
+	token, err := founder.life.node.Invite(ctx, uses, inviteTTL)
 	if err != nil {
 		return "", fmt.Errorf("the first node founds no cluster: %w", err)
 	}
@@ -201,7 +232,7 @@ func (m *mesh) boot(x *machine) error {
 	env.Events = m.recorder.events(x.name)
 	more := append(x.inside.plugs(), depth(m.scenario.Fidelity)...)
 	// The founder has no token at its first start. Who is a member already does not look at it.
-	if err := x.boot(&m.ending, env, m.token, more...); err != nil {
+	if err := x.boot(&m.ending, env, cmp.Or(x.token, m.token), more...); err != nil {
 		return err
 	}
 	m.recorder.add(x.name, "start", "", "")

@@ -18,6 +18,16 @@ type meter struct {
 	hash   uint64 // over every step: when, what, between whom, how large
 	gossip uint64 // bytes of all
 	told   uint64 // of gossip, by fresh
+
+	strangers   map[string]uint64    // bytes to addresses that no host has, by sender
+	inward      map[string]uint64    // bytes from the mesh port to other ports of the same host
+	between     map[[2]string]uint64 // bytes from host to host
+	sealed      []sealed             // the first ones
+	keepsSealed bool
+}
+
+func newMeter() meter {
+	return meter{hosts: map[string]*usage{}, strangers: map[string]uint64{}, inward: map[string]uint64{}, between: map[[2]string]uint64{}}
 }
 
 // usage is what one host sent and received.
@@ -25,11 +35,12 @@ type usage struct{ gossip, sent, received, dropped uint64 }
 
 // packet counts one step of a packet.
 func (m *meter) packet(e netsim.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.catch(e)
 	if e.Src.Addr().IsLoopback() {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.steps++
 	m.mix(e)
 	switch e.Step {

@@ -69,15 +69,61 @@ func (m *mesh) restart(x *machine, disk scenario.DiskFate) {
 }
 
 // join adds machines that join within a time.
-func (m *mesh) join(count int, within time.Duration) {
-	for i := range count {
+func (m *mesh) join(a scenario.Join) {
+	token, err := m.tokenFor(a)
+	if err != nil {
+		m.fail(m.machines[0].name, "scenario", err.Error())
+		return
+	}
+	var batch []*machine
+	for i := range a.Nodes {
 		m.made.joined++
 		x := m.add(scenario.Joined(m.made.joined))
-		at := m.now() + time.Duration(i)*within/time.Duration(count)
+		x.token = token
+		batch = append(batch, x)
+		at := m.now() + time.Duration(i)*a.Within/time.Duration(a.Nodes)
 		m.agenda.put(at, func() { m.start(x) })
+	}
+	if a.Once {
+		m.batches = append(m.batches, batch)
 	}
 	m.faults.block()
 	m.faults.apply()
+}
+
+// tokenFor is what the machines of a step join with: the token of all, or one of their own.
+func (m *mesh) tokenFor(a scenario.Join) (string, error) {
+	if !a.Once {
+		return "", nil
+	}
+	return m.invitation(m.machines[0], 1)
+}
+
+// checkBatches: of those who have one token for one, one gets in at most. The others may end.
+func (m *mesh) checkBatches() {
+	for _, batch := range m.batches {
+		in := ""
+		for _, x := range batch {
+			switch {
+			case !x.certified():
+			case in != "":
+				m.fail(x.name, string(scenario.OneIdentity), "got in with the token that let in "+in)
+			default:
+				in = x.name
+			}
+		}
+	}
+}
+
+// certified reports whether a machine has a certificate.
+func (x *machine) certified() bool {
+	raw, ok := x.read("membership.json")
+	return ok && len(raw) > 0
+}
+
+// turnedAway reports whether a machine may have been refused: its token lets in one, and others have it too.
+func (m *mesh) turnedAway(x *machine) bool {
+	return x.token != "" && !x.certified()
 }
 
 // fail notes that something happened that must not.

@@ -45,7 +45,7 @@ type sight struct {
 }
 
 func newObserver(m *mesh) *observer {
-	return &observer{mesh: m, wholeAt: never, traffic: meter{hosts: map[string]*usage{}}}
+	return &observer{mesh: m, wholeAt: never, traffic: newMeter()}
 }
 
 // plan begins to look.

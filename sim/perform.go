@@ -79,7 +79,7 @@ func (m *mesh) actOnNodes(step *scenario.Step) (undo func()) {
 	case scenario.Restart:
 		m.restartAll(a)
 	case scenario.Join:
-		m.join(a.Nodes, a.Within)
+		m.join(a)
 	case scenario.Clone:
 		m.clone(a)
 	case scenario.Revoke:

@@ -141,6 +141,10 @@ func (u *Underlay) Buffers() (receive, send int) { return u.socket.buffers() }
 // reads from QUIC.
 func (u *Underlay) Handle(ch Channel, r Receive) { u.handlers[ch] = r }
 
+// Handler returns who takes the packets of a channel, nil for nobody. Who wants to see them first puts
+// himself in the place of it.
+func (u *Underlay) Handler(ch Channel) Receive { return u.handlers[ch] }
+
 // SetLocal replaces this node's own side of sealed packets.
 func (u *Underlay) SetLocal(l Local) {
 	l.Credential = bytes.Clone(l.Credential)

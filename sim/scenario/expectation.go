@@ -112,7 +112,12 @@ const (
 	NoUnauthorized Invariant = "no_unauthorized" // no byte for a caller that is not certified and allowed
 	NoLost         Invariant = "no_lost"         // what is registered is known wherever its owner is connected to, and kept
 	NoFalseDead    Invariant = "no_false_dead"   // no running, connected node is shown dead
-	Bounded        Invariant = "bounded"         // queues, memory and goroutines are within their limits
+	Bounded        Invariant = "bounded"         // queues, memory, goroutines and what goes to strangers are within their limits
+	NoForge        Invariant = "no_forge"        // every record that is held is what its owner signed and published
+	NoRollback     Invariant = "no_rollback"     // no record that is held gives way to an older one
+	OneIdentity    Invariant = "one_identity"    // no two live nodes share an id or, for long, a name
+	Durable        Invariant = "durable"         // keys, certificate and epoch on disk survive, and are there before they are used
+	Blast          Invariant = "blast"           // what one member sends makes no other one stand still
 )
 
 // MemberState is how a node is shown.

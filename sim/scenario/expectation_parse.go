@@ -113,7 +113,7 @@ func (r *reader) heals() (out []time.Duration) {
 
 func always(r *reader, v *value) Condition {
 	var a Always
-	one := oneOf(NoLoops, NoGhosts, NoUnauthorized, NoLost, NoFalseDead, Bounded)
+	one := oneOf(NoLoops, NoGhosts, NoUnauthorized, NoLost, NoFalseDead, Bounded, NoForge, NoRollback, OneIdentity, Durable, Blast)
 	r.each(v, maxEntries, func(item *value) {
 		var i Invariant
 		into(r, &i, one)(item)

@@ -10,10 +10,11 @@ func TestExpectations(t *testing.T) {
 	s := func(text string) Selector { return sel(t, text) }
 	seen := map[string]bool{}
 	for text, want := range map[string]Condition{
-		"converged: true":                           Converged{At: 10 * time.Minute},
-		"converged: true\n  after_heal: 15s":        Converged{AfterHeal: 15 * time.Second},
-		"at: 60s\n  converged: true":                Converged{At: time.Minute},
-		"converged: true\n  at: 60s\n  within: 10s": Converged{At: time.Minute, Within: 10 * time.Second},
+		"converged: true":                                                                 Converged{At: 10 * time.Minute},
+		"converged: true\n  after_heal: 15s":                                              Converged{AfterHeal: 15 * time.Second},
+		"at: 60s\n  converged: true":                                                      Converged{At: time.Minute},
+		"converged: true\n  at: 60s\n  within: 10s":                                       Converged{At: time.Minute, Within: 10 * time.Second},
+		"always: [no_forge, no_rollback, one_identity, durable, blast]":                   Always{[]Invariant{NoForge, NoRollback, OneIdentity, Durable, Blast}},
 		"always: [no_loops, no_ghosts, no_unauthorized, no_lost, no_false_dead, bounded]": Always{[]Invariant{NoLoops, NoGhosts, NoUnauthorized, NoLost, NoFalseDead, Bounded}},
 		"success_rate: {service: web, at_least: 99.9%}":                                   SuccessRate{"web", 0.999, nil},
 		"success_rate: {service: web, at_least: 100%, outside: [[0, 45s], [1m, 2m]]}":     SuccessRate{"web", 1, []Interval{{0, 45 * time.Second}, {time.Minute, 2 * time.Minute}}},

@@ -120,7 +120,7 @@ func TestMistakesOfTheParts(t *testing.T) {
 		"expect:\n- {at: 5s}\n":                                                                                  "10: expect[0]: nothing is expected here; add one of " + strings.Join(sortedKeys(conditions()), ", "),
 		"expect:\n- {always: [bounded], converged: true}\n":                                                      "10: expect[0]: one entry cannot be always and converged; make an entry of each",
 		"expect:\n- {always: [bounded], at: 5s}\n":                                                               "10: expect[0].at: only converged has this key beside it; write it into always, or remove it",
-		"expect:\n- always: [no_loop]\n":                                                                         `10: expect[0].always[0]: want one of no_loops, no_ghosts, no_unauthorized, no_lost, no_false_dead, bounded, found "no_loop"; did you mean "no_loops"?`,
+		"expect:\n- always: [no_loop]\n":                                                                         `10: expect[0].always[0]: want one of no_loops, no_ghosts, no_unauthorized, no_lost, no_false_dead, bounded, no_forge, no_rollback, one_identity, durable, blast, found "no_loop"; did you mean "no_loops"?`,
 		"expect:\n- always: [bounded, bounded]\n":                                                                "10: expect[0].always[1]: bounded stands here twice; remove one",
 		"expect:\n- always: []\n":                                                                                "10: expect[0].always: an empty list; name one",
 		"expect:\n- success_rate: {service: db, at_least: 99%}\n":                                                "10: expect[0].success_rate: there is no traffic to db; add one to traffic",

@@ -108,6 +108,7 @@ type (
 	Join struct {
 		Nodes  int
 		Within time.Duration // in which they come; 0: all at once
+		Once   bool          // all with one token that lets in one of them
 	}
 )
 
@@ -195,4 +196,14 @@ const (
 	ForgeAlive   Forgery = "alive"   // that others are alive, with incarnations near the end
 	ForgePoison  Forgery = "poison"  // records that are broken
 	ForgeFlood   Forgery = "flood"   // more than anybody should
+	// What follows is sent beside what its daemon sends, or in the place of it.
+	ForgeReplay     Forgery = "replay"     // what others said before, once more
+	ForgeBombs      Forgery = "bombs"      // what is small on its way and large or costly once it is read
+	ForgeBlock      Forgery = "block"      // what makes joining fail, to those who join
+	ForgeMangle     Forgery = "mangle"     // what it should pass on: not, late, twice, in another order, altered
+	ForgeWithhold   Forgery = "withhold"   // nothing of others to its victims, and that there is nothing
+	ForgeEquivocate Forgery = "equivocate" // another record of its own to each, under one version
+	ForgeEndpoints  Forgery = "endpoints"  // that it is where others are, or nobody
+	ForgeReflect    Forgery = "reflect"    // requests whose answers go to its victims
+	ForgeFuture     Forgery = "future"     // versions, epochs and beats from the end of what can be counted
 )

@@ -254,7 +254,7 @@ func join(r *reader) *part {
 	var j Join
 	return &part{
 		action:   func() Action { return j },
-		fields:   fields{"nodes": into(r, &j.Nodes, within(1, maxNodes)), "within": into(r, &j.Within, (*value).duration)},
+		fields:   fields{"nodes": into(r, &j.Nodes, within(1, maxNodes)), "within": into(r, &j.Within, (*value).duration), "once": into(r, &j.Once, (*value).boolean)},
 		required: []string{"nodes"},
 	}
 }
@@ -324,7 +324,8 @@ func revoke(r *reader) *part {
 
 func insider(r *reader) *part {
 	var i Insider
-	forgeries := oneOf(ForgeDead, ForgeSuspect, ForgeAlive, ForgePoison, ForgeFlood)
+	forgeries := oneOf(ForgeDead, ForgeSuspect, ForgeAlive, ForgePoison, ForgeFlood, ForgeReplay, ForgeBombs, ForgeBlock,
+		ForgeMangle, ForgeWithhold, ForgeEquivocate, ForgeEndpoints, ForgeReflect, ForgeFuture)
 	return &part{
 		action:   func() Action { return i },
 		fields:   fields{"node": r.node(&i.Node), "forge": into(r, &i.Forge, forgeries), "about": r.nodes(&i.About)},

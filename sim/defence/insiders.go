@@ -1,0 +1,69 @@
+package defence
+
+// insiders: what a member can do to the others.
+func insiders() []Defence {
+	return []Defence{
+		{
+			Name: "signs-of-life-outweigh-accusers", Scenario: "insider-accuses", Breaks: "resolves", Seeds: 2,
+			About: "What a node is heard to say itself outweighs what others say of it",
+			Files: edit("node/view.go", "case silent < freshFor:\n\t\treturn micronet.Alive", "case silent < 0:\n\t\treturn micronet.Alive"),
+		},
+		{
+			Name: "the-old-is-refused", Scenario: "insider-replays", Breaks: "no_rollback", Seeds: 2,
+			About: "A record gives way to a newer one only",
+			Files: edit("gossip/receive.go", "case s.version.Less(o.signed.version):", "case false:"),
+		},
+		{
+			Name: "members-have-credentials", Scenario: "insider-bombs", Breaks: "no_forge", Seeds: 2,
+			About: "Only who shows the credential of a member is listed as one",
+			Files: edit("gossip/swim/delegate.go", "return d.config.Delegate.Admit(l.id, l.epoch, n.Meta)", "return nil"),
+		},
+		{
+			Name: "tellers-do-not-date", Scenario: "insider-mangles", Breaks: "status", Seeds: 2,
+			About: "How old a sign of life is follows from when it came first, whatever who passes it on says",
+			Files: edit("gossip/heartbeat/receive.go", "if in.from == o.id {", "if true {"),
+		},
+		{
+			Name: "equivocation-is-noticed", Scenario: "insider-equivocates", Breaks: "one_identity", Seeds: 2,
+			About: "Who signs two records under one version is found out",
+			Files: edit("gossip/receive.go", "if s.version == m.version && !s.sameHeader(&m.signedHeader) {", "if false && s.version == m.version {"),
+		},
+		{
+			Name: "fresh-addresses-are-few", Scenario: "insider-is-elsewhere", Breaks: "bounded", Seeds: 2,
+			About: "Of addresses that a node names and was not heard from, a few are tried",
+			Files: edit("tunnel/paths.go", "if !s.fresh.take(now, 1) {", "if false {"),
+		},
+		{
+			Name: "machines-cannot-be-copied", Scenario: "insider-is-elsewhere", Breaks: "bounded", Seeds: 2,
+			About: "Nobody is reached over loopback who copied the mark of this machine",
+			Files: edit("node/passport.go", "\t_, _ = h.Write(id[:])\n", ""),
+		},
+		{
+			Name: "senders-have-budgets", Scenario: "insider-reflects", Breaks: "bounded", Seeds: 2,
+			About: "A member that asks too often is not answered",
+			Files: edit("gossip/swim/senders.go", "\tif b.tokens < 1 {\n", "\tif false {\n"),
+		},
+		{
+			Name: "epochs-are-signed", Scenario: "insider-from-the-future", Breaks: "resolves", Seeds: 2,
+			About: "Which start of a node it is follows from its own credential",
+			Files: edit("node/serve.go", "if c.ID != id || c.Epoch != epoch {", "if c.ID != id {"),
+		},
+	}
+}
+
+// invitations: who is let in, and under which name.
+func invitations() []Defence {
+	return []Defence{
+		{
+			Name: "uses-are-on-disk", Scenario: "token-for-one", Breaks: "one_identity", Seeds: 5,
+			About: "The use of a token is on disk before the certificate exists",
+			Files: edit("node/authority.go", "\tif err := a.saveBook(b); err != nil {\n\t\treturn err\n\t}\n\treturn a.saveNames(l)",
+				"\ta.book = b\n\treturn a.saveNames(l)"),
+		},
+		{
+			Name: "names-in-the-mesh-count", Scenario: "founders-lost", Breaks: "converged", Seeds: 2,
+			About: "A name that somebody in the mesh has is given to no other, also where the authority's book is older",
+			Files: edit("node/authority.go", "\treturn a.others(name)\n", "\treturn micronet.NodeID{}, false\n"),
+		},
+	}
+}
