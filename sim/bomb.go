@@ -50,11 +50,15 @@ func (i *insider) bombs() [][]byte {
 	return [][]byte{
 		zeros, nested, append([]byte{kindCRC, 0, 0, 0, 0}, zeros...), append([]byte{kindLabel, 4, 'l', 'a', 'b', 'l'}, zeros...),
 		append([]byte{kindEncrypt}, arrays...), append([]byte{kindCompound, 255}, arrays...),
-		{kindAlive, 0xdf, 0xff, 0xff, 0xff, 0xff}, {kindAlive, 0xde, 0xff, 0xff}, {kindSuspect, 0xdd, 0xff, 0xff, 0xff, 0xff},
+		{kindAlive, 0xdf, 0xff, 0xff, 0xff, 0xff},
+		{kindAlive, 0xde, 0xff, 0xff},
+		{kindSuspect, 0xdd, 0xff, 0xff, 0xff, 0xff},
 		append([]byte{kindDead, 0x81, 0xa4, 'N', 'o', 'd', 'e'}, 0xdb, 0xff, 0xff, 0xff, 0xff),
 		append([]byte{kindAlive, 0x81, 0xa4, 'N', 'o', 'd', 'e'}, arrays...),
-		{kindPing, 0xdf, 0xff, 0xff, 0xff, 0xff}, append([]byte{kindIndirectPing, 0x81, 0xa4, 'N', 'o', 'd', 'e'}, arrays...),
-		append([]byte{kindUser, catalogFull}, arrays...), {},
+		{kindPing, 0xdf, 0xff, 0xff, 0xff, 0xff},
+		append([]byte{kindIndirectPing, 0x81, 0xa4, 'N', 'o', 'd', 'e'}, arrays...),
+		append([]byte{kindUser, catalogFull}, arrays...),
+		{},
 	}
 }
 

@@ -37,8 +37,12 @@ func (i *insider) foresee() {
 // ends are versions from the end of what can be counted, and from behind it.
 func ends(epoch uint64) []gossip.Version {
 	return []gossip.Version{
-		{Epoch: math.MaxUint64, Seq: math.MaxUint64}, {Epoch: gossip.MaxEpoch + 1, Seq: 1}, {Epoch: epoch, Seq: math.MaxUint64},
-		{Epoch: epoch, Seq: gossip.LastSeq + 1}, {Epoch: epoch, Seq: gossip.LastSeq - 1}, {Epoch: gossip.MaxEpoch, Seq: gossip.LastSeq - 1},
+		{Epoch: math.MaxUint64, Seq: math.MaxUint64},
+		{Epoch: gossip.MaxEpoch + 1, Seq: 1},
+		{Epoch: epoch, Seq: math.MaxUint64},
+		{Epoch: epoch, Seq: gossip.LastSeq + 1},
+		{Epoch: epoch, Seq: gossip.LastSeq - 1},
+		{Epoch: gossip.MaxEpoch, Seq: gossip.LastSeq - 1},
 		{Epoch: gossip.MaxEpoch, Seq: gossip.LastSeq},
 	}
 }

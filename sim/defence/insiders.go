@@ -24,6 +24,11 @@ func insiders() []Defence {
 			Files: edit("gossip/heartbeat/receive.go", "if in.from == o.id {", "if true {"),
 		},
 		{
+			Name: "one-honest-member-is-enough", Scenario: "insiders-withhold", Breaks: "no_false_dead", Seeds: 2,
+			About: "Whom one honest member hears is alive, whatever others keep silent about",
+			Files: edit("gossip/heartbeat/packet.go", "\tb = t.appendNews(b, now, to, doubted)\n\tb = t.appendRest(b, now, to)\n", ""),
+		},
+		{
 			Name: "equivocation-is-noticed", Scenario: "insider-equivocates", Breaks: "one_identity", Seeds: 2,
 			About: "Who signs two records under one version is found out",
 			Files: edit("gossip/receive.go", "if s.version == m.version && !s.sameHeader(&m.signedHeader) {", "if false && s.version == m.version {"),
