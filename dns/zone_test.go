@@ -454,7 +454,7 @@ func TestZoneRefusesBadDomains(t *testing.T) {
 	}
 }
 
-func TestSpecialNamesStayHere(t *testing.T) {
+func TestQ31_SpecialNamesStayHere(t *testing.T) {
 	const home = "localhost. 5 SOA localhost. hostmaster.localhost. 5"
 	for _, c := range []struct{ name, typ, want string }{
 		{"localhost.", "A", "NOERROR | localhost. 5 A 127.0.0.1"},

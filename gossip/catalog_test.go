@@ -391,7 +391,7 @@ func TestTamperedAtEachByte(t *testing.T) {
 }
 
 // A signature of another kind of record, or of the same bytes without the domain, is worth nothing.
-func TestSignatureNeedsItsDomain(t *testing.T) {
+func TestQ4_RecordSignatureNeedsItsDomain(t *testing.T) {
 	a := newTestCatalog(1)
 	msg := mustPublish(t, a, catalogStart, testDocument("alpha"))
 	_, key := catalogKey(1)

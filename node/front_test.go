@@ -131,7 +131,7 @@ func TestControl(t *testing.T) {
 }
 
 // A guest that comes again and again does not fill the log.
-func TestGuestsDoNotFloodTheLog(t *testing.T) {
+func TestH34_GuestsDoNotFloodTheLog(t *testing.T) {
 	inBubble(t, 112, func(t *testing.T, b *bubble) {
 		log := &recorder{}
 		a := b.start("a", "", func(c *Config) { c.Env.Log = log.logger() })

@@ -339,7 +339,7 @@ func TestCaptureNeedsPowers(t *testing.T) {
 }
 
 // Beyond the limit the newest connection is reset, and counted.
-func TestAcceptorLimit(t *testing.T) {
+func TestH24_AcceptorLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
 		drops := 0

@@ -149,7 +149,7 @@ func TestSOCKS(t *testing.T) {
 }
 
 // A client that says nothing, or only a part, is gone after ten seconds.
-func TestOutboundGreetingTimeout(t *testing.T) {
+func TestH24_OutboundGreetingTimeout(t *testing.T) {
 	for _, send := range []string{"", "\x05", "\x05\x01\x00\x05", "GET http://web/ HT"} {
 		synctest.Test(t, func(t *testing.T) {
 			o := newOffice(t, nil)

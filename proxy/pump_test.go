@@ -21,7 +21,7 @@ func pumped() (client, backend *memConn, done chan Carried) {
 	return client, backend, done
 }
 
-func TestPumpHalfClose(t *testing.T) {
+func TestH24_PumpHalfClose(t *testing.T) {
 	for _, swap := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			client, backend, done := pumped()
@@ -50,7 +50,7 @@ func TestPumpHalfClose(t *testing.T) {
 	}
 }
 
-func TestPumpPassesResets(t *testing.T) {
+func TestH24_PumpPassesResets(t *testing.T) {
 	for _, swap := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			client, backend, done := pumped()
@@ -86,7 +86,7 @@ func TestPumpResetAfterHalfClose(t *testing.T) {
 }
 
 // A reader that stops makes the writer wait; memory stays bounded.
-func TestPumpBackPressure(t *testing.T) {
+func TestH24_PumpBackPressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, backend, done := pumped()
 		sent := 0

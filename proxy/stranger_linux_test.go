@@ -214,7 +214,7 @@ func TestPrivilegedPort(t *testing.T) {
 }
 
 // A loopback instance sees the address that stands for its caller, never 127.0.0.1.
-func TestBackendSeesCaller(t *testing.T) {
+func TestQ25_BackendSeesCaller(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

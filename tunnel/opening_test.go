@@ -53,7 +53,7 @@ func TestReadOpeningTakesNoByteTooMany(t *testing.T) {
 	}
 }
 
-func TestOpeningBounds(t *testing.T) {
+func TestH23_OpeningBounds(t *testing.T) {
 	fits := Opening{Purpose: PurposeControl, Service: strings.Repeat("s", MaxOpening-3-3-3)}
 	frame, err := AppendOpening(nil, fits)
 	if err != nil || len(frame) != MaxOpening {
@@ -68,7 +68,7 @@ func TestOpeningBounds(t *testing.T) {
 	}
 }
 
-func TestDecodeOpeningRefuses(t *testing.T) {
+func TestH23_DecodeOpeningRefuses(t *testing.T) {
 	for _, c := range []struct{ name, frame string }{
 		{"another version", "\x02\x03\x01\x01\x01"},
 		{"no purpose", "\x01\x00"},

@@ -392,7 +392,7 @@ func TestCredentialOnlyUntilAnswered(t *testing.T) {
 	})
 }
 
-func TestUnknownSenderIsNotAnswered(t *testing.T) {
+func TestQ16_UnknownSenderIsNotAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw, a, b := pairUp(t)
 		a.say(t, b, "x")
@@ -414,7 +414,7 @@ func TestUnknownSenderIsNotAnswered(t *testing.T) {
 	})
 }
 
-func TestReplayIsRefused(t *testing.T) {
+func TestQ16_ReplayIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw, a, b := pairUp(t)
 		a.say(t, b, "first")
@@ -541,7 +541,7 @@ func (n *testNode) say2(t *testing.T, to *testNode, text string) {
 	n.say(t, to, text)
 }
 
-func TestQUICNeedsABinding(t *testing.T) {
+func TestH2_QUICNeedsABinding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw, a, b := pairUp(t)
 		stranger := netip.MustParseAddrPort("10.7.7.7:7")
@@ -563,7 +563,7 @@ func TestQUICNeedsABinding(t *testing.T) {
 	})
 }
 
-func TestAmplificationLimit(t *testing.T) {
+func TestH2_AmplificationLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw, a, b := pairUp(t)
 		a.say(t, b, "x") // makes a's hello
@@ -648,7 +648,7 @@ func TestGuests(t *testing.T) {
 	})
 }
 
-func TestGuestHellosAreLimited(t *testing.T) {
+func TestH2_GuestHellosAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw := newTestNet()
 		b := startNode(t, nw, newTestKey(2), 2, addrB, true)
@@ -677,7 +677,7 @@ func TestGuestHellosAreLimited(t *testing.T) {
 	})
 }
 
-func TestGarbageIsSilent(t *testing.T) {
+func TestH1_GarbageIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw, a, b := pairUp(t)
 		a.say(t, b, "x")

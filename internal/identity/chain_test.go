@@ -122,7 +122,7 @@ var badChains = []badChain{
 	{"the root itself", func(_ testing.TB, w *world, _ Keys) [][]byte { return [][]byte{w.root.Certificate} }, "not one of a node"},
 }
 
-func TestVerifyChainRefuses(t *testing.T) {
+func TestQ1_VerifyChainRefuses(t *testing.T) {
 	w := newWorld(t, 1)
 	k := w.keys(t)
 	for _, c := range badChains {
@@ -202,7 +202,7 @@ func publicOf(key any) any {
 	return nil
 }
 
-func TestVerifyChainOtherKeyTypes(t *testing.T) {
+func TestQ2_VerifyChainOtherKeyTypes(t *testing.T) {
 	w := newWorld(t, 1)
 	for name, key := range foreignKeys(t) {
 		t.Run(name, func(t *testing.T) {

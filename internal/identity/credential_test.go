@@ -238,7 +238,7 @@ func TestCredentialWithUselessBoxKey(t *testing.T) {
 }
 
 // Each signature is offered in the place of every other one.
-func TestSignaturesStayInTheirDomain(t *testing.T) {
+func TestQ4_SignaturesStayInTheirDomain(t *testing.T) {
 	w, other := newWorld(t, 1), newWorld(t, 2)
 	domains := []string{domainGrant, domainCredential, domainProof, domainPossession, domainAnswer}
 	k := w.keys(t)

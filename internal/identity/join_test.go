@@ -381,7 +381,7 @@ func TestJoinFalseAnswers(t *testing.T) {
 	wantError(t, err, micronet.Unauthorized, "not signed by the authority")
 }
 
-func TestJoinWrongClock(t *testing.T) {
+func TestH35_JoinWrongClock(t *testing.T) {
 	w := newWorld(t, 1)
 	token, _ := mint(t, w, TokenBook{}, invitation)
 	guest, m := w.member(t, w.auth, "guest")
@@ -486,7 +486,7 @@ func TestJoinBrokenConnection(t *testing.T) {
 }
 
 // A peer's words reach a terminal.
-func TestJoinWordsArePrintable(t *testing.T) {
+func TestH36_JoinWordsArePrintable(t *testing.T) {
 	w := newWorld(t, 1)
 	token, _ := mint(t, w, TokenBook{}, invitation)
 	frame := refusalFrom(t, w.auth, w.root.key, refused("x", "%s", "\x1b[2J\r\nall your\u009b"+strings.Repeat("é", 600)))

@@ -117,7 +117,7 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-func TestHandshakeMatrix(t *testing.T) {
+func TestQ1_HandshakeMatrix(t *testing.T) {
 	w := newWorld(t, 1)
 	good, gm := w.member(t, w.auth, "good")
 	bad := w.keys(t)
@@ -143,7 +143,7 @@ func TestHandshakeMatrix(t *testing.T) {
 	}
 }
 
-func TestHandshakeOtherKeyTypes(t *testing.T) {
+func TestQ2_HandshakeOtherKeyTypes(t *testing.T) {
 	w := newWorld(t, 1)
 	k, m := w.member(t, w.auth, "good")
 	for name, key := range foreignKeys(t) {
@@ -160,7 +160,7 @@ func TestHandshakeOtherKeyTypes(t *testing.T) {
 	}
 }
 
-func TestHandshakeRefuses(t *testing.T) {
+func TestQ1_HandshakeRefuses(t *testing.T) {
 	w := newWorld(t, 1)
 	k, m := w.member(t, w.auth, "a")
 	other, om := w.member(t, w.auth, "b")
@@ -215,7 +215,7 @@ func TestHandshakeRefuses(t *testing.T) {
 	})
 }
 
-func TestHandshakeNoResumption(t *testing.T) {
+func TestQ28_HandshakeNoResumption(t *testing.T) {
 	w := newWorld(t, 1)
 	k, m := w.member(t, w.auth, "a")
 	client, server := w.tls(k, m).Client(k.ID()), w.tls(k, m).Server()

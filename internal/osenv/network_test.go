@@ -217,7 +217,7 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-func TestStaleSocketIsReplaced(t *testing.T) {
+func TestQ36_StaleSocketIsReplaced(t *testing.T) {
 	path := socketPath(t)
 	c := startChild(t, "unix="+path)
 	if c.says != "done <nil>" {
@@ -239,7 +239,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 }
 
 // Whatever cannot be told from a socket in use is left alone.
-func TestSocketsInUseAreKept(t *testing.T) {
+func TestQ36_SocketsInUseAreKept(t *testing.T) {
 	path := socketPath(t)
 	ln := listenUnix(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -255,7 +255,7 @@ func TestSocketsInUseAreKept(t *testing.T) {
 	}
 }
 
-func TestSocketWithAFullQueueIsInUse(t *testing.T) {
+func TestQ36_SocketWithAFullQueueIsInUse(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("queues of sockets are others elsewhere")
 	}
@@ -283,7 +283,7 @@ func TestSocketWithAFullQueueIsInUse(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSocketIsKept(t *testing.T) {
+func TestQ36_WhatIsNoSocketIsKept(t *testing.T) {
 	path := socketPath(t)
 	other := filepath.Join(filepath.Dir(path), "other")
 	write(t, other, "precious")

@@ -43,7 +43,7 @@ func credentials(t *testing.T, c net.Conn) micronet.Credentials {
 	return got
 }
 
-func TestPeerCredentials(t *testing.T) {
+func TestQ36_PeerCredentials(t *testing.T) {
 	path := socketPath(t)
 	ln := listenUnix(t, path)
 	c := startChild(t, "connect="+path)
@@ -56,7 +56,7 @@ func TestPeerCredentials(t *testing.T) {
 	}
 }
 
-func TestPeerCredentialsOfAnotherUser(t *testing.T) {
+func TestQ36_PeerCredentialsOfAnotherUser(t *testing.T) {
 	needRoot(t)
 	path := socketPath(t)
 	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
@@ -77,7 +77,7 @@ func TestPeerCredentialsOfAnotherUser(t *testing.T) {
 	}
 }
 
-func TestPeerCredentialsOfAnUnknownUser(t *testing.T) {
+func TestQ36_PeerCredentialsOfAnUnknownUser(t *testing.T) {
 	needRoot(t)
 	path := socketPath(t)
 	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
@@ -92,7 +92,7 @@ func TestPeerCredentialsOfAnUnknownUser(t *testing.T) {
 	}
 }
 
-func TestPeerCredentialsNeedAKernelSocket(t *testing.T) {
+func TestQ36_PeerCredentialsNeedAKernelSocket(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
@@ -264,7 +264,7 @@ short line
 	}
 }
 
-func TestNamesOfProgramsAreHarmless(t *testing.T) {
+func TestH36_NamesOfProgramsAreHarmless(t *testing.T) {
 	if got := printable("re\x1b[2Jdis\nserver"); got != "re?[2Jdis?server" {
 		t.Errorf("%q", got)
 	}

@@ -16,7 +16,7 @@ func (n *testNode) open() (total, peers int) {
 	return n.handshakes.total, len(n.handshakes.of)
 }
 
-func TestForgedDialsKeepLittleState(t *testing.T) {
+func TestQ29_ForgedDialsKeepLittleState(t *testing.T) {
 	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
 		// Whoever forges a's address does not see what b answers.
 		m.deafen(a.conn, true)
@@ -42,7 +42,7 @@ func TestForgedDialsKeepLittleState(t *testing.T) {
 	})
 }
 
-func TestHandshakesAreBounded(t *testing.T) {
+func TestQ29_HandshakesAreBounded(t *testing.T) {
 	h := handshakes{of: make(map[micronet.NodeID]int)}
 	id := func(i int) micronet.NodeID { return micronet.NodeID{byte(i), byte(i >> 8), 1} }
 	for range maxHandshakesPerPeer {

@@ -273,7 +273,7 @@ func TestOpenRedialsDeadConnection(t *testing.T) {
 	})
 }
 
-func TestWrongIdentity(t *testing.T) {
+func TestQ1_WrongIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
 		a := startNode(t, m, newIdentity(t, 1), "10.0.0.1:8085", nil)
@@ -305,7 +305,7 @@ func TestWrongIdentity(t *testing.T) {
 	})
 }
 
-func TestUnknownAddressIsNoMember(t *testing.T) {
+func TestQ1_UnknownAddressIsNoMember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
 		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", func(c *Config) { c.Guest = &greeter{identity: newIdentity(t, 2)} })
@@ -324,7 +324,7 @@ func TestUnknownAddressIsNoMember(t *testing.T) {
 	})
 }
 
-func TestGarbage(t *testing.T) {
+func TestH1_Garbage(t *testing.T) {
 	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
 		s := openEcho(t, a, b)
 		junk := make([]byte, 1200)
@@ -340,7 +340,7 @@ func TestGarbage(t *testing.T) {
 	})
 }
 
-func TestGarbageInsteadOfOpening(t *testing.T) {
+func TestH23_GarbageInsteadOfOpening(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
 		l, err := a.reserve(t.Context(), b.id)
 		if err != nil {
@@ -364,7 +364,7 @@ func TestGarbageInsteadOfOpening(t *testing.T) {
 	})
 }
 
-func TestLateOpening(t *testing.T) {
+func TestH23_LateOpening(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
 		l, err := a.reserve(t.Context(), b.id)
 		if err != nil {
@@ -401,7 +401,7 @@ func TestLateOpening(t *testing.T) {
 	})
 }
 
-func TestInboundQueueOverflows(t *testing.T) {
+func TestH24_InboundQueueOverflows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
 		a := startNode(t, m, newIdentity(t, 1), "10.0.0.1:8085", nil)
@@ -450,7 +450,7 @@ func TestConnectionInfo(t *testing.T) {
 	})
 }
 
-func TestTooManyConnectionsFromOnePeer(t *testing.T) {
+func TestH24_TooManyConnectionsFromOnePeer(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
 		for range maxLinks + 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
