@@ -240,7 +240,7 @@ func TestCredentialWithUselessBoxKey(t *testing.T) {
 // Each signature is offered in the place of every other one.
 func TestQ4_SignaturesStayInTheirDomain(t *testing.T) {
 	w, other := newWorld(t, 1), newWorld(t, 2)
-	domains := []string{domainGrant, domainCredential, domainProof, domainPossession, domainAnswer}
+	domains := []string{domainGrant, domainCredential, domainProof, domainPossession, domainAnswer, domainStatement}
 	k := w.keys(t)
 	body := []byte("the same words")
 	for _, made := range domains {
