@@ -75,11 +75,12 @@ type memNet struct {
 	conns   map[netip.AddrPort]*memConn // by identity and by real address
 	silent  map[*memConn]bool           // neither sends nor receives
 	deaf    map[*memConn]bool           // does not receive
+	left    map[*memConn]int            // how many more packets it sends, where that is bounded
 	last    time.Time                   // of the latest delivery: instants are unique, so order is kept
 }
 
 func newMemNet(latency time.Duration) *memNet {
-	return &memNet{latency: latency, conns: make(map[netip.AddrPort]*memConn), silent: make(map[*memConn]bool), deaf: make(map[*memConn]bool)}
+	return &memNet{latency: latency, conns: make(map[netip.AddrPort]*memConn), silent: make(map[*memConn]bool), deaf: make(map[*memConn]bool), left: make(map[*memConn]int)}
 }
 
 func (m *memNet) silence(c *memConn, silent bool) {
@@ -113,6 +114,12 @@ func (m *memNet) send(from *memConn, b []byte, to netip.AddrPort) {
 	dest := m.conns[to]
 	if dest == nil || m.silent[from] || m.silent[dest] || m.deaf[dest] {
 		return
+	}
+	if n, bounded := m.left[from]; bounded {
+		if n == 0 {
+			return
+		}
+		m.left[from] = n - 1
 	}
 	at := time.Now().Add(m.latency)
 	if !at.After(m.last) {
