@@ -45,7 +45,7 @@ type TunnelChange struct {
 	Reason string
 }
 
-// PacketDrop says that a packet or message was thrown away, and which rule did it. Where is
+// PacketDrop says that a packet, message or request was thrown away, and which rule did it. Where is
 // "underlay", "gossip"…; Why is a short constant that serves as a metric label.
 type PacketDrop struct {
 	Where, Why string

@@ -43,7 +43,7 @@ func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
 	defer stop()
 	var req controlRequest
 	if err := json.NewDecoder(io.LimitReader(in, maxControl)).Decode(&req); err != nil {
-		_ = in.Refuse(micronet.Invalid, "the request is no JSON object")
+		l.deny(in, "malformed", micronet.Invalid, "the request is no JSON object")
 		return
 	}
 	switch req.Verb {
@@ -54,14 +54,21 @@ func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
 	case verbClock:
 		l.reply(in, clockReading{UnixMs: l.env.Wall().UnixMilli()})
 	default:
-		_ = in.Refuse(micronet.Invalid, "this version does not know the request "+req.Verb)
+		l.deny(in, "unknown-verb", micronet.Invalid, "this version does not know the request "+req.Verb)
 	}
+}
+
+// deny counts a request that a peer may not make, and refuses it. A peer that does not hear the answer has
+// gone, and needs none.
+func (l *life) deny(in tunnel.Inbound, why string, kind micronet.Kind, reason string) {
+	l.env.Events.PacketDropped(micronet.PacketDrop{Where: "control", Why: why, Peer: in.From()})
+	_ = in.Refuse(kind, reason)
 }
 
 func (l *life) serveRelease(in tunnel.Inbound) {
 	a := l.gate.authority.Load()
 	if a == nil {
-		_ = in.Refuse(micronet.Refused, "this node is no authority")
+		l.deny(in, "no-authority", micronet.Refused, "this node is no authority")
 		return
 	}
 	if err := a.release(in.From()); err != nil {
@@ -77,7 +84,7 @@ func (l *life) serveRelease(in tunnel.Inbound) {
 func (l *life) serveRenew(in tunnel.Inbound) {
 	a := l.gate.authority.Load()
 	if a == nil {
-		_ = in.Refuse(micronet.Refused, "this node is no authority")
+		l.deny(in, "no-authority", micronet.Refused, "this node is no authority")
 		return
 	}
 	m, err := l.renewFor(a, in.From())

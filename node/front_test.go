@@ -92,8 +92,9 @@ func TestCapture(t *testing.T) {
 	})
 }
 
-// Requests between daemons that nobody knows, or to the wrong one, are answered.
-func TestControl(t *testing.T) {
+// TestH23_ControlStreams: requests that a peer may not make are refused with a reason, in time, and counted
+// against it.
+func TestH23_ControlStreams(t *testing.T) {
 	inBubble(t, 111, func(t *testing.T, b *bubble) {
 		all := b.mesh("a", "b", "c")
 		ctx := context.Background()
@@ -123,6 +124,15 @@ func TestControl(t *testing.T) {
 			t.Errorf("who says nothing is answered %v after %v", err, time.Since(begin))
 		}
 		silent.Abort()
+		got := counted(t, all[0].node.metrics)
+		for _, rule := range []string{`where="control",why="unknown-verb"`, `where="control",why="malformed"`, `where="node",why="unknown-purpose"`} {
+			if name := `micronet_peer_packets_dropped_total{node="b",` + rule + "}"; got[name] == 0 {
+				t.Errorf("%s is 0", name)
+			}
+		}
+		if name := `micronet_peer_packets_dropped_total{node="b",where="control",why="no-authority"}`; counted(t, all[2].node.metrics)[name] != 1 {
+			t.Errorf("%s is not 1", name)
+		}
 		b.halt(all[2])
 		if err := l.ask(ctx, all[2].node.ID(), controlRequest{Verb: verbRelease}, nil); err == nil {
 			t.Error("one that is gone has answered")

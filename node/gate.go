@@ -58,7 +58,12 @@ func (g *gate) Serve(ctx context.Context, guest quic.GuestConn) {
 	if a == nil {
 		return
 	}
-	if err := identity.ServeJoin(guest, guest.Exporter, a.issuer.Load(), a.admit); err != nil && g.quiet.allow("guest") {
+	err := identity.ServeJoin(guest, guest.Exporter, a.issuer.Load(), a.admit)
+	if err == nil {
+		return
+	}
+	g.env.Events.PacketDropped(micronet.PacketDrop{Where: "join", Why: "not-admitted"})
+	if g.quiet.allow("guest") {
 		g.env.Log.Info("a guest was not admitted", "addr", guest.RemoteAddr().String(), "err", err)
 	}
 }

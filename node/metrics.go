@@ -54,7 +54,7 @@ func newMetrics(version string, nameOf func(micronet.NodeID) string) *metrics {
 		nameOf:   nameOf,
 		lost:     counter("peer_packets_dropped_total", "Packets and messages thrown away that have to do with one peer, by peer, place and rule.", "node", "where", "why"),
 		blamed:   counter("origin_records_refused_total", "Catalog records that were not accepted by their owner's fault, by owner.", "node", "reason"),
-		dropped:  counter("packets_dropped_total", "Packets and messages thrown away, by place and rule.", "where", "why"),
+		dropped:  counter("packets_dropped_total", "Packets, messages and requests thrown away, by place and rule.", "where", "why"),
 		refused:  counter("records_refused_total", "Catalog records that were not accepted.", "reason"),
 		ejected:  counter("instances_ejected_total", "Instances that got no traffic for a while.", "service"),
 		resolved: counter("dns_queries_total", "Answered DNS questions.", "type", "rcode"),

@@ -181,6 +181,7 @@ func (l *life) server(in tunnel.Inbound) func(context.Context) {
 	}
 	// A newer peer wants something we do not know: it learns so and goes on.
 	return func(ctx context.Context) {
+		l.env.Events.PacketDropped(micronet.PacketDrop{Where: "node", Why: "unknown-purpose", Peer: in.From()})
 		refuse(ctx, in, micronet.Invalid, "this version does not know that purpose")
 	}
 }

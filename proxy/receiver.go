@@ -66,6 +66,7 @@ func (r *Receiver) ServeInbound(ctx context.Context, in Inbound) error {
 	caller := micronet.Caller{Node: in.From(), Service: in.Caller(), Trace: in.Trace()}
 	inst, err := r.find(in.Service(), in.Instance())
 	if err != nil {
+		r.cfg.Env.Events.PacketDropped(micronet.PacketDrop{Where: "proxy", Why: "no-instance", Peer: caller.Node})
 		return refuse(in, micronet.NotFound, err)
 	}
 	if err := r.cfg.Guard.Admit(caller, &inst); err != nil {

@@ -85,11 +85,11 @@ func (s *Server) allow(need right, h func(http.ResponseWriter, *http.Request) er
 	return func(w http.ResponseWriter, r *http.Request) {
 		a := accessOf(r.Context())
 		if need > a.right {
-			writeProblem(w, refusal(need, a))
+			s.refuse(w, "rights", refusal(need, a))
 			return
 		}
 		if need > mayRead && r.ContentLength != 0 && !isJSON(r) {
-			writeProblem(w, micronet.E("api", micronet.Invalid, "the body's Content-Type is %q", r.Header.Get("Content-Type")).
+			s.refuse(w, "content-type", micronet.E("api", micronet.Invalid, "the body's Content-Type is %q", r.Header.Get("Content-Type")).
 				WithFix("send application/json"))
 			return
 		}
@@ -97,6 +97,12 @@ func (s *Server) allow(need right, h func(http.ResponseWriter, *http.Request) er
 			writeProblem(w, err)
 		}
 	}
+}
+
+// refuse answers a request that may not be made, and counts it.
+func (s *Server) refuse(w http.ResponseWriter, why string, err error) {
+	s.env.Events.PacketDropped(micronet.PacketDrop{Where: "api", Why: why})
+	writeProblem(w, err)
 }
 
 func refusal(need right, a access) error {
@@ -127,16 +133,16 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
 		if !accessOf(r.Context()).socket {
 			if !s.knownHost(r.Host) {
-				writeProblem(w, micronet.E("api", micronet.Refused, "the Host header %q is not one of this listener", r.Host).
+				s.refuse(w, "host", micronet.E("api", micronet.Refused, "the Host header %q is not one of this listener", r.Host).
 					WithFix("use http://%s", s.config.TCPAddr))
 				return
 			}
 			if o := r.Header.Get("Origin"); o != "" && o != "http://"+r.Host {
-				writeProblem(w, micronet.E("api", micronet.Refused, "requests from the web page %q are not accepted", o))
+				s.refuse(w, "origin", micronet.E("api", micronet.Refused, "requests from the web page %q are not accepted", o))
 				return
 			}
 			if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-				writeProblem(w, micronet.E("api", micronet.Refused, "cross-site requests are not accepted"))
+				s.refuse(w, "cross-site", micronet.E("api", micronet.Refused, "cross-site requests are not accepted"))
 				return
 			}
 		}

@@ -2,8 +2,10 @@ package api
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	micronet "github.com/micro/micro-net"
@@ -190,6 +192,34 @@ func TestQ37_Browser(t *testing.T) {
 				t.Errorf("%s with %+v = %d %s, want %d", q.method, c, got.status, got.body, c.want)
 			}
 		}
+	}
+}
+
+// TestQ37_RefusalsAreCounted: by the rule that refused.
+func TestQ37_RefusalsAreCounted(t *testing.T) {
+	w := newWorld(t, Config{})
+	var mu sync.Mutex
+	got := map[string]int{}
+	w.server.env.Events.PacketDropped = func(d micronet.PacketDrop) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[d.Where+" "+d.Why]++
+	}
+	w.start()
+	for _, q := range []request{
+		{method: "GET", path: "/api/v1/status"},
+		{method: "GET", path: "/api/v1/status", host: "evil.example"},
+		{method: "GET", path: "/api/v1/status", header: map[string]string{"Origin": "http://evil.example"}},
+		{method: "GET", path: "/api/v1/status", header: map[string]string{"Sec-Fetch-Site": "cross-site"}},
+		{method: "POST", path: "/api/v1/leave"},
+		{method: "POST", path: "/api/v1/instances", body: webService, header: map[string]string{"Content-Type": "text/plain"}},
+	} {
+		w.do(q)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := map[string]int{"api host": 1, "api origin": 1, "api cross-site": 1, "api rights": 1, "api content-type": 1}; !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
 	}
 }
 

@@ -54,7 +54,7 @@ type Server struct {
 
 // NewServer makes a server; Run starts it.
 func NewServer(env micronet.Env, b Backend, c Config) *Server {
-	return &Server{env: env, backend: b, config: c}
+	return &Server{env: env.EnsureDefaults(), backend: b, config: c}
 }
 
 // Run serves the unix listener and the TCP listener, each may be nil, until ctx ends or one of

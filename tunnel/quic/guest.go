@@ -39,7 +39,7 @@ func (t *Tunnel) admit(ctx context.Context, info *quicgo.ClientInfo) (context.Co
 		return nil, notRunning("tunnel.guest")
 	}
 	context.AfterFunc(ctx, func() { t.guests.end(info.RemoteAddr) })
-	return context.WithValue(ctx, admitted{}, true), nil
+	return t.watchHandshake(context.WithValue(ctx, admitted{}, true), micronet.NodeID{}, func() {}), nil
 }
 
 func (t *Tunnel) takeGuestSlot(from net.Addr) bool {

@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 
@@ -63,9 +64,27 @@ func (t *Tunnel) admitPeer(ctx context.Context, peer micronet.NodeID) (context.C
 		t.env.Events.PacketDropped(micronet.PacketDrop{Where: "tunnel", Why: "too many handshakes", Peer: peer})
 		return nil, micronet.E("tunnel.accept", micronet.Overloaded, "too many handshakes").WithPeer(peer)
 	}
-	end := sync.OnceFunc(func() { t.handshakes.end(peer) })
-	context.AfterFunc(ctx, end)
-	return context.WithValue(ctx, finished{}, end), nil
+	return t.watchHandshake(ctx, peer, func() { t.handshakes.end(peer) }), nil
+}
+
+// watchHandshake calls end once, when the handshake of a connection is done or the connection has ended, and
+// counts those that ended without. Until then nobody has proved to be the peer: it is the one that the
+// address stands for.
+func (t *Tunnel) watchHandshake(ctx context.Context, peer micronet.NodeID, end func()) context.Context {
+	end = sync.OnceFunc(end)
+	stop := context.AfterFunc(ctx, func() {
+		end()
+		t.env.Events.PacketDropped(micronet.PacketDrop{Where: "tunnel", Why: failureOf(context.Cause(ctx)), Peer: peer})
+	})
+	return context.WithValue(ctx, finished{}, func() { stop(); end() })
+}
+
+// failureOf tells a peer that was refused, or refused us, from one that went silent.
+func failureOf(err error) string {
+	if e, ok := errors.AsType[*quicgo.TransportError](err); ok && e.ErrorCode >= firstAlert && e.ErrorCode <= lastAlert {
+		return "handshake refused"
+	}
+	return "handshake not finished"
 }
 
 // finishHandshake says that the handshake of an accepted connection is done.

@@ -299,3 +299,37 @@ func TestQ29_LimitsOfEachRole(t *testing.T) {
 		}
 	})
 }
+
+// TestQ1_RefusedHandshakesAreCounted: by whether the other side proved nothing or said nothing, and by whom
+// its address stands for.
+func TestQ1_RefusedHandshakesAreCounted(t *testing.T) {
+	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
+		conf := harden(a.Client(b.id), ALPN)
+		conf.Certificates = nil
+		conn, err := a.transport.Dial(t.Context(), b.id.UDPAddr(), conf, quicConfig(false))
+		if err == nil { // in TLS 1.3 a client is done before the server has looked at it
+			<-conn.Context().Done()
+			err = context.Cause(conn.Context())
+		}
+		if micronet.KindOf(explain("test", b.id, err)) != micronet.Unauthorized {
+			t.Errorf("who shows no certificate: %v", err)
+		}
+		time.Sleep(time.Second)
+		if got := b.dropped("handshake refused"); got != 1 {
+			t.Errorf("%d refused handshakes, want 1", got)
+		}
+		m.muteAfter(a.conn, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, _ = a.connect(ctx, b.id) // it may believe that it got through: its last packet is not answered
+		time.Sleep(2 * handshakeIdle)
+		if got := b.dropped("handshake not finished"); got != 1 {
+			t.Errorf("%d handshakes that stopped, want 1", got)
+		}
+		m.muteAfter(a.conn, 1<<30)
+		ping(t, a, b)
+		if refused, stopped := b.dropped("handshake refused"), b.dropped("handshake not finished"); refused != 1 || stopped != 1 {
+			t.Errorf("a good one counts: %d, %d", refused, stopped)
+		}
+	})
+}
