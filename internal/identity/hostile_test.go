@@ -82,9 +82,11 @@ func hostileLeaves(w *world) map[string]func(c *x509.Certificate) {
 		return names
 	}
 	return map[string]func(c *x509.Certificate){
-		"100,000 names":        func(c *x509.Certificate) { c.DNSNames = many(100_000) },
-		"100 names":            func(c *x509.Certificate) { c.DNSNames = many(100) },
-		"100 SPIFFE ids":       func(c *x509.Certificate) { c.URIs = uris(strings.Split(strings.Repeat("spiffe://x/node/a ", 100), " ")[:100]...) },
+		"100,000 names": func(c *x509.Certificate) { c.DNSNames = many(100_000) },
+		"100 names":     func(c *x509.Certificate) { c.DNSNames = many(100) },
+		"100 SPIFFE ids": func(c *x509.Certificate) {
+			c.URIs = uris(strings.Split(strings.Repeat("spiffe://x/node/a ", 100), " ")[:100]...)
+		},
 		"a NUL in the name":    uri("a%00b"),
 		"another script":       uri("%D0%B0"), // a Cyrillic letter that looks like a Latin one
 		"a joiner":             uri("a%E2%80%8D"),

@@ -207,7 +207,9 @@ func TestH4_TrickledHandshake(t *testing.T) {
 		m.deafen(a.conn, true) // it repeats its first packet, and never hears that it was understood
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		go func() { _, _ = a.transport.Dial(ctx, b.id.UDPAddr(), harden(a.Client(b.id), ALPN), &quicgo.Config{HandshakeIdleTimeout: time.Minute}) }()
+		go func() {
+			_, _ = a.transport.Dial(ctx, b.id.UDPAddr(), harden(a.Client(b.id), ALPN), &quicgo.Config{HandshakeIdleTimeout: time.Minute})
+		}()
 		time.Sleep(7500 * time.Millisecond)
 		if total, _ := b.open(); total != 1 {
 			t.Errorf("%d handshakes are open in the middle, want the one that goes on", total)
