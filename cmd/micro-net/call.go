@@ -62,7 +62,7 @@ func (a *app) call(ctx context.Context, service, path string, r *request) error 
 	}
 	defer res.Body.Close()
 	if r.include {
-		fmt.Fprintf(a.out, "%s %s\n", res.Proto, res.Status)
+		fmt.Fprintf(a.out, "%s %s\n", res.Proto, oneLine(res.Status))
 		if err := res.Header.Write(a.out); err != nil {
 			return err
 		}

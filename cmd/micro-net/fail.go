@@ -73,7 +73,9 @@ var partName = regexp.MustCompile(`(^|[ (])(?:api|catalog|gossip|identity|node|p
 // withoutParts leaves out the names of the program's parts, which mean nothing to its user.
 func withoutParts(text string) string { return partName.ReplaceAllString(text, "$1") }
 
-func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
+func oneLine(s string) string {
+	return strings.Map(printable, strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
+}
 
 // leaves takes joined errors apart.
 func leaves(err error) []error {

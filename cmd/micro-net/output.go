@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
@@ -110,8 +111,9 @@ func (t *table) text(format string, args ...any) {
 	fmt.Fprintln(t.w, line)
 }
 
+// printable keeps what could drive a terminal, or turn a line around, from it.
 func printable(r rune) rune {
-	if r < ' ' || (r >= 0x7f && r < 0xa0) {
+	if !unicode.IsPrint(r) {
 		return ' '
 	}
 	return r

@@ -145,13 +145,35 @@ func TestEmptyTables(t *testing.T) {
 	}
 }
 
-// TestTerminalEscapes: what other hosts announce cannot steer the terminal.
-func TestTerminalEscapes(t *testing.T) {
+// evil is a name that clears the screen, ends its line, and turns the rest around.
+const evil = "evil\x1b[2J\nweb\tx\u202e\u009b1m\u200b"
+
+// TestH36_NamesDriveNoTerminal: what other hosts announce, and how they refuse, neither moves the cursor nor
+// breaks a line, in tables and in errors.
+func TestH36_NamesDriveNoTerminal(t *testing.T) {
 	w := newWorld(t)
-	w.backend.services = []api.Service{{Name: "evil\x1b[2J\nweb\tx", Protocol: "tcp"}}
-	r := w.start().run("services")
-	if strings.ContainsAny(r.out, "\x1b\t") || strings.Count(r.out, "\n") != 2 {
-		t.Errorf("services printed %q", r.out)
+	w.backend.services = []api.Service{{Name: evil, Protocol: "tcp", Tags: []string{evil}, Instances: []api.Instance{{ID: evil, Node: evil}}}}
+	w.backend.routes = []api.Route{{Service: evil, Instance: evil, Node: evil, Reason: evil}}
+	w.backend.nodes = []api.Node{{Name: evil, ID: evil, Version: evil}}
+	w.start()
+	harmless := func(what, text string, lines int) {
+		t.Helper()
+		if strings.ContainsAny(text, "\x1b\t\u202e\u009b\u200b") || strings.Count(text, "\n") != lines {
+			t.Errorf("%s printed %q", what, text)
+		}
+	}
+	for _, args := range [][]string{{"services"}, {"routes"}, {"nodes"}} {
+		r := w.run(args...)
+		harmless(strings.Join(args, " "), r.out, 2)
+		if !strings.Contains(r.out, "evil") {
+			t.Errorf("%v shows nothing: %q %q", args, r.out, r.err)
+		}
+	}
+	w.backend.fail = micronet.E("call", micronet.Refused, "the node says: %s", evil)
+	r := w.run("routes")
+	harmless("an error", r.err, 1)
+	if r.code != 4 || !strings.Contains(r.err, "evil") {
+		t.Errorf("exit %d, %q", r.code, r.err)
 	}
 }
 
