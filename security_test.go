@@ -2,6 +2,7 @@ package micronet
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -136,8 +137,34 @@ func document(t *testing.T, name string) string {
 	return string(raw)
 }
 
+var update = flag.Bool("update", false, "write the names of tests into the table of SECURITY.md")
+
+// withTests is the text with all tests that are named after an id in its row. Fuzz targets stay.
+func withTests(text string, tests map[string]bool) string {
+	return securityRow.ReplaceAllStringFunc(text, func(row string) string {
+		m := securityRow.FindStringSubmatch(row)
+		var names []string
+		for name := range tests {
+			if n := numbered.FindStringSubmatch(name); n != nil && n[1] == m[1] {
+				names = append(names, "`"+name+"`")
+			}
+		}
+		if len(names) == 0 {
+			return row
+		}
+		slices.Sort(names)
+		names = append(names, regexp.MustCompile("`Fuzz[A-Za-z0-9]+`").FindAllString(m[3], -1)...)
+		return fmt.Sprintf("| %s | %s | %s |", m[1], m[2], strings.Join(names, " "))
+	})
+}
+
 // TestSecurityTable holds the table of SECURITY.md against the tests that there are.
 func TestSecurityTable(t *testing.T) {
+	if *update {
+		if err := os.WriteFile("SECURITY.md", []byte(withTests(document(t, "SECURITY.md"), testFunctions(t))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, f := range checkTable(document(t, "SECURITY.md"), testFunctions(t)) {
 		t.Error("SECURITY.md: " + f)
 	}
@@ -159,6 +186,9 @@ func TestSecurityTableCatches(t *testing.T) {
 	more["TestQ1_B"], more["TestQ45_A"] = true, true
 	less := maps.Clone(tests)
 	delete(less, "TestQ1_A")
+	if f := checkTable(withTests(strings.ReplaceAll(good, "`Test", "`Testx"), tests), tests); f != nil {
+		t.Errorf("a table that was brought up to date: %v", f)
+	}
 	for name, c := range map[string]struct {
 		text  string
 		tests map[string]bool
