@@ -146,15 +146,15 @@ func withTests(text string, tests map[string]bool) string {
 		var names []string
 		for name := range tests {
 			if n := numbered.FindStringSubmatch(name); n != nil && n[1] == m[1] {
-				names = append(names, "`"+name+"`")
+				names = append(names, name)
 			}
 		}
 		if len(names) == 0 {
 			return row
 		}
 		slices.Sort(names)
-		names = append(names, regexp.MustCompile("`Fuzz[A-Za-z0-9]+`").FindAllString(m[3], -1)...)
-		return fmt.Sprintf("| %s | %s | %s |", m[1], m[2], strings.Join(names, " "))
+		names = append(names, regexp.MustCompile("Fuzz[A-Za-z0-9]+").FindAllString(m[3], -1)...)
+		return fmt.Sprintf("| %s | %s | `%s` |", m[1], m[2], strings.Join(names, "` `"))
 	})
 }
 
@@ -208,6 +208,51 @@ func TestSecurityTableCatches(t *testing.T) {
 			t.Errorf("%s: %d faults, want %d: %v", name, len(f), c.want, f)
 		}
 	}
+}
+
+// mentioned finds the verbs of our binary that a text names: "node root export" in `micro-net node root export FILE`.
+func mentioned(text string) (verbs []string) {
+	for _, m := range regexp.MustCompile("(?:`|\\$ (?:sudo )?)micro-net((?: [a-z]+)+)(?:`|[ \n])").FindAllStringSubmatch(text, -1) {
+		verbs = append(verbs, strings.TrimSpace(m[1]))
+	}
+	slices.Sort(verbs)
+	return slices.Compact(verbs)
+}
+
+// TestSecurityVerbs demands that the verbs which the pages on security rely on exist, or are said not to, and not both.
+func TestSecurityVerbs(t *testing.T) {
+	bin := buildBinary(t)
+	page := document(t, "SECURITY.md")
+	promises, rest, listed := strings.Cut(page, "## Not in this version yet")
+	list, rest, _ := strings.Cut(rest, "\n## ")
+	missing := map[string]bool{}
+	for _, verb := range mentioned(list) {
+		if missing[verb] = true; hasVerb(t, bin, verb) {
+			t.Errorf("SECURITY.md lists `micro-net %s` as missing: it is there", verb)
+		}
+	}
+	if listed && len(missing) == 0 {
+		t.Error("SECURITY.md has a list of what is missing, and nothing is in it")
+	}
+	used := mentioned(promises + rest + document(t, "docs/security.md"))
+	if len(used) < 10 {
+		t.Errorf("only %v are named: is the pattern right?", used)
+	}
+	for _, verb := range used {
+		first, _, _ := strings.Cut(verb, " ")
+		if !missing[verb] && !missing[first] && !hasVerb(t, bin, verb) {
+			t.Errorf("`micro-net %s` does not exist, and SECURITY.md does not say so", verb)
+		}
+	}
+}
+
+func hasVerb(t *testing.T, bin, verb string) bool {
+	t.Helper()
+	help, err := exec.Command(bin, append(strings.Fields(verb), "--help")...).CombinedOutput()
+	if err != nil {
+		return false
+	}
+	return regexp.MustCompile(`(?m)^  micro-net ` + verb + `( |$)`).Match(help)
 }
 
 // fixedVersions are the oldest versions that have the fixes of what is known about the libraries that read bytes
