@@ -19,6 +19,8 @@ type Statement struct {
 	Issuer  micronet.NodeID // the key that signed
 	Root    bool            // Issuer cannot be revoked
 	Revokes bool            // Subject is a public key, which counts for nothing from Clock on, for good
+	Given   uint64          // when Issuer got the right to sign, zero for a root
+	Ends    micronet.NodeID // whose right to sign ends at Clock if it was given before, zero: nobody's
 	Raw     []byte          // as received; read-only
 }
 
@@ -52,7 +54,8 @@ const (
 // the oldest, as they count from then on. So the set that is held is a maximum over all that were taken,
 // whatever their order and number: ledgers that took the same hold the same. What counts follows from
 // the set alone: a statement does not if its issuer was revoked before its clock, by a revocation
-// that counts itself. What does not count is held and passed on all the same.
+// that counts itself, or if the right it was signed by had ended. What does not count is held and passed
+// on all the same.
 type Ledger struct {
 	read  func(raw []byte) (Statement, error)
 	held  map[slot]*heldStatement

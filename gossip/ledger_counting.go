@@ -25,6 +25,15 @@ func (l *Ledger) Clock() uint64 { return l.counting().clock }
 // Revocations returns the revocations that count, oldest first. A key can be in several.
 func (l *Ledger) Revocations() []Statement { return slices.Clone(l.counting().revocations) }
 
+// Ended returns when the rights of issuers to sign have ended, by statements that count.
+func (l *Ledger) Ended() map[micronet.NodeID][]uint64 {
+	out := make(map[micronet.NodeID][]uint64, len(l.counting().ended))
+	for id, at := range l.counting().ended {
+		out[id] = slices.Clone(at)
+	}
+	return out
+}
+
 // Of returns of each subject the newest statement of a kind that counts, sorted by subject. It is not
 // for revocations.
 func (l *Ledger) Of(kind uint8) []Statement {
@@ -64,6 +73,7 @@ type counted struct {
 	hashes      []StatementHash  // of all, sorted
 	revocations []Statement      // that count
 	since       map[micronet.NodeID]uint64
+	ended       map[micronet.NodeID][]uint64
 }
 
 func (l *Ledger) counting() *counted {
@@ -74,7 +84,7 @@ func (l *Ledger) counting() *counted {
 }
 
 func (l *Ledger) recount() *counted {
-	c := &counted{since: map[micronet.NodeID]uint64{}}
+	c := &counted{since: map[micronet.NodeID]uint64{}, ended: map[micronet.NodeID][]uint64{}}
 	for _, h := range l.held {
 		c.order = append(c.order, h)
 		c.hashes = append(c.hashes, h.hash)
@@ -88,6 +98,7 @@ func (l *Ledger) recount() *counted {
 	})
 	slices.SortFunc(c.hashes, func(a, b StatementHash) int { return bytes.Compare(a[:], b[:]) })
 	c.fingerprint = Fingerprint{Epoch: uint32(l.revoking), Hash: hashOf(c.hashes)}
+	c.end()
 	c.revoke()
 	return c
 }
@@ -101,6 +112,16 @@ func hashOf(hashes []StatementHash) (sum StatementHash) {
 		h.Write(hashes[i][:])
 	}
 	return StatementHash(h.Sum(nil)[:len(sum)])
+}
+
+// end finds whose right to sign has ended. Only roots end rights, and their own end counts in the order of
+// clocks like everything else.
+func (c *counted) end() {
+	for _, h := range c.order {
+		if !h.Ends.IsZero() && h.Root && c.entitled(&h.Statement) {
+			c.ended[h.Ends] = append(c.ended[h.Ends], h.Clock)
+		}
+	}
 }
 
 // revoke finds the revocations that count. In the order of their clocks each one depends on earlier ones
@@ -120,8 +141,12 @@ func (c *counted) revoke() {
 	}
 }
 
-// entitled reports whether the issuer had not been revoked before it said this.
+// entitled reports whether the issuer had not been revoked before it said this, nor the right ended by which
+// it did.
 func (c *counted) entitled(s *Statement) bool {
 	since, revoked := c.since[s.Issuer]
-	return s.Root || !revoked || s.Clock <= since
+	if revoked && !s.Root && s.Clock > since {
+		return false
+	}
+	return !slices.ContainsFunc(c.ended[s.Issuer], func(at uint64) bool { return s.Given <= at && s.Clock > at })
 }

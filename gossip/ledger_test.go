@@ -14,14 +14,15 @@ import (
 )
 
 // word is a statement as the tests write it: kind, issuer, subject, clock, and something to tell two
-// apart. Kinds below 100 revoke, issuer 0 is the root; subjects of revocations are issuers.
+// apart. Kinds below 100 revoke, those from 200 on end a right; issuers 0 and 250 are roots, the right of all
+// others was given when the salt says; subjects of revocations and of ends are issuers.
 type word struct {
 	kind, issuer, subject uint8
 	clock                 uint16
 	salt                  uint8
 }
 
-const testRevoke, testOther = 1, 100
+const testRevoke, testOther, testEnd = 1, 100, 200
 
 func (w word) raw() []byte {
 	b := append([]byte{w.kind, w.issuer, w.subject}, 0, 0, w.salt)
@@ -36,10 +37,16 @@ func readWord(raw []byte) (gossip.Statement, error) {
 		return gossip.Statement{}, errors.New("no statement")
 	}
 	s := gossip.Statement{
-		Kind: raw[0], Issuer: issuerID(raw[1]), Root: raw[1] == 0, Clock: 1 + uint64(binary.BigEndian.Uint16(raw[3:])), Revokes: raw[0] < testOther,
+		Kind: raw[0], Issuer: issuerID(raw[1]), Root: raw[1] == 0 || raw[1] == 250, Clock: 1 + uint64(binary.BigEndian.Uint16(raw[3:])), Revokes: raw[0] < testOther,
 	}
 	id := issuerID(raw[2])
 	s.Subject = string(id[:])
+	if s.Given = uint64(raw[5]); s.Root {
+		s.Given = 0
+	}
+	if s.Kind >= testEnd {
+		s.Ends, s.Subject = id, s.Subject+string(raw[3:5])
+	}
 	return s, nil
 }
 
@@ -56,7 +63,7 @@ func ledgerOf(t testing.TB, words ...word) *gossip.Ledger {
 
 // state is all that can be seen of a ledger.
 func ledgerState(l *gossip.Ledger) any {
-	return []any{l.All(), l.Fingerprint(), l.Revocations(), l.Of(testOther), l.Of(testOther + 1), l.Clock()}
+	return []any{l.All(), l.Fingerprint(), l.Revocations(), l.Of(testOther), l.Of(testOther + 1), l.Clock(), l.Ended()}
 }
 
 func TestLedgerTakesTheNewestOfEachIssuer(t *testing.T) {
@@ -217,7 +224,11 @@ func exchange(t testing.TB, a, b *gossip.Ledger) {
 func wordsOf(b []byte) (words []word) {
 	for ; len(b) >= 3 && len(words) < 64; b = b[3:] {
 		kind := [...]uint8{testRevoke, testRevoke + 1, testOther, testOther + 1}[b[0]&3]
-		words = append(words, word{kind, b[0] >> 2 & 3, b[1] & 3, uint16(b[1] >> 2 & 15), b[2] & 1})
+		w := word{kind, b[0] >> 2 & 3, b[1] & 3, uint16(b[1] >> 2 & 15), b[2] & 15}
+		if b[2]&0x30 == 0 {
+			w.kind, w.issuer = testEnd, w.issuer&1*250
+		}
+		words = append(words, w)
 	}
 	return words
 }
@@ -257,4 +268,43 @@ func FuzzLedgerDigest(f *testing.F) {
 			t.Fatalf("%d wanted, %d offered for %d bytes", len(want), len(offer), len(digest))
 		}
 	})
+}
+
+// TestLedgerEndedRights: what was said by a right that had ended does not count, by one that was given later
+// it does; none of the ends supersedes another, and nobody but a root ends a right.
+func TestLedgerEndedRights(t *testing.T) {
+	for name, c := range map[string]struct {
+		words   []word
+		revoked int
+		others  []uint64 // clocks
+	}{
+		"before":                  {[]word{{testEnd, 0, 1, 10, 0}, {testOther, 1, 9, 10, 2}}, 0, []uint64{11}},
+		"after":                   {[]word{{testEnd, 0, 1, 10, 0}, {testOther, 1, 9, 11, 2}}, 0, nil},
+		"by a new right":          {[]word{{testEnd, 0, 1, 10, 0}, {testOther, 1, 9, 20, 15}}, 0, []uint64{21}},
+		"by a right that ended":   {[]word{{testEnd, 0, 1, 10, 0}, {testEnd, 0, 1, 18, 0}, {testOther, 1, 9, 20, 15}}, 0, nil},
+		"by the old right later":  {[]word{{testEnd, 0, 1, 10, 0}, {testEnd, 0, 1, 30, 0}, {testOther, 1, 9, 20, 2}}, 0, nil},
+		"a revocation after":      {[]word{{testEnd, 0, 1, 10, 0}, {testRevoke, 1, 2, 11, 2}, {testOther, 2, 9, 12, 0}}, 0, []uint64{13}},
+		"a revocation before":     {[]word{{testEnd, 0, 1, 10, 0}, {testRevoke, 1, 2, 9, 2}, {testOther, 2, 9, 12, 0}}, 1, nil},
+		"by no root":              {[]word{{testEnd, 2, 1, 10, 0}, {testOther, 1, 9, 11, 2}}, 0, []uint64{12}},
+		"a root":                  {[]word{{testEnd, 0, 0, 10, 0}, {testOther, 0, 9, 11, 0}}, 0, nil},
+		"a root before":           {[]word{{testEnd, 0, 0, 10, 0}, {testOther, 0, 9, 10, 0}}, 0, []uint64{11}},
+		"another root":            {[]word{{testEnd, 0, 0, 10, 0}, {testOther, 250, 9, 11, 0}}, 0, []uint64{12}},
+		"a root takes it back":    {[]word{{testEnd, 0, 0, 10, 0}, {testEnd, 0, 0, 30, 0}, {testOther, 0, 9, 20, 0}}, 0, nil},
+		"a root that ended ends":  {[]word{{testEnd, 0, 0, 10, 0}, {testEnd, 0, 1, 12, 0}, {testOther, 1, 9, 20, 2}}, 0, []uint64{21}},
+		"a root that ended later": {[]word{{testEnd, 0, 0, 13, 0}, {testEnd, 0, 1, 12, 0}, {testOther, 1, 9, 20, 2}}, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 { // in both orders
+				slices.Reverse(c.words)
+				l := ledgerOf(t, c.words...)
+				var clocks []uint64
+				for _, s := range l.Of(testOther) {
+					clocks = append(clocks, s.Clock)
+				}
+				if !slices.Equal(clocks, c.others) || len(l.Revocations()) != c.revoked {
+					t.Fatalf("said %v, want %v; %d revoked, want %d", clocks, c.others, len(l.Revocations()), c.revoked)
+				}
+			}
+		})
+	}
 }

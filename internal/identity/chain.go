@@ -76,6 +76,7 @@ func (s *rootSet) verify(certs []*x509.Certificate, now time.Time, usage x509.Ex
 		return Leaf{}, err
 	}
 	w := window{leaf.NotBefore, leaf.NotAfter}
+	s = s.withHeirs(certs[1:])
 	chains, err := s.chains("certificate", leaf, certs[1:], w.at(now, grace), usage)
 	if err != nil {
 		return Leaf{}, err
@@ -127,7 +128,18 @@ func (s *rootSet) unrevoked(chains [][]*x509.Certificate) (chain []*x509.Certifi
 
 func (s *rootSet) checkIssuers(chain []*x509.Certificate) error {
 	for i, issuer := range chain[1:] {
-		if err := s.revoked.issued("certificate", micronet.NodeID(publicKey(issuer)), chain[i].NotBefore); err != nil {
+		made, id := chain[i], micronet.NodeID(publicKey(issuer))
+		if err := s.revoked.issued("certificate", id, made.NotBefore); err != nil {
+			return err
+		}
+		roles, given := RoleMember, time.Time{}
+		if made.IsCA {
+			roles = RoleAuthority
+		}
+		if i+2 < len(chain) {
+			given = window{issuer.NotBefore, issuer.NotAfter}.issued()
+		}
+		if err := s.ended.issued("certificate", id, given, window{made.NotBefore, made.NotAfter}, roles.term()); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,8 @@ const (
 	FlagRelay   Flags = 1 << 1 // forwards other nodes' packets
 	// FlagAuthority says that the node can sign, so that others know whom to ask. It proves nothing.
 	FlagAuthority Flags = 1 << 2
+	// FlagRoot says that the cluster's root key is there, which makes authorities. It proves nothing.
+	FlagRoot Flags = 1 << 3
 )
 
 // Self is what a node states about itself.
@@ -52,6 +54,7 @@ type Credential struct {
 	Self             // Endpoints must not be changed: the slice is shared
 	Begins  time.Time
 	Expires time.Time // when the grant ends, or its issuer's
+	Origin  KeyID     // the root that the grant leads to
 }
 
 const credentialVersion = 1
@@ -189,6 +192,7 @@ func (s *rootSet) credential(raw []byte) (Credential, error) {
 	}
 	return Credential{
 		ID: g.ID, Name: g.Name, Roles: g.Roles, Box: p.box, Self: p.self, Begins: g.NotBefore, Expires: g.NotAfter,
+		Origin: originOf(p.grant, p.issuers),
 	}, nil
 }
 

@@ -33,7 +33,7 @@ func TestCredentialRoundTrip(t *testing.T) {
 					t.Fatal(err)
 				}
 				want := Credential{
-					ID: k.ID(), Name: "worker-7", Roles: RoleMember, Box: k.BoxPublic(), Self: self, Begins: m.NotBefore, Expires: m.NotAfter,
+					ID: k.ID(), Name: "worker-7", Roles: RoleMember, Box: k.BoxPublic(), Self: self, Begins: m.NotBefore, Expires: m.NotAfter, Origin: m.Origin(),
 				}
 				for range 2 { // cold, then from the cache
 					got, err := w.trust.VerifyCredential(raw, epoch, 0)

@@ -26,6 +26,9 @@
 // the first in other bytes, or a new name change nothing. Who holds all statements of the cluster, and
 // tells a Trust what follows from them, is the caller.
 //
+// The right to issue ends without a revocation: an authority is demoted, a root is replaced by another one.
+// What was issued before that counts on until it ends.
+//
 // It does not know tunnels, gossip, the catalog or policy.
 //
 // Goroutines: none.

@@ -13,6 +13,9 @@ var (
 	ErrNotYetValid = errors.New("not yet valid")
 )
 
+// ErrDemoted is what errors.Is finds where a node's right to issue was ended.
+var ErrDemoted = errors.New("demoted")
+
 const clockFix = "check the clocks of this host and of the peer"
 
 func invalid(op, format string, args ...any) *micronet.Error {
@@ -52,6 +55,17 @@ func (w window) at(now time.Time, grace time.Duration) time.Time {
 	}
 	return now
 }
+
+// issued is when what holds for that time was made: it is back-dated.
+func (w window) issued() time.Time { return w.from.Add(BackDated) }
+
+// term is how long it holds from then on.
+func (w window) term() time.Duration { return w.to.Sub(w.issued()) }
+
+// renewAt is the part of a term that is left when it is time to renew.
+const renewAt = 2
+
+func (w window) renewAfter() time.Time { return w.issued().Add(w.term() / renewAt) }
 
 // check reports why now lies outside.
 func (w window) check(op, what string, now time.Time) error {

@@ -22,6 +22,14 @@ const (
 // Has reports whether all of want are in r.
 func (r Roles) Has(want Roles) bool { return r&want == want }
 
+// term is how long who has them may have them at once.
+func (r Roles) term() time.Duration {
+	if r.Has(RoleAuthority) {
+		return AuthorityTerm
+	}
+	return NodeTerm
+}
+
 // KeyID is the short name of an issuer's key inside grants. It selects a key and proves nothing.
 type KeyID [8]byte
 

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/ed25519"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -135,16 +136,22 @@ func (m Membership) validatePinned(token Token, id micronet.NodeID, now time.Tim
 	return m.validate(trust, id, now)
 }
 
-// pinned returns a Trust in the pinned root alone, which must be among the given ones.
+// pinned returns a Trust in the pinned root and those that have taken over from it, as far as they are among
+// the given ones.
 func (t Token) pinned(roots [][]byte) (*Trust, error) {
+	if len(roots) > MaxRoots {
+		return nil, unauthorized("join", "the answer carries %d roots, at most %d are accepted", len(roots), MaxRoots)
+	}
+	var certs []*x509.Certificate
 	for _, der := range roots {
 		c, err := parseCertificate("join", der)
 		if err != nil {
 			return nil, err
 		}
-		if hashRoot(publicKey(c)) == t.RootHash {
-			return NewTrust(t.Cluster, der)
-		}
+		certs = append(certs, c)
+	}
+	if trust, ok := t.trustAmong(certs); ok {
+		return trust, nil
 	}
 	return nil, unauthorized("join", "the answer does not carry the root that the token names")
 }
@@ -152,28 +159,32 @@ func (t Token) pinned(roots [][]byte) (*Trust, error) {
 // refusal returns what an authority said. Every member can stand where the token points to, but
 // only the word of an authority may keep a guest out: without one, the guest looks further.
 func (b answerBody) refusal(token Token, signed, sig []byte) error {
-	key, err := b.authority(token)
-	if err == nil && verify(key, signed, sig) {
-		return b.Error.read()
+	for _, key := range b.authorities(token) {
+		if verify(key, signed, sig) {
+			return b.Error.read()
+		}
 	}
 	return micronet.E("identity.join", micronet.Unreachable, "who answers refuses, but is no authority of cluster %q", token.ClusterName)
 }
 
-// authority returns the key of the authority that refuses. Dates do not matter here.
-func (b answerBody) authority(token Token) (ed25519.PublicKey, error) {
+// authorities returns the keys one of which the authority that refuses has. Dates do not matter here.
+func (b answerBody) authorities(token Token) (keys []ed25519.PublicKey) {
 	trust, err := token.pinned(b.Roots)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	s := trust.snapshot()
-	if len(b.Issuers) == 0 {
-		return publicKey(s.certs[0]), nil
+	if len(b.Issuers) > 0 {
+		g, _, err := s.grant(b.Issuers[0], b.Issuers[1:])
+		if err == nil && g.Roles.Has(RoleAuthority) {
+			keys = append(keys, g.ID[:])
+		}
+		return keys
 	}
-	g, _, err := s.grant(b.Issuers[0], b.Issuers[1:])
-	if err != nil || !g.Roles.Has(RoleAuthority) {
-		return nil, unauthorized("join", "the refusal is not one of an authority")
+	for _, c := range s.certs {
+		keys = append(keys, publicKey(c))
 	}
-	return g.ID[:], nil
+	return keys
 }
 
 // withClock says what the two clocks show when that may be why dates do not fit.

@@ -17,11 +17,9 @@ func (t TLS) JoinServer() *tls.Config {
 		if err != nil {
 			return nil, err
 		}
-		root, err := t.Trust.rootOf(cert.Certificate)
-		if err != nil {
+		if cert.Certificate, err = t.Trust.shown(t.Membership().Chain); err != nil {
 			return nil, err
 		}
-		cert.Certificate = append(slices.Clone(cert.Certificate), root)
 		return cert, nil
 	}
 	return c
@@ -48,13 +46,32 @@ func (t Token) trust(shown []*x509.Certificate) (*Trust, error) {
 	if err := checkCount(len(shown)); err != nil {
 		return nil, err
 	}
-	for _, c := range shown {
-		if key := publicKey(c); key != nil && hashRoot(key) == t.RootHash {
-			return NewTrust(t.Cluster, c.Raw)
-		}
+	if trust, ok := t.trustAmong(shown); ok {
+		return trust, nil
 	}
 	return nil, unauthorized("join", "who answers is not of cluster %q: it does not show the root that the token names", t.ClusterName).
 		WithFix("check the address in the token, or ask for a new token")
+}
+
+// shown is a chain with its root at the end.
+func (t *Trust) shown(chain [][]byte) ([][]byte, error) {
+	root, err := t.rootOf(chain)
+	if err != nil {
+		return nil, err
+	}
+	return append(slices.Clone(chain), root), nil
+}
+
+// withRoot is what members show each other: the chain alone, and its root where it has taken over from
+// another one, which is all that a peer may know that was away since.
+func (t *Trust) withRoot(chain [][]byte) [][]byte {
+	if len(t.snapshot().certs) == 1 {
+		return chain
+	}
+	if all, err := t.shown(chain); err == nil {
+		return all
+	}
+	return chain
 }
 
 // rootOf returns the root (DER) that the last certificate of a chain names as its issuer.

@@ -26,21 +26,22 @@ const (
 	membershipFormat = "micro-net membership"
 	// maxMembershipFile is enough for all certificates in base64.
 	maxMembershipFile = 128 << 10
-	// renewAt is the part of a membership's term that is left when it is due for renewal.
-	renewAt = 2
 )
 
 // IsZero reports whether the node has not joined yet.
 func (m Membership) IsZero() bool { return len(m.Chain) == 0 }
 
+// Begins returns the first moment of the membership.
+func (m Membership) Begins() time.Time { return m.NotBefore }
+
 // Term is how long the membership holds from the moment it was issued on.
-func (m Membership) Term() time.Duration { return m.NotAfter.Sub(m.NotBefore.Add(BackDated)) }
+func (m Membership) Term() time.Duration { return m.window().term() }
 
 // RenewAfter returns when the node should ask for a new membership: half-way through the part
 // of its term that was not back-dated.
-func (m Membership) RenewAfter() time.Time {
-	return m.NotBefore.Add(BackDated).Add(m.Term() / renewAt)
-}
+func (m Membership) RenewAfter() time.Time { return m.window().renewAfter() }
+
+func (m Membership) window() window { return window{m.NotBefore, m.NotAfter} }
 
 // Trust returns a Trust in the membership's roots.
 func (m Membership) Trust() (*Trust, error) { return NewTrust(m.Cluster, m.Roots...) }

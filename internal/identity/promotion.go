@@ -57,25 +57,48 @@ func (p Promotion) Authority(keys Keys, entropy io.Reader, now time.Time) (*Auth
 	if err != nil {
 		return nil, err
 	}
+	return trust.Authority(p, keys, entropy, now)
+}
+
+// Authority returns a promoted node as an issuer, as far as this Trust knows: its roots count, not those
+// that the promotion brings, and its right may have been ended since.
+func (t *Trust) Authority(p Promotion, keys Keys, entropy io.Reader, now time.Time) (*Authority, error) {
 	cert, err := parseCertificate("authority", p.Certificate)
 	if err != nil {
 		return nil, err
 	}
-	root, err := trust.snapshot().authority(cert, now)
+	set := t.snapshot()
+	root, err := set.authority(cert, now)
 	if err != nil {
 		return nil, err
 	}
-	g, err := trust.VerifyGrant(p.Grant, nil, now)
+	g, err := t.VerifyGrant(p.Grant, nil, now)
 	if err != nil {
 		return nil, err
 	}
 	if id := keys.ID(); g.ID != id || micronet.NodeID(publicKey(cert)) != id || !g.Roles.Has(RoleAuthority) {
 		return nil, unauthorized("authority", "the promotion is not for this node's key")
 	}
+	if set.ended.over(g.ID, g.window().issued()) {
+		return nil, unauthorized("authority", "this node was %w", ErrDemoted)
+	}
 	return &Authority{
-		cluster: p.Cluster, clusterName: p.ClusterName, key: keys.Sign, cert: cert, root: root,
-		chain: [][]byte{p.Certificate}, grants: [][]byte{p.Grant}, roots: slices.Clone(p.Roots), entropy: entropy,
+		cluster: set.cluster, clusterName: p.ClusterName, key: keys.Sign, cert: cert, root: root,
+		chain: [][]byte{p.Certificate}, grants: [][]byte{p.Grant}, roots: t.Roots(), entropy: entropy,
 	}, nil
+}
+
+// RootAuthority returns a root as an issuer whose members trust all roots of this Trust.
+func (t *Trust) RootAuthority(r Root, entropy io.Reader) (*Authority, error) {
+	if t.Ended(r.ID(), time.Time{}) {
+		return nil, unauthorized("authority", "the root key was replaced by another one")
+	}
+	a, err := r.Authority(entropy)
+	if err != nil {
+		return nil, err
+	}
+	a.roots = t.Roots()
+	return a, nil
 }
 
 // authority verifies the CA certificate of a promotion and returns the root it chains to.
@@ -87,8 +110,34 @@ func (s *rootSet) authority(c *x509.Certificate, now time.Time) (*x509.Certifica
 	if err != nil {
 		return nil, err
 	}
-	chain := chains[0]
+	chain, err := s.unrevoked(chains)
+	if err != nil {
+		return nil, err
+	}
 	return chain[len(chain)-1], nil
+}
+
+// Begins returns the first moment of the promotion, zero when its grant cannot be read.
+func (p Promotion) Begins() time.Time { return p.window().from }
+
+// Ends returns the last moment of the promotion, zero when its grant cannot be read.
+func (p Promotion) Ends() time.Time { return p.window().to }
+
+// Given returns when the promotion was issued.
+func (p Promotion) Given() time.Time { return p.window().issued() }
+
+// Term is how long the promotion holds from the moment it was issued on.
+func (p Promotion) Term() time.Duration { return p.window().term() }
+
+// RenewAfter returns when the node should ask for a new promotion: half-way through its term.
+func (p Promotion) RenewAfter() time.Time { return p.window().renewAfter() }
+
+func (p Promotion) window() window {
+	g, err := ParseGrant(p.Grant)
+	if err != nil {
+		return window{}
+	}
+	return g.window()
 }
 
 // Marshal writes the promotion for disk.

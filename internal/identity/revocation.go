@@ -116,17 +116,7 @@ type revocations map[micronet.NodeID]Revoked
 // SetRevoked replaces the keys that are refused from now on, which the Trust keeps as its own. They stay
 // when roots change, and go with the cluster.
 func (t *Trust) SetRevoked(keys map[micronet.NodeID]Revoked) {
-	for {
-		old := t.set.Load()
-		next := newRootSet(ClusterID{})
-		if old != nil {
-			next.cluster, next.certs, next.pool = old.cluster, old.certs, old.pool
-		}
-		next.revoked = keys
-		if t.set.CompareAndSwap(old, next) {
-			return
-		}
-	}
+	t.change(func(s *rootSet) { s.revoked = keys })
 }
 
 // Revoked reports whether a key is refused.

@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/ed25519"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,23 +36,35 @@ func NewRoot(entropy io.Reader, clusterName string, now time.Time) (Root, error)
 	if _, err := io.ReadFull(entropy, seed[:]); err != nil {
 		return Root{}, internal("root", "draw a key: %w", err)
 	}
-	serial, err := newSerial(entropy)
-	if err != nil {
-		return Root{}, err
-	}
 	r := Root{ClusterName: clusterName, key: ed25519.NewKeyFromSeed(seed[:])}
-	public := r.key.Public().(ed25519.PublicKey)
-	r.Cluster = newClusterID(public, clusterName)
-	template := caTemplate(r.Cluster, clusterName, "micro-net root", rootPathLen, serial, term(now, RootTerm, time.Time{}))
-	r.Certificate, err = x509.CreateCertificate(entropy, template, template, public, r.key)
-	if err != nil {
-		return Root{}, internal("root", "make the root certificate: %w", err)
-	}
-	return r, nil
+	r.Cluster = newClusterID(r.public(), clusterName)
+	var err error
+	r.Certificate, err = r.certify(entropy, now)
+	return r, err
 }
 
+// certify makes the certificate that the root signs for itself.
+func (r Root) certify(entropy io.Reader, now time.Time, more ...pkix.Extension) ([]byte, error) {
+	serial, err := newSerial(entropy)
+	if err != nil {
+		return nil, err
+	}
+	template := caTemplate(r.Cluster, r.ClusterName, "micro-net root", rootPathLen, serial, term(now, RootTerm, time.Time{}))
+	template.ExtraExtensions = more
+	der, err := x509.CreateCertificate(entropy, template, template, r.public(), r.key)
+	if err != nil {
+		return nil, internal("root", "make the root certificate: %w", err)
+	}
+	return der, nil
+}
+
+func (r Root) public() ed25519.PublicKey { return r.key.Public().(ed25519.PublicKey) }
+
 // Hash names the root.
-func (r Root) Hash() RootHash { return hashRoot(r.key.Public().(ed25519.PublicKey)) }
+func (r Root) Hash() RootHash { return hashRoot(r.public()) }
+
+// ID is the root's key as the name of who issues.
+func (r Root) ID() micronet.NodeID { return issuerOf(r.public()) }
 
 // MarshalKey writes the secret half, with a version and a checksum.
 func (r Root) MarshalKey() []byte { return sealSecret(rootMagic, r.key.Seed()) }

@@ -13,6 +13,7 @@ const (
 	domainPossession = "micro-net join possession v1"
 	domainAnswer     = "micro-net join answer v1"
 	domainStatement  = "micro-net statement v1"
+	domainSuccession = "micro-net root succession v1"
 )
 
 // message is what is signed: the domain, a zero byte, the cluster id and the parts. All parts

@@ -27,6 +27,7 @@ type Statement struct {
 
 	Issuer micronet.NodeID // the key that signed; VerifyStatement sets it
 	Root   bool            // Issuer is a root key; VerifyStatement sets it
+	Given  Clock           // when Issuer got the right to sign, zero for a root; VerifyStatement sets it
 }
 
 // StatementKind says what a statement is about. Numbers are wire values and are never used again for
@@ -38,6 +39,8 @@ const (
 	StatementRevocation StatementKind = 1 // Subject is a public key, Body a Revocation
 	// StatementDisavowal is a revocation of an authority that takes back, too, what it has issued.
 	StatementDisavowal StatementKind = 2
+	StatementDemotion  StatementKind = 6 // Subject names an authority whose right to issue ends
+	StatementRoot      StatementKind = 7 // Subject names a root, which Body holds
 	// StatementForgotten is about a dead node's id, whose name is free until it comes back.
 	StatementForgotten StatementKind = 8
 )
@@ -77,7 +80,7 @@ func (a *Authority) State(now time.Time, s Statement) ([]byte, error) {
 		return nil, err
 	}
 	s.Issuer, s.Root = micronet.NodeID(publicKey(a.cert)), a.IsRoot()
-	if err := s.check(); err != nil {
+	if err := s.check(a.cluster); err != nil {
 		return nil, err
 	}
 	return s.sign(a.key, a.cluster, a.grants)
@@ -105,7 +108,7 @@ func (s Statement) sign(key ed25519.PrivateKey, cluster ClusterID, grants [][]by
 }
 
 // check reports why no authority may say this.
-func (s Statement) check() error {
+func (s Statement) check(cluster ClusterID) error {
 	switch {
 	case len(s.Subject) == 0 || len(s.Subject) > maxSubject:
 		return invalid("statement", "its subject has %d bytes, want 1 to %d", len(s.Subject), maxSubject)
@@ -114,8 +117,11 @@ func (s Statement) check() error {
 	case s.Clock == 0 || s.Clock == math.MaxUint64:
 		return invalid("statement", "its clock is out of range")
 	}
-	if s.Kind.Permanent() {
+	switch {
+	case s.Kind.Permanent():
 		return s.checkRevocation()
+	case s.Kind == StatementDemotion || s.Kind == StatementRoot:
+		return s.checkEnding(cluster)
 	}
 	return nil
 }
@@ -174,7 +180,7 @@ func (t *Trust) VerifyStatement(raw []byte, wall time.Time) (Statement, error) {
 		return Statement{}, refused("statement", "it is %s ahead of this host's clock", ahead.Round(time.Second)).WithFix(clockFix)
 	}
 	set := t.snapshot()
-	key, err := set.statementKey(&p)
+	key, given, err := set.statementKey(&p)
 	if err != nil {
 		return Statement{}, err
 	}
@@ -182,9 +188,9 @@ func (t *Trust) VerifyStatement(raw []byte, wall time.Time) (Statement, error) {
 		return Statement{}, unauthorized("statement", "its signature is wrong")
 	}
 	s := p.Statement
-	s.Issuer, s.Root = micronet.NodeID(key), len(p.grants) == 0
+	s.Issuer, s.Root, s.Given = micronet.NodeID(key), len(p.grants) == 0, given
 	s.Subject, s.Body = bytes.Clone(s.Subject), bytes.Clone(s.Body)
-	if err := s.check(); err != nil {
+	if err := s.check(set.cluster); err != nil {
 		return Statement{}, err
 	}
 	if s.Kind.Permanent() && set.root(keyID(s.Subject)) != nil {
@@ -205,21 +211,21 @@ func ParseStatement(raw []byte) (Statement, error) {
 	return s, nil
 }
 
-// statementKey returns the key that is said to have signed, if it may.
-func (s *rootSet) statementKey(p *parsedStatement) (ed25519.PublicKey, error) {
-	key := s.root(p.issuer)
+// statementKey returns the key that is said to have signed, if it may, and when it was allowed to.
+func (s *rootSet) statementKey(p *parsedStatement) (ed25519.PublicKey, Clock, error) {
+	key, given := s.root(p.issuer), Clock(0)
 	if len(p.grants) == 1 {
 		g, _, err := s.signedGrant(p.grants[0], nil)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if !g.Roles.Has(RoleAuthority) {
-			return nil, unauthorized("statement", "who signed it is no authority")
+			return nil, 0, unauthorized("statement", "who signed it is no authority")
 		}
-		key = g.ID[:]
+		key, given = g.ID[:], ClockAt(g.window().issued())
 	}
 	if key == nil || keyID(key) != p.issuer {
-		return nil, unauthorized("statement", "it was signed by a key that this cluster does not know")
+		return nil, 0, unauthorized("statement", "it was signed by a key that this cluster does not know")
 	}
-	return key, nil
+	return key, given, nil
 }

@@ -305,6 +305,17 @@ func FuzzStatement(f *testing.F) {
 		f.Add(state(f, a, Statement{Kind: 99, Subject: []byte("x"), Clock: 1, Body: []byte("y")}), a == deputy)
 	}
 	f.Add(w.revoke(f, deputy, id, false), false)
+	next, err := w.root.Succeed(w.entropy, epoch)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, make := range []func() ([]byte, error){
+		func() ([]byte, error) { return w.auth.Demote(epoch, 7, id) },
+		func() ([]byte, error) { return w.auth.Announce(epoch, 7, next) },
+		func() ([]byte, error) { return w.auth.Retire(epoch, 7, next) },
+	} {
+		f.Add(must(f)(make()), false)
+	}
 	f.Fuzz(func(t *testing.T, raw []byte, byDeputy bool) {
 		a := w.auth
 		if byDeputy {
@@ -324,6 +335,9 @@ func FuzzStatement(f *testing.F) {
 		}
 		if s.Kind.Permanent() && (micronet.NodeID(s.Subject) == s.Issuer || bytes.Equal(s.Subject, public(w.root.key))) {
 			t.Fatalf("%x cannot be revoked", s.Subject)
+		}
+		if id := s.Ends(); !id.IsZero() && (!s.Root || (s.Kind == StatementDemotion && id == s.Issuer)) {
+			t.Fatalf("kind %d ends %s", s.Kind, id)
 		}
 	})
 }

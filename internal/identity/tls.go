@@ -111,5 +111,5 @@ func (t TLS) certificate() (*tls.Certificate, error) {
 	if m.IsZero() {
 		return nil, unauthorized("tls", "this node has not joined a cluster yet")
 	}
-	return &tls.Certificate{Certificate: m.Chain, PrivateKey: t.Keys.Sign}, nil
+	return &tls.Certificate{Certificate: t.Trust.withRoot(m.Chain), PrivateKey: t.Keys.Sign}, nil
 }

@@ -20,6 +20,7 @@ type rootSet struct {
 	pool    *x509.CertPool // never nil: crypto/x509 would take the host's roots
 	cache   *credentialCache
 	revoked revocations
+	ended   endings
 }
 
 func newRootSet(cluster ClusterID) *rootSet {
@@ -64,10 +65,25 @@ func (t *Trust) Replace(cluster ClusterID, roots ...[]byte) error {
 func (t *Trust) swap(s *rootSet) {
 	for {
 		old := t.set.Load()
-		if s.revoked = nil; old != nil && old.cluster == s.cluster {
-			s.revoked = old.revoked
+		if s.revoked, s.ended = nil, nil; old != nil && old.cluster == s.cluster {
+			s.revoked, s.ended = old.revoked, old.ended
 		}
 		if t.set.CompareAndSwap(old, s) {
+			return
+		}
+	}
+}
+
+// change makes a state that differs from the present one. What was verified is forgotten.
+func (t *Trust) change(do func(*rootSet)) {
+	for {
+		old := t.set.Load()
+		next := newRootSet(ClusterID{})
+		if old != nil {
+			next.cluster, next.certs, next.pool, next.revoked, next.ended = old.cluster, old.certs, old.pool, old.revoked, old.ended
+		}
+		do(next)
+		if t.set.CompareAndSwap(old, next) {
 			return
 		}
 	}
@@ -130,7 +146,7 @@ func (s *rootSet) signedGrant(raw []byte, issuers [][]byte) (Grant, ed25519.Publ
 	if err != nil {
 		return Grant{}, nil, err
 	}
-	key, w := s.root(g.Issuer), g.window()
+	key, given, w := s.root(g.Issuer), time.Time{}, g.window()
 	if len(issuers) == 1 {
 		issuer, _, err := s.signedGrant(issuers[0], nil)
 		if err == nil {
@@ -139,6 +155,7 @@ func (s *rootSet) signedGrant(raw []byte, issuers [][]byte) (Grant, ed25519.Publ
 		if err != nil {
 			return Grant{}, nil, err
 		}
+		given = issuer.window().issued()
 		if !issuer.Roles.Has(RoleAuthority) || g.Roles.Has(RoleAuthority) {
 			return Grant{}, nil, unauthorized("grant", "the grant's issuer may not issue it")
 		}
@@ -149,6 +166,9 @@ func (s *rootSet) signedGrant(raw []byte, issuers [][]byte) (Grant, ed25519.Publ
 	}
 	if !signedBy(raw, key, s.cluster) {
 		return Grant{}, nil, unauthorized("grant", "the grant's signature is wrong")
+	}
+	if err := s.ended.issued("grant", issuerOf(key), given, g.window(), g.Roles.term()); err != nil {
+		return Grant{}, nil, err
 	}
 	g.NotBefore, g.NotAfter = w.from, w.to
 	return g, key, nil
