@@ -28,6 +28,7 @@ type authority struct {
 	alive   func(micronet.NodeID) bool
 	lost    func(micronet.NodeID) bool // who has lost its name
 	revoked func(micronet.NodeID) bool
+	ended   func(micronet.NodeID) time.Time // when somebody's right to sign ended last
 
 	// turn is a lock that may be held while files are written: a mutex must not be.
 	turn     chan struct{}
@@ -84,7 +85,7 @@ func (l *life) newAuthority(issuer *identity.Authority) (*authority, error) {
 	d, p := l.node.disk, l.pass
 	a := &authority{
 		env: l.env, disk: d, members: l.introductions, alive: l.mayBeAlive, others: l.holderOf,
-		lost: l.isLost, revoked: l.pass.trust.Revoked, turn: make(chan struct{}, 1),
+		lost: l.isLost, revoked: l.pass.trust.Revoked, ended: p.trust.EndedAt, turn: make(chan struct{}, 1),
 		asked: map[micronet.NodeID]asking{},
 	}
 	a.issuer.Store(issuer)
@@ -160,15 +161,15 @@ func (a *authority) admit(r identity.JoinRequest) (identity.JoinAnswer, error) {
 }
 
 // renew issues a new membership to a member, for its own key and under the name that it has. An authority
-// that did not know the name notes it.
-func (a *authority) renew(id micronet.NodeID, name string) (identity.Membership, error) {
+// that did not know the name notes it. settled: the name is the node's, whatever the book says.
+func (a *authority) renew(id micronet.NodeID, name string, settled bool) (identity.Membership, error) {
 	a.lock()
 	defer a.unlock()
 	now := a.env.Wall()
 	if a.revoked(id) {
 		return identity.Membership{}, micronet.E("node.certificate", micronet.Refused, "the key of this node was revoked").WithPeer(id)
 	}
-	if holder, ok := a.names.Names[name]; ok && holder != id && !a.lost(holder) {
+	if holder, ok := a.names.Names[name]; ok && holder != id && !a.lost(holder) && !settled {
 		return identity.Membership{}, nameGone(name)
 	}
 	if !a.allow(id, now) {
@@ -192,11 +193,39 @@ func (a *authority) issue(what string, now time.Time, r identity.Request) (ident
 	if err != nil {
 		return identity.Membership{}, err
 	}
+	return m, a.note(e)
+}
+
+// promote makes a node an authority, where the root key is. It is in the log before anybody gets it.
+func (a *authority) promote(id micronet.NodeID, name string) (identity.Promotion, error) {
+	a.lock()
+	defer a.unlock()
+	now := a.env.Wall()
+	if !a.allow(id, now) {
+		return identity.Promotion{}, micronet.E("node promote", micronet.Overloaded, "it was given %d certificates within %s", maxRenewals, renewalTime).WithPeer(id)
+	}
+	// Dates are in seconds: a new right must come after the end of the former one.
+	if end := a.ended(id).Truncate(time.Second).Add(time.Second); now.Before(end) {
+		now = end
+	}
+	p, err := a.issuer.Load().Promote(now, id, name)
+	if err != nil {
+		return identity.Promotion{}, err
+	}
+	e, err := p.Issued(name, now)
+	if err != nil {
+		return identity.Promotion{}, err
+	}
+	return p, a.note(e)
+}
+
+// note writes to the log what is about to leave.
+func (a *authority) note(e identity.Issuance) error {
 	if err := a.log.note(e); err != nil {
 		// Who asks is not to blame, and is not told of our disk.
-		return identity.Membership{}, micronet.E("issue", micronet.Internal, "%w", err)
+		return micronet.E("issue", micronet.Internal, "%w", err)
 	}
-	return m, nil
+	return nil
 }
 
 // allow counts a renewal, unless the node had too many.

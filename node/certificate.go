@@ -23,21 +23,28 @@ const (
 	reissueSpread = 0.1
 )
 
-// reissue says when to ask for a new certificate: in the second half of the term of the present one,
-// after a draw, and with pauses between attempts that fail.
+// dated is what an authority gave for a time, and is renewed before its end.
+type dated interface {
+	Begins() time.Time
+	Term() time.Duration
+	RenewAfter() time.Time
+}
+
+// reissue says when to ask for a new certificate or promotion: in the second half of the term of the
+// present one, after a draw, and with pauses between attempts that fail.
 type reissue struct {
 	rng  *rand.Rand
-	of   time.Time     // when the certificate begins that due is of
+	of   time.Time     // when that begins which due is of
 	due  time.Time     // by the wall clock
 	wait time.Duration // before the next attempt, if another one fails
 	next time.Time     // not before, by the timers' clock
 }
 
 // isDue reports whether to ask now; wall is what the host's clock shows.
-func (r *reissue) isDue(now, wall time.Time, m *identity.Membership) bool {
-	if r.due.IsZero() || !r.of.Equal(m.NotBefore) {
-		spread := reissueSpread * float64(m.Term()) * r.rng.Float64()
-		*r = reissue{rng: r.rng, of: m.NotBefore, due: m.RenewAfter().Add(time.Duration(spread)), wait: reissueFirst}
+func (r *reissue) isDue(now, wall time.Time, d dated) bool {
+	if r.due.IsZero() || !r.of.Equal(d.Begins()) {
+		spread := reissueSpread * float64(d.Term()) * r.rng.Float64()
+		*r = reissue{rng: r.rng, of: d.Begins(), due: d.RenewAfter().Add(time.Duration(spread)), wait: reissueFirst}
 	}
 	return !wall.Before(r.due) && !now.Before(r.next)
 }
@@ -72,16 +79,18 @@ func alarmOf(m *identity.Membership, now time.Time) alarm {
 	return alarmNone
 }
 
-// keepCertificate renews this node's certificate, and says loudly when that fails.
+// keepCertificate renews this node's certificate, and its right to sign, and says loudly when that fails.
 func (l *life) keepCertificate(ctx context.Context) error {
-	plan := reissue{rng: l.env.Rand("certificate")}
+	plan, right := reissue{rng: l.env.Rand("certificate")}, reissue{rng: l.env.Rand("promotion")}
 	told := alarmNone
 	t := time.NewTicker(certificateEvery + l.env.Phase)
 	defer t.Stop()
 	for {
 		l.lookGrace()
-		m := l.pass.member()
-		if plan.isDue(time.Now(), l.env.Wall(), &m) {
+		l.keepRotation(ctx)
+		l.keepPromotion(ctx, &right)
+		m, now := l.pass.member(), time.Now()
+		if plan.isDue(now, l.env.Wall(), &m) || (l.mustMove(m.Origin(), l.moveSpread()) && !now.Before(plan.next)) {
 			l.tryRenewal(ctx, &plan)
 		}
 		told = l.tellAlarm(told)
@@ -108,17 +117,23 @@ func (l *life) tryRenewal(ctx context.Context, plan *reissue) {
 // authority that gives one, and makes it the one in use. It is nil too when there is nobody to ask.
 func (l *life) renewCertificate(ctx context.Context) error {
 	if a := l.gate.authority.Load(); a != nil {
-		m, err := a.renew(l.self, l.name)
+		if err := l.checkMove(a.issuer.Load().Origin()); err != nil {
+			return err
+		}
+		m, err := l.issueFor(a, l.self, l.name)
 		if err != nil {
 			return err
 		}
 		return l.useMembership(ctx, m)
 	}
-	ids := l.authorities()
+	return l.askAny(l.renewers(), func(id micronet.NodeID) error { return l.renewAt(ctx, id) })
+}
+
+// askAny asks nodes in any order until one has done it. It is nil too when there is nobody to ask.
+func (l *life) askAny(ids []micronet.NodeID, do func(micronet.NodeID) error) (failed error) {
 	l.env.Rand("authorities").Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-	var failed error
 	for _, id := range ids {
-		if failed = l.renewAt(ctx, id); failed == nil {
+		if failed = do(id); failed == nil {
 			return nil
 		}
 	}
@@ -142,7 +157,7 @@ func (l *life) renewAt(ctx context.Context, id micronet.NodeID) error {
 		return err
 	}
 	old := l.pass.member()
-	m.Roots = old.Roots
+	m.Roots = l.pass.trust.Roots()
 	if m.Cluster != old.Cluster || m.ClusterName != old.ClusterName || m.Name != old.Name {
 		return micronet.E("node.certificate", micronet.Unauthorized, "the new certificate is for %q of cluster %s", m.Name, m.Cluster).WithPeer(id)
 	}
@@ -157,6 +172,9 @@ func (l *life) useMembership(ctx context.Context, m identity.Membership) error {
 	}
 	if old := l.pass.member(); !m.NotAfter.After(old.NotAfter) {
 		return micronet.E("node.certificate", micronet.Refused, "the new certificate ends no later than the present one, on %s", m.NotAfter.Format(time.RFC3339))
+	}
+	if err := l.checkMove(m.Origin()); err != nil {
+		return err
 	}
 	if err := l.pass.adopt(ctx, l.node.disk, m); err != nil {
 		return err

@@ -221,7 +221,7 @@ func TestLeavingBeatsRenewal(t *testing.T) {
 	inBubble(t, 85, func(t *testing.T, b *bubble) {
 		all := b.mesh("a", "b")
 		l := all[1].life()
-		m, err := all[0].life().gate.authority.Load().renew(l.self, "b")
+		m, err := all[0].life().gate.authority.Load().renew(l.self, "b", false)
 		if err != nil {
 			t.Fatal(err)
 		}

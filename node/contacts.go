@@ -158,6 +158,13 @@ func (c *contacts) name(id micronet.NodeID) string {
 	return c.known[id].Name
 }
 
+// origin is the root that the certificate of a node leads to, zero when its credential was not seen.
+func (c *contacts) origin(id micronet.NodeID) identity.KeyID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[id].Origin
+}
+
 // issued is when the certificate of a node begins, zero when its credential was not seen.
 func (c *contacts) issued(id micronet.NodeID) time.Time {
 	c.mu.Lock()
@@ -231,6 +238,13 @@ func (c *contacts) isAuthority(id micronet.NodeID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.isAuthorityLocked(id)
+}
+
+// hasRoot reports whether a node says that the cluster's root key is there.
+func (c *contacts) hasRoot(id micronet.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[id].Flags&identity.FlagRoot != 0
 }
 
 func (c *contacts) isAuthorityLocked(id micronet.NodeID) bool {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,7 +23,8 @@ const (
 // controlRequest is one question of a daemon to another, a JSON object on a stream of its own.
 // Who asks is known from the tunnel. Unknown fields are ignored, unknown verbs refused.
 type controlRequest struct {
-	Verb string `json:"verb"`
+	Verb      string `json:"verb"`
+	Promotion []byte `json:"promotion,omitempty"` // as identity.Promotion.Marshal writes it
 }
 
 const (
@@ -33,6 +35,11 @@ const (
 	// verbRenew asks for a new certificate for the sender's key and present name; the answer is a
 	// renewal.
 	verbRenew = "renew"
+	// verbPromote gives the receiver a promotion, by which it becomes an authority.
+	verbPromote = "promote"
+	// verbExtend asks for a promotion that takes the place of the one that is sent; the answer is an
+	// extension.
+	verbExtend = "extend"
 )
 
 // serveControl answers a request of a peer.
@@ -51,6 +58,10 @@ func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
 		l.serveRelease(in)
 	case verbRenew:
 		l.serveRenew(in)
+	case verbPromote:
+		l.servePromote(ctx, in, req)
+	case verbExtend:
+		l.serveExtend(in, req)
 	case verbClock:
 		l.reply(in, clockReading{UnixMs: l.env.Wall().UnixMilli()})
 	default:
@@ -101,15 +112,25 @@ func (l *life) renewFor(a *authority, id micronet.NodeID) (renewal, error) {
 	if name == "" {
 		return renewal{}, micronet.E("node.certificate", micronet.Unreachable, "this node does not know the asker's name yet").WithPeer(id)
 	}
-	if s := l.view.Load().namesakesOf(name, ""); s != nil && s.has(id) && s.newest() != nil && s.newest().ID != id {
-		return renewal{}, nameGone(name)
-	}
-	m, err := a.renew(id, name)
+	m, err := l.issueFor(a, id, name)
 	if err != nil {
 		return renewal{}, err
 	}
 	raw, err := m.Marshal()
 	return renewal{Membership: raw}, err
+}
+
+// issueFor renews for a member. Of nodes that have one name the newest keeps it, whatever this authority
+// has in its book: another one may have given it out while neither knew of the other.
+func (l *life) issueFor(a *authority, id micronet.NodeID, name string) (identity.Membership, error) {
+	s := l.view.Load().namesakesOf(name, "")
+	if s == nil || !s.has(id) || s.newest() == nil {
+		return a.renew(id, name, false)
+	}
+	if s.newest().ID != id {
+		return identity.Membership{}, nameGone(name)
+	}
+	return a.renew(id, name, true)
 }
 
 // nameGone refuses to renew for a node whose name was given to another one.
@@ -176,19 +197,29 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 			l.pass.member().ClusterName, plural(others, "other node", "other nodes")).
 			WithFix("promote another node first: `micro-net node promote NAME`; or let the others leave first, or use --force")
 	}
+	lost := l.rootWarning()
 	// Without its membership the node has left, whatever happens to the rest.
 	if err := l.giveUp(ctx, func() error { return l.node.disk.remove(fileMembership) }); err != nil {
 		return "", err
 	}
 	l.contacts.drop()
-	l.report("node.leave", l.node.disk.remove(fileRootKey, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch))
+	l.report("node.leave", l.node.disk.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch))
 	l.report("node.leave", removeIssuances(l.node.disk))
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	freed := l.giveBack(bye)
 	heard := l.sayGoodbye(bye)
 	l.stop(errLeft)
-	return l.unheard(freed, heard), nil
+	return cmp.Or(l.unheard(freed, heard), lost), nil
+}
+
+// rootWarning says that the cluster's root key goes with this node, "" where it does not.
+func (l *life) rootWarning() string {
+	a := l.gate.authority.Load()
+	if l.pass.root.Load() == nil || a.exported.Load() || len(l.alive()) == 0 || len(l.rootHolders()) > 0 {
+		return ""
+	}
+	return "the root key of the cluster went with this node and was never exported: no other node can be promoted any more"
 }
 
 // giveUp does what takes the cluster out of the data folder. Nothing puts back what belongs to it.

@@ -24,6 +24,7 @@ const (
 	fileServices   = "services.json"
 	fileVIPs       = "vips.json"
 	fileRootKey    = "root.key"       // authorities only
+	fileNextRoot   = "root.next"      // the root key that takes its place; only while that happens
 	filePromotion  = "promotion.json" // the root made this node an authority
 	fileAuthority  = "authority.json" // names given out
 	fileTokens     = "tokens.json"    // open invitations

@@ -71,6 +71,8 @@ type life struct {
 	looked     chan struct{}        // capacity 1: the view must be made anew
 	reissued   chan struct{}        // capacity 1: this node has another certificate
 	views      *broadcast           // fires when the view was made anew
+	heir       atomic.Pointer[heir] // the root that goes on; nil where there was only one
+	rotating   chan struct{}        // a lock that may be held while the root is replaced
 	address    *self
 
 	grace grace // of become, then of keepCertificate
@@ -93,7 +95,7 @@ func (n *Node) live(ctx context.Context) error {
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
 		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1),
 		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
-		shares: newShares(),
+		shares: newShares(), rotating: make(chan struct{}, 1),
 	}
 	l.env.Events = micronet.Tee(l.env.Events, &micronet.Events{TunnelChanged: l.tunnelled})
 	l.front = newFront(l)
@@ -337,6 +339,7 @@ func (l *life) assembleStatements() error {
 	l.statements.spread, l.statements.changed = l.spread, l.restate
 	l.pass.trust.SetRevoked(l.statements.outcasts().keys())
 	l.outcasts.Store(&outcasts{}) // none was cast out yet: restate does it
+	l.pass.trust.SetEnded(l.statements.ended())
 	return nil
 }
 
@@ -351,7 +354,7 @@ func (l *life) assembleAuthority() (*authority, error) {
 	if err != nil || l.env.Wall().Before(l.pass.member().RenewAfter()) {
 		return a, err
 	}
-	m, err := a.renew(l.self, l.name)
+	m, err := a.renew(l.self, l.name, false)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,14 +54,17 @@ func newNamesakes(same []*micronet.Node, issued func(micronet.NodeID) time.Time)
 	for _, n := range same {
 		s.nodes = append(s.nodes, namesake{n, issued(n.ID)})
 	}
-	slices.SortStableFunc(s.nodes, func(a, b namesake) int { return b.issued.Compare(a.issued) })
+	slices.SortFunc(s.nodes, func(a, b namesake) int {
+		return cmp.Or(b.issued.Compare(a.issued), bytes.Compare(a.node.ID[:], b.node.ID[:]))
+	})
 	return s
 }
 
-// newest is whose certificate is the newest; nil when that cannot be told, as dates are in seconds.
+// newest is whose certificate is the newest; nil when that is not known. Dates are in seconds: of two
+// certificates of one second, as two authorities that do not hear each other may give, the one for the
+// smaller id counts as the newer. So all nodes say the same.
 func (s *namesakes) newest() *micronet.Node {
-	last := s.nodes[len(s.nodes)-1]
-	if last.issued.IsZero() || !s.nodes[0].issued.After(s.nodes[1].issued) {
+	if s.nodes[len(s.nodes)-1].issued.IsZero() {
 		return nil
 	}
 	return s.nodes[0].node

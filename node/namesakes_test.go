@@ -31,10 +31,10 @@ func TestNamesakes(t *testing.T) {
 		{"one has gone", []micronet.Node{node(1, "a", left), node(2, "a", alive)}, 0, 0, false},
 		{"one is dead", []micronet.Node{node(1, "a", alive), node(2, "a", dead)}, 0, 0, false},
 		{"one is suspect", []micronet.Node{node(1, "a", suspect), node(2, "a", alive)}, 1, 2, false},
-		{"of one second", []micronet.Node{node(2, "a", alive), node(3, "a", alive)}, 1, 0, true},
+		{"of one second", []micronet.Node{node(3, "a", alive), node(2, "a", alive)}, 1, 2, true},
 		{"one not known", []micronet.Node{node(2, "a", alive), node(4, "a", alive)}, 1, 0, true},
 		{"three", []micronet.Node{node(1, "a", alive), node(2, "a", suspect), node(5, "a", alive)}, 1, 5, true},
-		{"three, the newest two of one second", []micronet.Node{node(1, "a", alive), node(2, "a", alive), node(3, "a", alive)}, 1, 0, true},
+		{"three, the newest two of one second", []micronet.Node{node(1, "a", alive), node(3, "a", alive), node(2, "a", alive)}, 1, 2, true},
 		{"without a name", []micronet.Node{node(1, "", alive), node(2, "", alive)}, 0, 0, false},
 	} {
 		got := findNamesakes(c.nodes, issued)
@@ -63,7 +63,7 @@ func TestNamesakes(t *testing.T) {
 func TestNamesakeWarnings(t *testing.T) {
 	old, young, same := micronet.Node{ID: id(1), Name: "w", Status: micronet.Alive}, micronet.Node{ID: id(2), Name: "w", Status: micronet.Alive}, time.Unix(5, 0)
 	told := namesakes{name: "w", nodes: []namesake{{&young, time.Unix(9, 0)}, {&old, same}}}
-	untold := namesakes{name: "w", nodes: []namesake{{&young, same}, {&old, same}}}
+	untold := namesakes{name: "w", nodes: []namesake{{&young, same}, {&old, time.Time{}}}}
 	for _, c := range []struct {
 		s     *namesakes
 		self  micronet.NodeID

@@ -22,6 +22,8 @@ type passport struct {
 	grace      atomic.Int64                       // how long after its end a certificate of others counts, nanoseconds
 	root       atomic.Pointer[identity.Root]      // nil unless the cluster's root key is here
 	promotion  atomic.Pointer[identity.Promotion] // nil unless the root made this node an authority
+	next       atomic.Pointer[identity.Root]      // takes the place of root; nil unless that is under way here
+	turned     atomic.Bool                        // next signs already
 
 	// turn is a lock that may be held while files are written: a mutex must not be.
 	turn chan struct{}
@@ -123,7 +125,7 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 		env.Log.Error("the certificate is not valid at this host's time", "err", err, "time", env.Wall().Format(time.RFC3339),
 			"fix", "check the clock; an authority renews a certificate that has not ended long ago, else a new token is needed")
 	}
-	return p, errors.Join(p.loadRoot(d), p.loadPromotion(d))
+	return p, errors.Join(p.loadRoot(d), p.loadNextRoot(d), p.loadPromotion(d))
 }
 
 // adopt makes a membership that renews the present one the one in use, once it is on disk.
@@ -229,13 +231,26 @@ func (p *passport) signs() bool { return p.root.Load() != nil || p.promotion.Loa
 // issuer returns what this node signs with for the cluster: the root key where it is, else its own if the
 // root made it an authority; nil when it has none.
 func (p *passport) issuer(env micronet.Env) (*identity.Authority, error) {
-	if root := p.root.Load(); root != nil {
-		return root.Authority(env.Entropy)
+	if root := p.signingRoot(); root != nil {
+		return p.trust.RootAuthority(*root, env.Entropy)
 	}
 	if promotion := p.promotion.Load(); promotion != nil {
-		return promotion.Authority(p.keys, env.Entropy, env.Wall())
+		return p.trust.Authority(*promotion, p.keys, env.Entropy, env.Wall())
 	}
 	return nil, nil
+}
+
+// signingRoot is the root key that this node signs with, nil when it has none that counts.
+func (p *passport) signingRoot() *identity.Root {
+	root, next := p.root.Load(), p.next.Load()
+	ended := root != nil && p.trust.Ended(root.ID(), time.Time{})
+	switch {
+	case next != nil && (ended || p.turned.Load()):
+		return next
+	case ended:
+		return nil
+	}
+	return root
 }
 
 // found makes a new cluster with this node as its first member and authority. What a cluster
@@ -255,7 +270,7 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(d.remove(filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
+	if err := errors.Join(d.remove(fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
 		return nil, err
 	}
 	if err := d.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
@@ -309,7 +324,7 @@ func finishInstall(d disk, keys identity.Keys) error {
 	if next == nil || err != nil {
 		return err
 	}
-	if err := errors.Join(d.remove(fileRootKey, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
+	if err := errors.Join(d.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
 		return err
 	}
 	return d.rename(fileNext, fileMembership)

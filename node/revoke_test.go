@@ -139,13 +139,13 @@ func TestQ3_RevocationIsOfTheKey(t *testing.T) {
 	inBubble(t, 81, func(t *testing.T, b *bubble) {
 		all := b.mesh("a", "b", "c")
 		old := all[1].node.ID()
-		fresh, err := all[0].life().gate.authority.Load().renew(old, "b") // on its way when the key is revoked
+		fresh, err := all[0].life().gate.authority.Load().renew(old, "b", false) // on its way when the key is revoked
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.revoke(all[0], api.Revocation{Node: old.String()[:10]})
 		b.await(time.Second, "it is shut out", shutOut("b", all[0], all[2]))
-		_, err = all[0].life().gate.authority.Load().renew(old, "b")
+		_, err = all[0].life().gate.authority.Load().renew(old, "b", false)
 		wantError(t, "renewal", err, micronet.Refused, "revoked")
 		credential, err := identity.NewCredential(all[1].life().keys, fresh, identity.Self{Epoch: 1 << 40})
 		if err != nil {

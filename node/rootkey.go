@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
@@ -11,7 +12,7 @@ import (
 
 // ExportRoot encrypts the cluster's root key for a file elsewhere.
 func (b backend) ExportRoot(passphrase string) (api.SealedRoot, error) {
-	root, err := b.root("root export")
+	root, err := b.settledRoot("root export")
 	if err != nil {
 		return api.SealedRoot{}, err
 	}
@@ -31,20 +32,33 @@ func (b backend) root(op string) (*identity.Root, error) {
 	case b.l.gate.authority.Load() == nil:
 		return nil, b.noAuthority(op)
 	}
-	return nil, micronet.E(op, micronet.Refused, "the root key of the cluster is not on this host").
-		WithFix("bring it back with `micro-net node root import FILE`, or use the host that has it")
+	e := micronet.E(op, micronet.Refused, "the root key of the cluster is not on this host")
+	if ids := b.l.rootHolders(); len(ids) > 0 {
+		return nil, e.WithFix("run it on %s", b.l.view.Load().byID[ids[0]].Name)
+	}
+	return nil, e.WithFix("bring it back with `micro-net node root import FILE`, or use the host that has it")
+}
+
+// settledRoot is root while it is not being replaced.
+func (b backend) settledRoot(op string) (*identity.Root, error) {
+	if b.l.pass.next.Load() != nil {
+		return nil, underWay(op)
+	}
+	return b.root(op)
 }
 
 // noteExport remembers that the root key is somewhere else, too.
-func (b backend) noteExport() error {
-	a := b.l.gate.authority.Load()
+func (b backend) noteExport() error { return b.l.gate.authority.Load().noteExported(true) }
+
+// noteExported remembers whether the root key is somewhere else, too.
+func (a *authority) noteExported(yes bool) error {
 	a.lock()
 	defer a.unlock()
-	if a.names.Exported {
+	if a.names.Exported == yes {
 		return nil
 	}
 	noted := a.names
-	noted.Exported = true
+	noted.Exported = yes
 	return a.saveNames(noted)
 }
 
@@ -55,7 +69,7 @@ func (b backend) RemoveRoot(r api.RootRemoval) error {
 
 func (b backend) removeRoot(r api.RootRemoval) error {
 	l := b.l
-	own, err := b.root("root export")
+	own, err := b.settledRoot("root export")
 	if err != nil {
 		return err
 	}
@@ -88,6 +102,13 @@ func (b backend) ImportRoot(s api.SealedRoot) error {
 	if !l.pass.knows(root) {
 		return micronet.E("root import", micronet.Refused, "the file holds the root key of the cluster %q (%s), this node is in %q (%s)",
 			root.ClusterName, root.Cluster, l.pass.member().ClusterName, l.pass.trust.Cluster())
+	}
+	if l.pass.trust.Ended(root.ID(), time.Time{}) {
+		return micronet.E("root import", micronet.Refused, "the file holds a root key that was replaced by another one").
+			WithFix("import what was exported after `micro-net node root rotate`")
+	}
+	if l.pass.next.Load() != nil {
+		return underWay("root import")
 	}
 	return l.pass.inTurn(context.Background(), func() error {
 		if err := l.node.disk.saveRaw(fileRootKey, root.MarshalKey()); err != nil {

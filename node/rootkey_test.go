@@ -175,13 +175,13 @@ func TestQ5_NothingLeavesUnlogged(t *testing.T) {
 				}
 				return nil
 			})
-			if _, err := au.renew(id, "b"); err == nil {
+			if _, err := au.renew(id, "b", false); err == nil {
 				t.Errorf("a certificate left although %s fails", op)
 			}
 			all[0].host.Disk().SetFault(nil)
 		}
 		before := au.log.at.Count
-		if _, err := au.renew(id, "b"); err != nil {
+		if _, err := au.renew(id, "b", false); err != nil {
 			t.Fatal(err)
 		}
 		list, err := au.log.all()

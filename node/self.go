@@ -85,11 +85,15 @@ func (s *self) credential() ([]byte, error) {
 	return identity.NewCredential(s.pass.keys, s.pass.member(), state)
 }
 
-func (s *self) flags() identity.Flags {
-	if s.pass.signs() {
-		return identity.FlagAuthority
+// flags say what this node can do now: a promotion may have ended.
+func (s *self) flags() (f identity.Flags) {
+	if issuer, err := s.pass.issuer(s.env); issuer != nil && err == nil {
+		f |= identity.FlagAuthority
+		if issuer.IsRoot() {
+			f |= identity.FlagRoot
+		}
 	}
-	return 0
+	return f
 }
 
 func (s *self) local(credential []byte) tunnel.Local {

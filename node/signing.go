@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"slices"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
@@ -34,7 +35,7 @@ func (l *life) resign() error {
 
 // mayNotSign lets a node start whose right to sign has ended: it is a member like all others then.
 func (l *life) mayNotSign(err error) error {
-	if errors.Is(err, identity.ErrExpired) || errors.Is(err, identity.ErrNotYetValid) {
+	if errors.Is(err, identity.ErrExpired) || errors.Is(err, identity.ErrNotYetValid) || errors.Is(err, identity.ErrDemoted) {
 		l.env.Log.Error("this node cannot sign for the cluster at this host's time", "err", err, "fix", "check the clock; promote this node again")
 		return nil
 	}
@@ -55,9 +56,17 @@ func (l *life) holderOf(name string) (micronet.NodeID, bool) {
 	return micronet.NodeID{}, false
 }
 
-// isLastAuthority reports whether nobody could sign for the cluster without this node.
+// rootHolders lists the live nodes that have the cluster's root key, as they say.
+func (l *life) rootHolders() []micronet.NodeID {
+	return slices.DeleteFunc(l.alive(), func(id micronet.NodeID) bool { return !l.contacts.hasRoot(id) })
+}
+
+// isLastAuthority reports whether nobody could sign for the cluster without this node. Who said goodbye may
+// have left for good.
 func (l *life) isLastAuthority() bool {
-	return l.gate.authority.Load() != nil && len(l.otherAuthorities()) == 0
+	v := l.view.Load()
+	gone := func(id micronet.NodeID) bool { n := v.byID[id]; return n != nil && n.Status == micronet.Left }
+	return l.gate.authority.Load() != nil && !slices.ContainsFunc(l.otherAuthorities(), func(id micronet.NodeID) bool { return !gone(id) })
 }
 
 // otherAuthorities lists those of the cluster besides this node, whether they are alive or not.

@@ -67,6 +67,11 @@ func loadStatements(env micronet.Env, d disk, trust *identity.Trust) (*statement
 	for _, raw := range file.Statements {
 		if _, err := kept.Take(raw); err != nil {
 			env.Log.Error("what an authority said before does not count any more", "err", err)
+			continue
+		}
+		// What a new root has said can be verified once it is known.
+		if _, err := learnRoot(trust, raw); err != nil {
+			return nil, err
 		}
 	}
 	s.held.Store(kept.Freeze())
@@ -83,6 +88,7 @@ func (s *statements) read(raw []byte) (gossip.Statement, error) {
 	v, err := s.trust.VerifyStatement(raw, wall)
 	return gossip.Statement{
 		Kind: uint8(v.Kind), Subject: string(v.Subject), Clock: uint64(v.Clock), Issuer: v.Issuer, Root: v.Root, Revokes: v.Kind.Permanent(),
+		Given: uint64(v.Given), Ends: v.Ends(),
 	}, err
 }
 
@@ -315,4 +321,6 @@ func (l *life) restate() {
 	l.restating <- struct{}{}
 	defer func() { <-l.restating }()
 	l.restateOutcasts()
+	l.restateEnded()
+	l.restateRoots()
 }

@@ -15,7 +15,7 @@ import (
 func (l *life) warnings() []api.Warning {
 	out := []api.Warning{}
 	add := func(code, text, fix string) { out = append(out, api.Warning{Code: code, Text: text, Fix: fix}) }
-	for _, find := range []func() (api.Warning, bool){l.revokedWarning, l.certificateWarning, l.graceWarning} {
+	for _, find := range []func() (api.Warning, bool){l.revokedWarning, l.certificateWarning, l.graceWarning, l.promotionWarning, l.rotationWarning} {
 		if w, some := find(); some {
 			out = append(out, w)
 		}
@@ -60,7 +60,7 @@ func (l *life) warnings() []api.Warning {
 // nobody has a copy of the root key.
 func (l *life) isOneAuthority() bool {
 	a := l.gate.authority.Load()
-	return a != nil && l.isLastAuthority() && len(l.alive()) > 0 && !a.exported.Load()
+	return a != nil && len(l.otherAuthorities()) == 0 && len(l.alive()) > 0 && !a.exported.Load()
 }
 
 // vipFix says how else callers reach a destination one of whose ports is taken.

@@ -9,7 +9,7 @@ import (
 
 // label says what a step was done to, in the words of its file.
 func label(a scenario.Action) string {
-	for _, f := range []func(scenario.Action) string{networkLabel, nodeLabel, otherLabel} {
+	for _, f := range []func(scenario.Action) string{networkLabel, nodeLabel, authorityLabel, otherLabel} {
 		if text := f(a); text != "" {
 			return text
 		}
@@ -88,6 +88,21 @@ func nodeLabel(a scenario.Action) string {
 	case scenario.Join:
 		return fmt.Sprintf("%d nodes", a.Nodes)
 	case scenario.Address:
+		return a.Nodes.String()
+	}
+	return ""
+}
+
+// authorityLabel is that of the verbs about who signs.
+func authorityLabel(a scenario.Action) string {
+	switch a := a.(type) {
+	case scenario.Promote:
+		return a.Nodes.String()
+	case scenario.Demote:
+		return a.Nodes.String()
+	case scenario.Rotate:
+		return a.Nodes.String()
+	case scenario.Invite:
 		return a.Nodes.String()
 	}
 	return ""

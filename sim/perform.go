@@ -87,7 +87,7 @@ func (m *mesh) actOnNodes(step *scenario.Step) (undo func()) {
 	case scenario.Insider:
 		return m.forge(a)
 	default:
-		return m.actOnHosts(step)
+		return m.actOnAuthorities(step)
 	}
 	return nil
 }
@@ -160,7 +160,8 @@ const (
 func instant(a scenario.Action) bool {
 	switch a.(type) {
 	case scenario.Heal, scenario.Start, scenario.Stop, scenario.Kill, scenario.Restart, scenario.Snapshot, scenario.Clone,
-		scenario.Join, scenario.Address, scenario.Rebind, scenario.Revoke, scenario.Register, scenario.Deregister:
+		scenario.Join, scenario.Address, scenario.Rebind, scenario.Revoke, scenario.Register, scenario.Deregister,
+		scenario.Promote, scenario.Demote, scenario.Rotate, scenario.Invite:
 		return true
 	}
 	return false

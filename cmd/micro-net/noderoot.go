@@ -21,12 +21,12 @@ const secretPerm = 0o600
 
 func (a *app) nodeRootCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "root", Short: "keep the cluster's root key elsewhere, or bring it back",
-		Example: "  micro-net node root export /media/usb/root\n  micro-net node root import /media/usb/root",
+		Use: "root", Short: "keep the cluster's root key elsewhere, bring it back, or replace it",
+		Example: "  micro-net node root export /media/usb/root\n  micro-net node root import /media/usb/root\n  micro-net node root rotate",
 		Args:    unknownVerb, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(a.rootExportCommand(), a.rootImportCommand())
+	c.AddCommand(a.rootExportCommand(), a.rootImportCommand(), a.rootRotateCommand())
 	return c
 }
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	micronet "github.com/micro/micro-net"
 )
 
 // TestRootExport: the passphrase comes from a file, the environment or the terminal; the file is read
@@ -76,6 +78,19 @@ func TestBrokenLog(t *testing.T) {
 	for _, args := range [][]string{{"node", "log"}, {"node", "log", "--verify"}} {
 		if r := w.run(args...); r.code != 1 || !strings.Contains(r.err, "line 3 does not follow") {
 			t.Errorf("%v: %+v", args, r)
+		}
+	}
+}
+
+// TestNodeVerbsFail with the daemon's words and the code of its kind of error.
+func TestNodeVerbsFail(t *testing.T) {
+	w := newWorld(t).start()
+	for kind, want := range map[micronet.Kind]int{micronet.NotFound: 3, micronet.Refused: 4, micronet.Unreachable: 5} {
+		w.backend.fail = micronet.E("test.op", kind, "the cause").WithFix("the remedy")
+		for _, args := range [][]string{{"node", "promote", "b"}, {"node", "demote", "b"}, {"node", "root", "rotate"}} {
+			if r := w.run(args...); r.code != want || r.err != "micro-net: "+map[string]string{"promote": "promote", "demote": "demote", "root": "rotate"}[args[1]]+": the cause; the remedy\n" {
+				t.Errorf("%v with %v: %+v, want exit %d", args, kind, r, want)
+			}
 		}
 	}
 }

@@ -312,6 +312,22 @@ func (b *fakeBackend) Issuances() (api.IssuanceLog, error) {
 	}}, b.fail
 }
 
+func (b *fakeBackend) Promote(_ context.Context, r api.PromoteRequest) (api.Promoted, error) {
+	return api.Promoted{Node: r.Node, ID: "bbbbbbbbbbbbbbbb", Ends: wall.Add(365 * 24 * time.Hour)}, b.note("promote %s", r.Node)
+}
+
+func (b *fakeBackend) Demote(_ context.Context, r api.DemoteRequest) (api.Demoted, error) {
+	return api.Demoted{Node: r.Node, ID: "bbbbbbbbbbbbbbbb"}, b.note("demote %s %v", r.Node, r.Force)
+}
+
+func (b *fakeBackend) RotateRoot(_ context.Context, r api.RotateRequest) (api.Rotation, error) {
+	out := api.Rotation{Root: "0a1b2c3d4e5f60718293", Step: api.RotationRenewing, Nodes: 3, Renewed: 1, Waiting: []string{"b", "c"}}
+	if r.Retire {
+		out.Step = api.RotationRetired
+	}
+	return out, b.note("rotate %v", r.Retire)
+}
+
 func (b *fakeBackend) ExportRoot(passphrase string) (api.SealedRoot, error) {
 	return api.SealedRoot{Root: []byte("sealed")}, b.note("export %s", passphrase)
 }

@@ -31,22 +31,25 @@ func TestQ36_Rights(t *testing.T) {
 		{method: "POST", path: "/api/v1/node/root/import", body: `{}`},
 		{method: "POST", path: "/api/v1/node/revoke", body: `{"node":"b"}`},
 		{method: "POST", path: "/api/v1/node/forget", body: `{"node":"b"}`},
+		{method: "POST", path: "/api/v1/node/promote", body: `{"node":"b"}`},
+		{method: "POST", path: "/api/v1/node/demote", body: `{"node":"b"}`},
+		{method: "POST", path: "/api/v1/node/root/rotate", body: `{}`},
 	}
 	for name, c := range map[string]struct {
 		cred  micronet.Credentials
 		err   error
 		tcp   bool
 		write Write
-		want  [13]int
+		want  [16]int
 		owner int // of what it registers and withdraws
 	}{
-		"root":         {cred: micronet.Credentials{UID: 0}, want: [13]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204, 200, 200}, owner: AnyOwner},
-		"daemon user":  {cred: micronet.Credentials{UID: daemonUID}, want: [13]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204, 200, 200}, owner: AnyOwner},
-		"group":        {cred: micronet.Credentials{UID: 7, Groups: []string{"wheel", "micro-net"}}, want: [13]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
-		"other":        {cred: micronet.Credentials{UID: 7, Groups: []string{"micro-net-x"}}, want: [13]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: 7},
-		"unknown":      {err: errors.New("no credentials"), want: [13]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
-		"tcp services": {tcp: true, write: WriteServices, want: [13]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
-		"tcp none":     {tcp: true, write: WriteNone, want: [13]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
+		"root":         {cred: micronet.Credentials{UID: 0}, want: [16]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204, 200, 200, 200, 200, 200}, owner: AnyOwner},
+		"daemon user":  {cred: micronet.Credentials{UID: daemonUID}, want: [16]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204, 200, 200, 200, 200, 200}, owner: AnyOwner},
+		"group":        {cred: micronet.Credentials{UID: 7, Groups: []string{"wheel", "micro-net"}}, want: [16]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
+		"other":        {cred: micronet.Credentials{UID: 7, Groups: []string{"micro-net-x"}}, want: [16]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: 7},
+		"unknown":      {err: errors.New("no credentials"), want: [16]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
+		"tcp services": {tcp: true, write: WriteServices, want: [16]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
+		"tcp none":     {tcp: true, write: WriteNone, want: [16]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
 	} {
 		w := newWorld(t, Config{Write: c.write})
 		w.net.cred, w.net.credErr = c.cred, c.err

@@ -12,6 +12,12 @@ import (
 type Authorities interface {
 	// Issuances lists what this node has issued.
 	Issuances() (IssuanceLog, error)
+	// Promote makes a node an authority.
+	Promote(ctx context.Context, r PromoteRequest) (Promoted, error)
+	// Demote ends a node's right to sign for the cluster.
+	Demote(ctx context.Context, r DemoteRequest) (Demoted, error)
+	// RotateRoot replaces the root key by another one, and says how far that is.
+	RotateRoot(ctx context.Context, r RotateRequest) (Rotation, error)
 	// ExportRoot encrypts the cluster's root key.
 	ExportRoot(passphrase string) (SealedRoot, error)
 	// RemoveRoot takes the root key off this host, after checking that the sealed one is the same.
@@ -38,6 +44,51 @@ type Issuance struct {
 	Ends   time.Time `json:"ends"`
 }
 
+// PromoteRequest names a node that is to sign for the cluster.
+type PromoteRequest struct {
+	Node string `json:"node"` // name, or the beginning of its id
+}
+
+// Promoted is a node that signs for the cluster now.
+type Promoted struct {
+	Node string    `json:"node"`
+	ID   string    `json:"id"`
+	Ends time.Time `json:"ends"` // unless it is renewed, which happens by itself
+}
+
+// DemoteRequest names a node that is not to sign for the cluster any more.
+type DemoteRequest struct {
+	Node  string `json:"node"`            // name, or the beginning of its id
+	Force bool   `json:"force,omitempty"` // also when it does not say that it is an authority
+}
+
+// Demoted is a node that signs for the cluster no more.
+type Demoted struct {
+	Node string `json:"node"`
+	ID   string `json:"id"`
+}
+
+// RotateRequest asks to replace the root key, or to go on with that.
+type RotateRequest struct {
+	Retire bool `json:"retire,omitempty"` // end the former root now, whoever has no certificate under the new one
+}
+
+// Rotation is how far the replacement of the root key is.
+type Rotation struct {
+	Root    string   `json:"root"`    // hash of the new root key, hexadecimal
+	Step    string   `json:"step"`    // announced, renewing, retired
+	Nodes   int      `json:"nodes"`   // that are alive
+	Renewed int      `json:"renewed"` // of these, who has a certificate under the new root
+	Waiting []string `json:"waiting"` // the others
+}
+
+// The steps of a Rotation.
+const (
+	RotationAnnounced = "announced" // all trust both roots, the former one signs
+	RotationRenewing  = "renewing"  // the new one signs, certificates are renewed under it
+	RotationRetired   = "retired"   // the former one counts for nothing new
+)
+
 // SealedRoot is a root key as a file holds it, with what opens it. The passphrase never comes back.
 type SealedRoot struct {
 	Root       []byte `json:"root"`                 // base64 in JSON
@@ -59,6 +110,9 @@ func (s *Server) authorityRoutes(mux *http.ServeMux) {
 		}
 		return err
 	}))
+	mux.HandleFunc("POST /api/v1/node/promote", s.allow(mayAll, answers(b.Promote)))
+	mux.HandleFunc("POST /api/v1/node/demote", s.allow(mayAll, answers(b.Demote)))
+	mux.HandleFunc("POST /api/v1/node/root/rotate", s.allow(mayAll, answers(b.RotateRoot)))
 	mux.HandleFunc("POST /api/v1/node/root/export", s.allow(mayAll, func(w http.ResponseWriter, r *http.Request) error {
 		var q SealedRoot
 		err := readBody(w, r, &q)
@@ -92,6 +146,27 @@ func acts[T any](do func(T) error) func(http.ResponseWriter, *http.Request) erro
 // Issuances asks an authority what it has issued.
 func (c *Client) Issuances(ctx context.Context) (IssuanceLog, error) {
 	return get[IssuanceLog](ctx, c, "/api/v1/node/log")
+}
+
+// Promote makes a node an authority.
+func (c *Client) Promote(ctx context.Context, r PromoteRequest) (Promoted, error) {
+	var out Promoted
+	err := c.do(ctx, http.MethodPost, "/api/v1/node/promote", r, &out)
+	return out, err
+}
+
+// Demote ends a node's right to sign for the cluster.
+func (c *Client) Demote(ctx context.Context, r DemoteRequest) (Demoted, error) {
+	var out Demoted
+	err := c.do(ctx, http.MethodPost, "/api/v1/node/demote", r, &out)
+	return out, err
+}
+
+// RotateRoot replaces the cluster's root key, or goes on with that.
+func (c *Client) RotateRoot(ctx context.Context, r RotateRequest) (Rotation, error) {
+	var out Rotation
+	err := c.do(ctx, http.MethodPost, "/api/v1/node/root/rotate", r, &out)
+	return out, err
 }
 
 // ExportRoot asks for the cluster's root key, encrypted with a passphrase.

@@ -240,6 +240,18 @@ func (b *fakeBackend) ExportRoot(passphrase string) (SealedRoot, error) {
 	return SealedRoot{Root: []byte("sealed with " + passphrase)}, b.fail
 }
 
+func (b *fakeBackend) Promote(_ context.Context, r PromoteRequest) (Promoted, error) {
+	return Promoted{Node: r.Node}, b.fail
+}
+
+func (b *fakeBackend) Demote(_ context.Context, r DemoteRequest) (Demoted, error) {
+	return Demoted{Node: r.Node}, b.fail
+}
+
+func (b *fakeBackend) RotateRoot(context.Context, RotateRequest) (Rotation, error) {
+	return Rotation{Step: RotationAnnounced}, b.fail
+}
+
 func (b *fakeBackend) RemoveRoot(r RootRemoval) error { b.root = r; return b.fail }
 func (b *fakeBackend) ImportRoot(s SealedRoot) error  { b.root.SealedRoot = s; return b.fail }
 

@@ -145,7 +145,15 @@ type (
 		Nodes Selector
 		By    Selector // one node; zero: the founder
 	}
-
+	// Promote lets the founder make nodes authorities. It never has a For.
+	Promote struct{ Nodes Selector }
+	// Demote lets the founder end their right to sign. It never has a For.
+	Demote struct{ Nodes Selector }
+	// Rotate makes a node replace the cluster's root key, which must be there. It never has a For.
+	Rotate struct{ Nodes Selector }
+	// Invite makes a node, which must be an authority, the one whose token all join with from then on. It
+	// never has a For.
+	Invite struct{ Nodes Selector }
 	// Insider makes a member send what it should not. Taken back: it is honest again.
 	Insider struct {
 		Node  Selector // one node

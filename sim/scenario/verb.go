@@ -29,6 +29,10 @@ func (Deregister) action() {}
 func (Churn) action()      {}
 func (Revoke) action()     {}
 func (Insider) action()    {}
+func (Promote) action()    {}
+func (Demote) action()     {}
+func (Rotate) action()     {}
+func (Invite) action()     {}
 
 // Verb returns "partition".
 func (Partition) Verb() string { return "partition" }
@@ -116,3 +120,15 @@ func (Revoke) Verb() string { return "revoke" }
 
 // Verb returns "insider".
 func (Insider) Verb() string { return "insider" }
+
+// Verb returns "promote".
+func (Promote) Verb() string { return "promote" }
+
+// Verb returns "demote".
+func (Demote) Verb() string { return "demote" }
+
+// Verb returns "rotate".
+func (Rotate) Verb() string { return "rotate" }
+
+// Verb returns "invite".
+func (Invite) Verb() string { return "invite" }

@@ -1,0 +1,248 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/node/api"
+)
+
+// The root key is replaced in steps, at the node that has it. What a step changes is on disk before the
+// next begins; after a crash the daemon goes on where it was.
+//
+//	on disk                              what counts
+//	root.next beside root.key            nothing yet
+//	statement: the next root is a root   everybody trusts both
+//	  a minute later                     the next one signs; certificates and promotions are renewed under it
+//	statement: the former root ends      what it issued before, until that ends
+//	root.key is the next one             the same
+//	root.next is gone                    the same
+
+// nextRoot is the form of root.next.
+type nextRoot struct {
+	Key         []byte `json:"key"` // as identity.Root.MarshalKey writes it
+	Certificate []byte `json:"certificate"`
+}
+
+// loadNextRoot reads the root key that takes the place of the present one, unless it has done so.
+func (p *passport) loadNextRoot(d disk) error {
+	var file nextRoot
+	found, err := d.load(fileNextRoot, &file)
+	if !found || err != nil {
+		return err
+	}
+	next, err := identity.ParseRoot(file.Key, file.Certificate)
+	if err != nil {
+		return damaged(d.path(fileNextRoot), err.Error())
+	}
+	if root := p.root.Load(); root != nil && root.Hash() == next.Hash() {
+		return d.remove(fileNextRoot)
+	}
+	p.next.Store(&next)
+	return nil
+}
+
+// inRotation does something while nothing else replaces the root key.
+func (l *life) inRotation(ctx context.Context, do func() error) error {
+	select {
+	case l.rotating <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-l.rotating }()
+	return do()
+}
+
+// RotateRoot replaces the cluster's root key by another one. It returns once that is announced, the rest is
+// done by itself.
+func (b backend) RotateRoot(ctx context.Context, r api.RotateRequest) (out api.Rotation, err error) {
+	if _, err := b.root("node root rotate"); err != nil {
+		return api.Rotation{}, err
+	}
+	err = b.l.inRotation(ctx, func() error {
+		if r.Retire {
+			out, err = b.l.retireNow(ctx)
+			return err
+		}
+		if err := b.l.beginRotation(ctx); err != nil {
+			return err
+		}
+		out = b.l.rotationOf(b.l.pass.next.Load())
+		return nil
+	})
+	return out, err
+}
+
+// beginRotation makes the next root key and announces it, as far as that has not been done.
+func (l *life) beginRotation(ctx context.Context) error {
+	if l.pass.next.Load() == nil {
+		next, err := l.pass.root.Load().Succeed(l.env.Entropy, l.env.Wall())
+		if err != nil {
+			return err
+		}
+		if err := l.node.disk.save(fileNextRoot, nextRoot{next.MarshalKey(), next.Certificate}); err != nil {
+			return err
+		}
+		l.pass.next.Store(&next)
+	}
+	return l.announceRoot(ctx)
+}
+
+// announceRoot makes everybody trust the next root, too.
+func (l *life) announceRoot(ctx context.Context) error {
+	next := l.pass.next.Load()
+	if l.pass.knows(*next) {
+		return nil
+	}
+	if err := l.sayAsRoot(ctx, func(a *identity.Authority, clock identity.Clock) ([]byte, error) {
+		return a.Announce(l.env.Wall(), clock, *next)
+	}); err != nil {
+		return err
+	}
+	l.env.Log.Info("announced a new root key; certificates are renewed under it in a minute")
+	return nil
+}
+
+// sayAsRoot declares something that the former root signs.
+func (l *life) sayAsRoot(ctx context.Context, sign func(*identity.Authority, identity.Clock) ([]byte, error)) error {
+	a, err := l.pass.trust.RootAuthority(*l.pass.root.Load(), l.env.Entropy)
+	if err != nil {
+		return err
+	}
+	return l.statements.declare(ctx, func(clock identity.Clock) ([]byte, error) { return sign(a, clock) })
+}
+
+// keepRotation goes on with the replacement of the root key, if that is under way here.
+func (l *life) keepRotation(ctx context.Context) {
+	if l.pass.next.Load() == nil || l.pass.root.Load() == nil {
+		return
+	}
+	if err := l.inRotation(ctx, func() error { return l.goOn(ctx) }); err != nil && ctx.Err() == nil {
+		l.report("node.root", err)
+	}
+}
+
+// goOn does the step that is due.
+func (l *life) goOn(ctx context.Context) error {
+	next := l.pass.next.Load()
+	if next == nil {
+		return nil
+	}
+	key := identity.KeyIDOf(next.Certificate)
+	switch h := l.heir.Load(); {
+	case l.pass.trust.Ended(l.pass.root.Load().ID(), time.Time{}):
+		return l.finishRotation(ctx)
+	case h == nil || h.key != key:
+		return l.announceRoot(ctx)
+	case !l.pass.turned.Load():
+		if l.env.Wall().Before(h.since.Add(rootSettle)) {
+			return nil
+		}
+		l.pass.turned.Store(true)
+		return l.pass.inTurn(ctx, l.resign)
+	}
+	if m := l.pass.member(); m.Origin() == key && len(l.unmoved(key)) == 0 {
+		return l.retire(ctx)
+	}
+	return nil
+}
+
+// retire ends the former root.
+func (l *life) retire(ctx context.Context) error {
+	next := l.pass.next.Load()
+	if err := l.sayAsRoot(ctx, func(a *identity.Authority, clock identity.Clock) ([]byte, error) {
+		return a.Retire(l.env.Wall(), clock, *next)
+	}); err != nil {
+		return err
+	}
+	return l.finishRotation(ctx)
+}
+
+// retireNow ends the former root although some have no certificate under the new one yet.
+func (l *life) retireNow(ctx context.Context) (api.Rotation, error) {
+	next := l.pass.next.Load()
+	if next == nil {
+		return api.Rotation{}, micronet.E("node root rotate", micronet.Refused, "no replacement of the root key is under way").
+			WithFix("begin one: `micro-net node root rotate`")
+	}
+	if m := l.pass.member(); m.Origin() != identity.KeyIDOf(next.Certificate) {
+		return api.Rotation{}, micronet.E("node root rotate", micronet.Refused, "the new root key does not sign yet").
+			WithFix("wait for a minute or two, so that everybody knows it")
+	}
+	out := l.rotationOf(next)
+	out.Step = api.RotationRetired
+	return out, l.retire(ctx)
+}
+
+// finishRotation makes the next root key the one of this host. The former one has ended.
+func (l *life) finishRotation(ctx context.Context) error {
+	next := l.pass.next.Load()
+	if err := l.node.disk.saveRaw(fileRootKey, next.MarshalKey()); err != nil {
+		return err
+	}
+	if err := l.node.disk.remove(fileNextRoot); err != nil {
+		return err
+	}
+	err := l.pass.inTurn(ctx, func() error {
+		l.pass.root.Store(next)
+		l.pass.next.Store(nil)
+		l.pass.turned.Store(false)
+		return l.resign()
+	})
+	if err != nil {
+		return err
+	}
+	l.env.Log.Info("the root key of the cluster was replaced", "fix", "what was exported before is of no use now: `micro-net node root export FILE`")
+	return l.gate.authority.Load().noteExported(false)
+}
+
+// unmoved lists the other live nodes that have no certificate under a root yet.
+func (l *life) unmoved(key identity.KeyID) (names []string) {
+	v := l.view.Load()
+	for _, id := range l.alive() {
+		if l.contacts.origin(id) != key {
+			names = append(names, v.byID[id].Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// rotationOf says how far it is.
+func (l *life) rotationOf(next *identity.Root) api.Rotation {
+	hash, key, m := next.Hash(), identity.KeyIDOf(next.Certificate), l.pass.member()
+	out := api.Rotation{Root: hex.EncodeToString(hash[:]), Step: api.RotationAnnounced, Nodes: 1 + len(l.alive()), Waiting: append([]string{}, l.unmoved(key)...)}
+	if m.Origin() != key {
+		out.Waiting = append(out.Waiting, l.name)
+	}
+	if l.pass.turned.Load() {
+		out.Step = api.RotationRenewing
+	}
+	out.Renewed = out.Nodes - len(out.Waiting)
+	return out
+}
+
+// underWay refuses what would come between.
+func underWay(op string) error {
+	return micronet.E(op, micronet.Refused, "the root key is being replaced").
+		WithFix("wait until `micro-net status` does not say so any more")
+}
+
+// rotationWarning says how far the replacement of the root key is, where it is under way.
+func (l *life) rotationWarning() (api.Warning, bool) {
+	next := l.pass.next.Load()
+	if next == nil {
+		return api.Warning{}, false
+	}
+	r := l.rotationOf(next)
+	text := fmt.Sprintf("the root key is being replaced: %d of %d nodes have a certificate under the new one", r.Renewed, r.Nodes)
+	if len(r.Waiting) > 0 {
+		text += "; missing " + shortList(r.Waiting)
+	}
+	return api.Warning{Code: "root-rotation", Text: text, Fix: "nothing: it goes on by itself; `micro-net node root rotate --retire` ends it without those that are missing"}, true
+}
