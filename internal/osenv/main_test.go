@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 		"listen": func(addr string) (io.Closer, error) {
 			return Network{}.Listen(context.Background(), netip.MustParseAddrPort(addr))
 		},
+		"dial": func(addr string) (io.Closer, error) {
+			return Network{}.Dial(context.Background(), netip.Addr{}, netip.MustParseAddrPort(addr))
+		},
 		"unix": func(path string) (io.Closer, error) { return Network{}.ListenUnix(context.Background(), path, 0o600) },
 		"core": func(string) (io.Closer, error) {
 			err := NoCoreDumps()
