@@ -63,5 +63,9 @@ type Caller struct {
 	Name    string         // the node's name
 	Service string         // the calling service, "" when the node does not know it
 	Addr    netip.AddrPort // the program's address, zero when there is none
+	Dialled netip.AddrPort // what the program has connected to, zero as above
+	PID     int            // of the program, where its address does not tell; 0 when it is not known
+
+	Attested bool // the node has looked which service it is, and Service is what it found
 	Trace   string         // W3C traceparent, "" when there is none
 }

@@ -399,12 +399,13 @@ func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
 func (b backend) Clocks(ctx context.Context) []api.Clock { return b.l.clocks(ctx) }
 
 // Dial connects to a service.
-func (b backend) Dial(ctx context.Context, service string) (net.Conn, error) {
+func (b backend) Dial(ctx context.Context, service string, from micronet.Caller) (net.Conn, error) {
 	if strings.ContainsAny(service, ":/ ") {
 		return nil, micronet.E("dial", micronet.Invalid, "%q is no service: want a name alone, as in `micro-net services`", service)
 	}
 	d := b.destination(service)
-	c, err := b.l.dialer.Dial(ctx, d, micronet.Caller{Node: b.l.self, Name: b.l.name})
+	from.Node, from.Name = b.l.self, b.l.name
+	c, err := b.l.dialer.Dial(ctx, d, from)
 	if err != nil {
 		return nil, b.dialError(service, d, err)
 	}

@@ -56,7 +56,7 @@ func TestCertificatesRenew(t *testing.T) {
 		all := b.mesh("a", "b", "c")
 		b.serve(all[1], "echo", "b")
 		b.await(5*time.Second, "echo", b.answers(all[2], "echo", "b"))
-		conn, err := all[2].backend().Dial(t.Context(), "echo")
+		conn, err := all[2].backend().Dial(t.Context(), "echo", micronet.Caller{})
 		if err != nil {
 			t.Fatal(err)
 		}

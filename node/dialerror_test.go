@@ -19,7 +19,7 @@ func TestDialASilentNode(t *testing.T) {
 		// The first attempt takes longer than a node counts as heard.
 		for _, what := range []string{"heard a moment ago", "not heard for a while"} {
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-			conn, err := all[0].backend().Dial(ctx, "echo")
+			conn, err := all[0].backend().Dial(ctx, "echo", micronet.Caller{})
 			cancel()
 			if err == nil {
 				t.Fatalf("%s: a connection to %v", what, conn.RemoteAddr())
@@ -32,7 +32,7 @@ func TestDialASilentNode(t *testing.T) {
 			wantError(t, what, err, kind, "echo: b", "fell silent", "try again")
 		}
 		time.Sleep(freshFor)
-		_, err := all[0].backend().Dial(context.Background(), "echo")
+		_, err := all[0].backend().Dial(context.Background(), "echo", micronet.Caller{})
 		wantError(t, "known to be silent", err, micronet.Unreachable, "silent")
 	})
 }
@@ -44,7 +44,7 @@ func TestDialBadNames(t *testing.T) {
 			"Web_": micronet.Invalid, "web:80": micronet.Invalid, "": micronet.Invalid, "a..b": micronet.Invalid, "-x": micronet.Invalid,
 			"web": micronet.NotFound, "Web": micronet.NotFound, "go.micro.srv": micronet.NotFound, "v2.web.service": micronet.NotFound,
 		} {
-			_, err := a.backend().Dial(context.Background(), name)
+			_, err := a.backend().Dial(context.Background(), name, micronet.Caller{})
 			wantError(t, name, err, want)
 		}
 		// Consul's files may have such names.
@@ -57,7 +57,7 @@ func TestDialBadNames(t *testing.T) {
 			t.Fatal(errs)
 		}
 		b.await(5*time.Second, "it is found", func() error {
-			c, err := a.backend().Dial(context.Background(), "my_svc")
+			c, err := a.backend().Dial(context.Background(), "my_svc", micronet.Caller{})
 			if err == nil {
 				err = c.Close()
 			}

@@ -205,7 +205,7 @@ func askEverything(ctx context.Context, b backend, i int) {
 	defer cancel()
 	_, _ = b.Resolve(short, "echo", "A")
 	_, _ = b.Ping(short, "a")
-	if c, err := b.Dial(short, "echo"); err == nil {
+	if c, err := b.Dial(short, "echo", micronet.Caller{}); err == nil {
 		_ = c.Close()
 	}
 	name := fmt.Sprintf("extra-%d", i)

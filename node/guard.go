@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -143,9 +144,9 @@ func (l *life) origin() origin {
 }
 
 // enforce takes new rules, and ends the connections that they refuse.
-func (l *life) enforce(rules *policy.Snapshot) {
+func (l *life) enforce(ctx context.Context, rules *policy.Snapshot) {
 	l.guard.set(rules)
-	if cut := l.flows.CloseRefused(l.self, l.guard); cut > 0 {
+	if cut := l.flows.CloseRefused(l.self, l.hindsight(ctx)); cut > 0 {
 		l.env.Log.Info("connections were cut by a change of the policies", "count", cut)
 	}
 	for _, r := range rules.Rules() {

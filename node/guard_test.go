@@ -28,9 +28,9 @@ func TestQ22_DestinationDecides(t *testing.T) {
 		b.serve(all[1], "echo", "b")
 		b.await(5*time.Second, "c calls echo", b.answers(all[2], "echo", "b"))
 		b.await(5*time.Second, "a calls echo", b.answers(all[0], "echo", "b"))
-		all[1].life().enforce(policy.Compile([]policy.Rule{noC}))
+		all[1].life().enforce(t.Context(), policy.Compile([]policy.Rule{noC}))
 
-		_, err := all[2].backend().Dial(context.Background(), "echo")
+		_, err := all[2].backend().Dial(context.Background(), "echo", micronet.Caller{})
 		wantError(t, "a call of c", err, micronet.Refused, `refused by the policy "no-c" at b: node c may not call echo`)
 		status, says := b.throughProxy(all[2], "http://echo/")
 		if status != http.StatusForbidden {
@@ -40,8 +40,8 @@ func TestQ22_DestinationDecides(t *testing.T) {
 		b.await(time.Second, "a still calls echo", b.answers(all[0], "echo", "b"))
 		b.await(time.Second, "the host calls itself", b.answers(all[1], "echo", "b"))
 
-		all[1].life().enforce(policy.Compile([]policy.Rule{{Name: "nobody", Action: policy.Deny}}))
-		_, err = all[1].backend().Dial(context.Background(), "echo")
+		all[1].life().enforce(t.Context(), policy.Compile([]policy.Rule{{Name: "nobody", Action: policy.Deny}}))
+		_, err = all[1].backend().Dial(context.Background(), "echo", micronet.Caller{})
 		wantError(t, "a call of the own host", err, micronet.Refused, `the policy "nobody" at b`)
 		if n := log.count("a policy refused a connection"); n != 2 {
 			t.Errorf("%d log lines", n)
@@ -54,7 +54,8 @@ func TestQ22_DestinationDecides(t *testing.T) {
 	})
 }
 
-// throughProxy asks the outbound proxy of a host, and returns the status and the error header.
+// throughProxy asks the outbound proxy of a host, and returns the status and the error header; 0 where the
+// answer is no HTTP.
 func (b *bubble) throughProxy(n *simNode, url string) (int, string) {
 	b.t.Helper()
 	c, err := n.host.Env().Net.Dial(context.Background(), netip.Addr{}, netip.MustParseAddrPort("127.0.0.1:8081"))
@@ -63,9 +64,12 @@ func (b *bubble) throughProxy(n *simNode, url string) (int, string) {
 	}
 	defer c.Close()
 	_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: echo\r\nConnection: close\r\n\r\n", url)
+	if err := c.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		b.t.Fatal(err)
+	}
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
-		b.t.Fatal(err)
+		return 0, err.Error()
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode, resp.Header.Get("Micro-Net-Error")
@@ -95,7 +99,7 @@ func TestQ23_TighteningCutsWithinTwoSeconds(t *testing.T) {
 			say(t, c)
 			live[n.host.Name()] = c
 		}
-		all[1].life().enforce(policy.Compile([]policy.Rule{noC}))
+		all[1].life().enforce(t.Context(), policy.Compile([]policy.Rule{noC}))
 		begin := time.Now()
 		if _, err := live["c"].Read(make([]byte, 1)); err == nil || err == io.EOF || time.Since(begin) > 2*time.Second {
 			t.Errorf("c read %v after %v, want a reset", err, time.Since(begin))

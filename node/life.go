@@ -53,6 +53,7 @@ type life struct {
 	router     Router
 	flows      *proxy.Flows
 	guard      *guard
+	attest     *attestor
 	dialer     *proxy.Dialer
 	receiver   *proxy.Receiver
 	shares     *shares
@@ -388,8 +389,10 @@ func (l *life) assembleProxy() {
 	}
 	l.flows = proxy.NewFlows(l.env.Events)
 	l.guard = newGuard(l.env.Events, l.self, l.name, l.origin())
+	l.attest = newAttestor(l.env, func() []speaker { return l.node.registry.speakers(l.env.Host.UID) })
 	l.dialer = proxy.NewDialer(proxy.DialerConfig{
 		Env: l.env, Self: l.self, Routes: routes{l.router}, Opener: opener{l.tun, l.fresh}, LocalFrom: from, Flows: l.flows, Guard: l.guard,
+		Attest: l.attested,
 	})
 	l.receiver = proxy.NewReceiver(proxy.ReceiverConfig{
 		Env: l.env, Self: l.self, Locals: l.locals, LocalFrom: from, Flows: l.flows, Guard: l.guard,

@@ -23,6 +23,8 @@ type DialerConfig struct {
 	Refused func(err error) bool
 	// Caller tells who is behind an accepted connection; nil: its address and Self.
 	Caller func(c net.Conn) micronet.Caller
+	// Attest adds to a caller of this host what its node can say of it, and may block; nil: nothing.
+	Attest func(ctx context.Context, c micronet.Caller) micronet.Caller
 	Guard  Guard  // decides about instances of this node, and foresees what others decide; nil: all may call
 	Flows  *Flows // nil: one of its own
 }
@@ -64,10 +66,13 @@ func NewDialer(cfg DialerConfig) *Dialer {
 	if cfg.LocalFrom == nil {
 		cfg.LocalFrom = fromAnywhere
 	}
+	if cfg.Attest == nil {
+		cfg.Attest = func(_ context.Context, c micronet.Caller) micronet.Caller { return c }
+	}
 	if cfg.Caller == nil {
 		self := cfg.Self
 		cfg.Caller = func(c net.Conn) micronet.Caller {
-			return micronet.Caller{Node: self, Addr: micronet.AddrPortOf(c.RemoteAddr())}
+			return micronet.Caller{Node: self, Addr: micronet.AddrPortOf(c.RemoteAddr()), Dialled: micronet.AddrPortOf(c.LocalAddr())}
 		}
 	}
 	return &Dialer{cfg: cfg, awaiting: make(map[*conn]struct{})}
@@ -98,7 +103,7 @@ func (d *Dialer) Run(ctx context.Context) error {
 // Unreachable or Timeout when no instance took the connection, Closed after the end of Run.
 func (d *Dialer) Dial(ctx context.Context, dest micronet.Destination, caller micronet.Caller) (Conn, error) {
 	began := time.Now()
-	h := &hunt{d: d, dest: dest, caller: caller, left: maxAttempts}
+	h := &hunt{d: d, dest: dest, caller: d.cfg.Attest(ctx, caller), left: maxAttempts}
 	l, err := h.connect(ctx, true)
 	if err == nil {
 		return d.start(ctx, h, l)
@@ -110,7 +115,7 @@ func (d *Dialer) Dial(ctx context.Context, dest micronet.Destination, caller mic
 // start makes a Conn of a link, and has its answer awaited if that is outstanding.
 func (d *Dialer) start(ctx context.Context, h *hunt, l *link) (Conn, error) {
 	c := newConn(ctx, d, h, l)
-	if err := h.recheck(l); err != nil {
+	if err := h.recheck(ctx, l); err != nil {
 		c.Abort()
 		return nil, err
 	}

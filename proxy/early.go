@@ -97,7 +97,7 @@ func (c *conn) replay(h *hunt, l *link) {
 		c.rule(nil, errClosed())
 		return
 	}
-	if err := h.recheck(l); err != nil {
+	if err := h.recheck(c.ctx, l); err != nil {
 		l.stream.Abort()
 		c.rule(nil, err)
 		return

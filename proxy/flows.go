@@ -160,8 +160,9 @@ func (f *Flows) CloseNode(id micronet.NodeID) int {
 	return f.cut(func(fl *flow) bool { return fl.peer == id })
 }
 
-// CloseRefused resets the connections to instances of a node that a guard does not allow any more, and
-// returns how many there were. The guard is asked under no lock.
+// CloseRefused resets the connections that a guard does not allow any more, and returns how many there
+// were: those to instances of a node, and those from its programs, of which it knows more than others. The
+// guard is asked under no lock.
 func (f *Flows) CloseRefused(self micronet.NodeID, g Guard) int {
 	type asked struct {
 		caller micronet.Caller
@@ -170,7 +171,7 @@ func (f *Flows) CloseRefused(self micronet.NodeID, g Guard) int {
 	f.mu.Lock()
 	live := make(map[*flow]asked, len(f.live))
 	for fl := range f.live {
-		if fl.route.Node == self {
+		if fl.route.Node == self || fl.caller.Node == self {
 			live[fl] = asked{fl.caller, fl.inst}
 		}
 	}

@@ -48,7 +48,7 @@ func served(t *testing.T, n *memNet, at string) {
 }
 
 // TestQ23_TighteningCutsFlows: connections to instances of this node that a changed policy does not
-// allow are reset, those of callers elsewhere and of this host; others go on.
+// allow are reset, those of callers elsewhere and of this host, and so are those of its programs to others.
 func TestQ23_TighteningCutsFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
@@ -64,9 +64,11 @@ func TestQ23_TighteningCutsFlows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		elsewhere := micronet.Route{Node: nodeID(5)}
-		other := flows.flow(time.Now(), micronet.Destination{}, &elsewhere, micronet.Caller{Node: nodeID(1)}, func() { t.Error("a flow to another node was cut") })
-		other.begin()
+		elsewhere, cut := micronet.Route{Node: nodeID(5)}, 0
+		foreign := flows.flow(time.Now(), micronet.Destination{}, &elsewhere, micronet.Caller{Node: nodeID(6)}, func() { t.Error("a flow of others was cut") })
+		foreign.begin()
+		out := flows.flow(time.Now(), micronet.Destination{}, &elsewhere, micronet.Caller{Node: nodeID(1)}, func() { cut++ })
+		out.begin()
 		synctest.Wait()
 		fromNine := ruling(func(c micronet.Caller, to *micronet.Instance) error {
 			if c.Node == nodeID(9) && c.Service == "shop" && to.ID == "a" {
@@ -78,8 +80,8 @@ func TestQ23_TighteningCutsFlows(t *testing.T) {
 			t.Errorf("%d were cut, want that of node 9", n)
 		}
 		synctest.Wait()
-		if n := flows.CloseRefused(nodeID(1), ruling(func(micronet.Caller, *micronet.Instance) error { return errors.New("no") })); n != 1 {
-			t.Errorf("%d were cut, want that of this host", n)
+		if n := flows.CloseRefused(nodeID(1), ruling(func(micronet.Caller, *micronet.Instance) error { return errors.New("no") })); n != 2 || cut != 1 {
+			t.Errorf("%d were cut, want those of this host, %d went elsewhere", n, cut)
 		}
 		for _, c := range []io.Reader{caller, own} {
 			if _, err := c.Read(make([]byte, 1)); err == nil || err == io.EOF {

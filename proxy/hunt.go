@@ -120,10 +120,13 @@ func (h *hunt) foreseen(r *micronet.Route) bool {
 }
 
 // recheck asks about an instance of this node again once its flow is registered: policies may have
-// changed in between, and then nobody who looked for flows saw this one.
-func (h *hunt) recheck(l *link) error {
+// changed in between, and then nobody who looked for flows saw this one. Another node decides by itself,
+// unless only now it was asked which service calls.
+func (h *hunt) recheck(ctx context.Context, l *link) error {
 	r := &l.ticket.Route
-	if r.Node != h.d.cfg.Self {
+	before := h.caller
+	h.caller = h.d.cfg.Attest(ctx, before)
+	if r.Node != h.d.cfg.Self && h.caller == before {
 		return nil
 	}
 	return refusal(h.d.cfg.Guard.Allows(h.caller, &r.Instance))

@@ -153,6 +153,6 @@ func (o *Outbound) serve(ctx context.Context, c net.Conn) {
 }
 
 // caller is who is behind a client's connection.
-func (o *Outbound) caller(c net.Addr) micronet.Caller {
-	return micronet.Caller{Node: o.cfg.Self, Addr: micronet.AddrPortOf(c)}
+func (o *Outbound) caller(c net.Conn) micronet.Caller {
+	return micronet.Caller{Node: o.cfg.Self, Addr: micronet.AddrPortOf(c.RemoteAddr()), Dialled: micronet.AddrPortOf(c.LocalAddr())}
 }

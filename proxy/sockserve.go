@@ -17,7 +17,7 @@ func (o *Outbound) serveSOCKS(ctx context.Context, c net.Conn, r *bufio.Reader) 
 		o.refuseSOCKS(c, err)
 		return
 	}
-	up, err := o.connect(ctx, host, port, o.caller(c.RemoteAddr()), true)
+	up, err := o.connect(ctx, host, port, o.caller(c), true)
 	if err != nil {
 		o.refuseSOCKS(c, err)
 		return

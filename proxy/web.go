@@ -122,6 +122,9 @@ func (o *Outbound) webCaller(r *http.Request) micronet.Caller {
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		caller.Addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		caller.Dialled = micronet.AddrPortOf(a)
+	}
 	if t := r.Header.Get("Traceparent"); len(t) == traceparentLen {
 		caller.Trace = t
 	}

@@ -394,7 +394,7 @@ func (b *fakeBackend) Ping(_ context.Context, node string) (api.Pong, error) {
 
 func (b *fakeBackend) Clocks(context.Context) []api.Clock { return b.clocks }
 
-func (b *fakeBackend) Dial(context.Context, string) (net.Conn, error) {
+func (b *fakeBackend) Dial(context.Context, string, micronet.Caller) (net.Conn, error) {
 	if b.fail != nil {
 		return nil, b.fail
 	}

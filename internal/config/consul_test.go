@@ -152,7 +152,7 @@ func TestQ40_YAMLStaysStrict(t *testing.T) {
 	_, errs := ParseServices("web.yaml", []byte("services:\n- Name: web\n  port: 80\n  token: x\n"))
 	wantLines(t, errs,
 		`web.yaml:2: services[0].Name: unknown key; did you mean "name"?`,
-		`web.yaml:4: services[0].token: unknown key; valid are address, checks, id, meta, name, port, protocol, proxy_protocol, service_port, tags, weight`,
+		`web.yaml:4: services[0].token: unknown key; valid are address, cgroup, checks, id, meta, name, pid, port, protocol, proxy_protocol, service_port, tags, weight`,
 		`web.yaml:2: services[0].name: is missing; give the service a name`,
 	)
 	_, errs = ParseServices("web.json", []byte(`{"services": [{"name": "my_svc", "port": 80}]}`))

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"unicode"
@@ -15,6 +16,8 @@ import (
 const (
 	maxPort      = 65535
 	maxWeight    = 65535
+	maxPID       = 1 << 22 // Linux has no higher one
+	maxCgroup    = 1024
 	maxName      = 255
 	maxTags      = 64
 	maxTag       = 4096
@@ -86,7 +89,20 @@ func (s *Service) mistakes(foreign bool) []mistake {
 	if s.ProxyProtocol != "" {
 		add("proxy_protocol", "remove the key", "this version does not send the PROXY protocol")
 	}
-	return append(out, s.listMistakes()...)
+	return append(append(out, s.processMistakes()...), s.listMistakes()...)
+}
+
+func (s *Service) processMistakes() (out []mistake) {
+	if s.PID < 0 || s.PID > maxPID {
+		out = append(out, mistake{key: "pid", what: fmt.Sprintf("want a whole number from 1 to %d, found %d", maxPID, s.PID)})
+	}
+	if c := s.Cgroup; c != "" && (c == "/" || !strings.HasPrefix(c, "/") || path.Clean(c) != c || !printable(c, maxCgroup)) {
+		out = append(out, mistake{
+			key: "cgroup", what: fmt.Sprintf("%q is no control group", shorten(c)),
+			fix: "write it as /proc/PID/cgroup has it, like /system.slice/web.service",
+		})
+	}
+	return out
 }
 
 func isPort(n int) bool { return n >= 1 && n <= maxPort }

@@ -23,6 +23,13 @@ type Service struct {
 	Weight        int               `json:"weight,omitempty"`
 	Checks        Checks            `json:"checks,omitzero"`
 	ProxyProtocol string            `json:"proxy_protocol,omitempty"`
+
+	// Whose connections are the service's own, for policies about it: those of a process and of all
+	// that it started, and those of a control group. Nothing of it is announced.
+	PID    int    `json:"pid,omitempty"`
+	Cgroup string `json:"cgroup,omitempty"` // as /proc/PID/cgroup has it
+	// PIDStart tells the process from a later one with its number. No file has it.
+	PIDStart uint64 `json:"pid_start,omitempty"`
 }
 
 // Checks are the health checks of an instance. The zero value means the default: a TCP connect

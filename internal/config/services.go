@@ -175,6 +175,8 @@ func (e *entry) serviceFields(s *Service) map[string]setter {
 		"weight":         into(&s.Weight, weight),
 		"proxy_protocol": into(&s.ProxyProtocol, (*value).text),
 		"meta":           into(&s.Meta, (*value).textMap),
+		"pid":            into(&s.PID, within(1, maxPID)),
+		"cgroup":         into(&s.Cgroup, (*value).text),
 		"checks":         func(v *value) error { return e.checks(v, &s.Checks) },
 	}
 }

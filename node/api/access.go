@@ -30,9 +30,10 @@ const tcpOwner = -1
 
 // access is who sends a request, found out when its connection was accepted.
 type access struct {
-	socket bool // unix socket
-	cred   micronet.Credentials
-	right  right
+	socket         bool // unix socket
+	cred           micronet.Credentials
+	client, server netip.AddrPort // of a TCP connection
+	right          right
 }
 
 type accessKey struct{}
@@ -73,11 +74,12 @@ func (s *Server) socketAccess(c net.Conn) access {
 	return a
 }
 
-func (s *Server) tcpAccess() access {
+func (s *Server) tcpAccess(c net.Conn) access {
+	a := access{right: mayRead, client: micronet.AddrPortOf(c.RemoteAddr()), server: micronet.AddrPortOf(c.LocalAddr())}
 	if s.config.Write == WriteServices {
-		return access{right: mayServe}
+		a.right = mayServe
 	}
-	return access{right: mayRead}
+	return a
 }
 
 // allow wraps a handler that needs a right.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
 )
 
@@ -38,8 +39,8 @@ type Backend interface {
 	Ping(ctx context.Context, node string) (Pong, error)
 	// Clocks compares this host's wall clock with those of a few other nodes.
 	Clocks(ctx context.Context) []Clock
-	// Dial connects to the best instance of a service.
-	Dial(ctx context.Context, service string) (net.Conn, error)
+	// Dial connects a program of this host to the best instance of a service.
+	Dial(ctx context.Context, service string, from micronet.Caller) (net.Conn, error)
 
 	Authorities
 	Revocations

@@ -151,18 +151,22 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err := s.mayAnnounce(a, services); err != nil {
 		return err
 	}
-	if r.URL.Query().Get("hold") == "" {
+	held := r.URL.Query().Get("hold") != ""
+	if err := s.nameProcesses(a, held, services); err != nil {
+		return err
+	}
+	if !held {
 		done, err := s.backend.Register(a.owner(), services)
 		if err == nil {
 			writeJSON(w, done)
 		}
 		return err
 	}
-	ids, held, err := s.backend.Hold(a.owner(), services)
+	ids, hold, err := s.backend.Hold(a.owner(), services)
 	if err != nil {
 		return err
 	}
-	defer held.Close()
+	defer hold.Close()
 	writeJSON(w, Registered{IDs: ids, Replaced: []string{}})
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		return nil // the client is gone already, and with it its instances

@@ -86,7 +86,7 @@ func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
 		serve(unix, func(c net.Conn) (access, bool) { return s.socketAccess(c), true })
 	}
 	if tcp != nil {
-		serve(tcp, func(c net.Conn) (access, bool) { return s.tcpAccess(), s.fromAllowed(c.RemoteAddr()) })
+		serve(tcp, func(c net.Conn) (access, bool) { return s.tcpAccess(c), s.fromAllowed(c.RemoteAddr()) })
 	}
 	<-ctx.Done()
 	wg.Wait()

@@ -37,7 +37,7 @@ func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
 		return micronet.E("api.dial", micronet.Invalid, "the request does not ask for Upgrade: %s", streamProtocol)
 	}
 	service := r.URL.Query().Get("service")
-	up, err := s.backend.Dial(r.Context(), service)
+	up, err := s.backend.Dial(r.Context(), service, s.callerOf(accessOf(r.Context())))
 	if err != nil {
 		return err
 	}

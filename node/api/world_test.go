@@ -304,7 +304,7 @@ func (b *fakeBackend) Ping(_ context.Context, node string) (Pong, error) {
 
 func (b *fakeBackend) Clocks(context.Context) []Clock { return []Clock{{Node: "b", OffsetMs: 1500}} }
 
-func (b *fakeBackend) Dial(context.Context, string) (net.Conn, error) {
+func (b *fakeBackend) Dial(context.Context, string, micronet.Caller) (net.Conn, error) {
 	if b.fail != nil {
 		return nil, b.fail
 	}

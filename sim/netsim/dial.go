@@ -70,6 +70,7 @@ func (s *stack) openTCP(ctx context.Context, from netip.Addr, to netip.AddrPort)
 		return nil, err
 	}
 	c := s.newTCPStream(local, target, to)
+	c.maker = s.host.Credentials()
 	h := s.newHandshake(c, func(p *packet) (*listener, bool) { return p.to.stack.tcp.lookup(p.dst) })
 	h.synLocked()
 	return h, nil

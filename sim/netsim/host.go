@@ -41,6 +41,7 @@ type Host struct {
 	envs     uint64 // counts the calls of Env
 	commands map[string]CommandFunc
 	shell    *shell
+	others   map[int]Program // that the host runs beside its commands, by process id
 }
 
 func newHost(w *World, name string, phase time.Duration) *Host {
@@ -49,6 +50,7 @@ func newHost(w *World, name string, phase time.Duration) *Host {
 		cred:     micronet.Credentials{PID: 1, Groups: []string{"root"}},
 		environ:  map[string]string{},
 		commands: map[string]CommandFunc{},
+		others:   map[int]Program{},
 	}
 	h.stack = newStack(h)
 	h.shell = newShell(h)

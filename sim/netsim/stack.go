@@ -43,6 +43,7 @@ var (
 	_ micronet.Network         = (*stack)(nil)
 	_ micronet.PeerCredentials = (*stack)(nil)
 	_ micronet.Redirector      = (*stack)(nil)
+	_ micronet.ProcessFinder   = (*stack)(nil)
 )
 
 func newStack(h *Host) *stack {

@@ -26,6 +26,7 @@ type stream struct {
 	local    net.Addr
 	remote   net.Addr
 	cred     micronet.Credentials // of the peer, for unix
+	maker    micronet.Credentials // who dialled, for TCP; zero for the other end
 
 	// Guarded by World.mu.
 	peer    *stream
