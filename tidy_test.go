@@ -40,7 +40,7 @@ var imports = map[string][]string{
 	"internal/osenv": {
 		".", "github.com/fsnotify/fsnotify", "github.com/google/nftables", "github.com/vishvananda/netlink", "golang.org/x/sys",
 	},
-	"node/api": {".", "internal/config"},
+	"node/api": {".", "internal/config", "internal/policy"},
 	"node": {
 		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "tunnel", "tunnel/quic", "router", "dns", "dns/server", "proxy",
 		"internal/identity", "internal/config", "internal/osenv", "internal/policy", "node/api", "github.com/prometheus/client_golang", "github.com/prometheus/common",

@@ -16,6 +16,7 @@ import (
 	"github.com/micro/micro-net/internal/config"
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/node/api"
+	"github.com/micro/micro-net/router"
 )
 
 // backend answers the API from the life and its view.
@@ -186,14 +187,18 @@ func (b backend) Routes(service string) ([]api.Route, error) {
 	}
 	out := []api.Route{}
 	for _, v := range b.l.router.Routes(time.Now(), service) {
-		r := &v.Route
-		out = append(out, api.Route{
-			Service: r.Instance.Service, Instance: r.Instance.ID, Node: r.NodeName, Cluster: r.Cluster, Via: []string{},
-			Path: r.Path, Transport: r.Transport, Metric: v.Metric, RTTMs: ms(r.RTT), Weight: r.Instance.Weight,
-			State: v.State, Reason: v.Reason,
-		})
+		out = append(out, routeOf(&v))
 	}
 	return out, nil
+}
+
+func routeOf(v *router.View) api.Route {
+	r := &v.Route
+	return api.Route{
+		Service: r.Instance.Service, Instance: r.Instance.ID, Node: r.NodeName, Cluster: r.Cluster, Via: []string{},
+		Path: r.Path, Transport: r.Transport, Metric: v.Metric, RTTMs: ms(r.RTT), Weight: r.Instance.Weight,
+		State: v.State, Reason: v.Reason,
+	}
 }
 
 // Connections lists the open tunnels.

@@ -91,6 +91,13 @@ func (g *guard) judge(caller micronet.Caller, to *micronet.Instance) (policy.Cal
 	return call, v, fmt.Errorf("%s at %s: %s may not call %s", v, g.here, callerText(call.From), to.Service)
 }
 
+// weigh is the decision about a caller that is known by name.
+func (g *guard) weigh(from policy.Source, to *micronet.Instance) policy.Verdict {
+	return g.rules.Load().Judge(policy.Call{
+		From: from, To: policy.Target{Service: to.Service, Tags: to.Tags}, Across: from.Cluster != g.origin.cluster,
+	})
+}
+
 // callerText names a caller to people.
 func callerText(s policy.Source) string {
 	if s.Service == "" {

@@ -203,15 +203,15 @@ func (s *statements) with(raws [][]byte) (next *gossip.Ledger, added []gossip.St
 	return next.Freeze(), added, refused
 }
 
-// declare adds a statement of this node, which sign signs for a clock above all that are known. Nothing has
+// declare adds statements of this node, which signs sign for clocks above all that are known. Nothing has
 // happened when it fails: not on disk, not in memory.
-func (s *statements) declare(ctx context.Context, sign func(identity.Clock) ([]byte, error)) error {
+func (s *statements) declare(ctx context.Context, signs ...func(identity.Clock) ([]byte, error)) error {
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	added, err := s.declareLocked(sign)
+	added, err := s.declareLocked(signs)
 	s.unlock()
 	if err != nil {
 		return err
@@ -222,24 +222,27 @@ func (s *statements) declare(ctx context.Context, sign func(identity.Clock) ([]b
 }
 
 // declareLocked is declare with the turn.
-func (s *statements) declareLocked(sign func(identity.Clock) ([]byte, error)) ([]gossip.Statement, error) {
+func (s *statements) declareLocked(signs []func(identity.Clock) ([]byte, error)) ([]gossip.Statement, error) {
 	if s.gone {
 		return nil, micronet.E("node.declare", micronet.Closed, "this node has left its cluster")
 	}
-	raw, err := sign(identity.Clock(s.held.Load().Clock()).Next(s.env.Wall()))
-	if err != nil {
-		return nil, err
+	next, added := s.held.Load().Clone(), []gossip.Statement(nil)
+	for _, sign := range signs {
+		raw, err := sign(identity.Clock(next.Clock()).Next(s.env.Wall()))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := next.Take(raw); err != nil {
+			return nil, err
+		}
+		st, _ := next.Lookup(raw)
+		added = append(added, st)
 	}
-	next := s.held.Load().Clone()
-	if _, err := next.Take(raw); err != nil {
-		return nil, err
-	}
-	st, _ := next.Lookup(raw)
 	if err := s.save(next.Freeze()); err != nil {
 		return nil, err
 	}
 	s.hold(next)
-	return []gossip.Statement{st}, nil
+	return added, nil
 }
 
 // hold makes a ledger the one that counts. The caller has the turn.
@@ -289,13 +292,23 @@ func (s *statements) report(err error) {
 // is on its way to all others when it returns nil; otherwise nothing was said. Where this node is no
 // authority the error is Refused and names one. restate must not call it.
 func (l *life) declare(ctx context.Context, op string, kind identity.StatementKind, subject, body []byte) error {
+	return l.declareAll(ctx, op, identity.Statement{Kind: kind, Subject: subject, Body: body})
+}
+
+// declareAll is declare for several statements, of which all are made or none. Their clocks are chosen here.
+func (l *life) declareAll(ctx context.Context, op string, all ...identity.Statement) error {
 	a := l.gate.authority.Load()
 	if a == nil {
 		return backend{l}.noAuthority(op)
 	}
-	return l.statements.declare(ctx, func(clock identity.Clock) ([]byte, error) {
-		return a.issuer.Load().State(l.env.Wall(), identity.Statement{Kind: kind, Subject: subject, Clock: clock, Body: body})
-	})
+	signs := make([]func(identity.Clock) ([]byte, error), len(all))
+	for i, st := range all {
+		signs[i] = func(clock identity.Clock) ([]byte, error) {
+			st.Clock = clock
+			return a.issuer.Load().State(l.env.Wall(), st)
+		}
+	}
+	return l.statements.declare(ctx, signs...)
 }
 
 // stated returns of each subject the newest statement of a kind that counts, sorted by subject. A subject
@@ -323,4 +336,5 @@ func (l *life) restate() {
 	l.restateOutcasts()
 	l.restateEnded()
 	l.restateRoots()
+	l.restatePolicies()
 }

@@ -51,6 +51,8 @@ func (a *app) serviceFlags(c *cobra.Command, s *config.Service) {
 	f.StringVar(&s.Protocol, "protocol", "", "`tcp|udp|http|http2|grpc` (default tcp)")
 	f.StringArrayVar(&s.Tags, "tag", nil, "`TAG` of the instance; may be repeated")
 	f.StringVar(&s.ID, "id", "", "`ID` of the instance, unique at this node (default: the name)")
+	f.IntVar(&s.PID, "pid", 0, "`PID` whose connections, and those of all that it started, are the service's own, for policies about it")
+	f.StringVar(&s.Cgroup, "cgroup", "", "the same for a control group: its `PATH` as /proc/PID/cgroup has it")
 	f.StringVar(&s.Address, "address", "", "`ADDRESS` on which the instance listens (default 127.0.0.1)")
 }
 

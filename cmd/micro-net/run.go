@@ -31,8 +31,8 @@ func (a *app) runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run --service NAME --port P [flags] -- CMD [ARG…]",
 		Short: "run a command, registered as a service while it lives",
-		Long: `Runs a command and registers it as a service of this node while it lives. Signals and the exit code
-are passed on. Failures of micro-net itself exit with 125, a command that cannot be executed with 126,
+		Long: `Runs a command and registers it as a service of this node while it lives. Calls of the command, and of all
+that it starts, are calls of that service to the mesh's policies. Signals and the exit code are passed on. Failures of micro-net itself exit with 125, a command that cannot be executed with 126,
 one that does not exist with 127.`,
 		Example:               "  micro-net run --service web --port 8080 -- python3 -m http.server 8080",
 		Args:                  checked(cobra.MinimumNArgs(1)),

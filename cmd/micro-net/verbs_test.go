@@ -69,6 +69,16 @@ func TestVerbsThatPrint(t *testing.T) {
 		"help-unknown":          {"help", "statsu"},
 		"config-unknown":        {"config", "shwo"},
 		"completion-what":       {"completion", "tcsh"},
+		"policy-list":           {"policy", "list"},
+		"policy-yaml":           {"policy", "list", "-o", "yaml"},
+		"policy-test":           {"policy", "test", "a", "web"},
+		"policy-denied":         {"policy", "test", "c", "web"},
+		"policy-delete":         {"policy", "delete", "no-c"},
+		"policy-json":           {"policy", "test", "a", "web", "--json"},
+		"explain":               {"explain", "web", "--as", "shop"},
+		"explain-json":          {"explain", "web", "--json"},
+		"help-policy":           {"policy", "--help"},
+		"help-apply":            {"policy", "apply", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			golden(t, name, newWorld(t).start().run(args...).text())
@@ -97,6 +107,7 @@ func TestExitCodes(t *testing.T) {
 			{"forward", "web"},
 			{"leave"},
 			{"ping", "b", "-c", "1"},
+			{"explain", "web"},
 		} {
 			r := w.run(args...)
 			if wantErr := "micro-net: " + args[0] + ": the cause; the remedy\n"; r.code != want || !strings.HasSuffix(r.err, wantErr) {
@@ -128,6 +139,7 @@ func TestNoDaemon(t *testing.T) {
 		{"forward", "x"},
 		{"resolve", "x"},
 		{"ping", "x"},
+		{"explain", "x"},
 	} {
 		r := w.run(args...)
 		want := "micro-net: " + args[0] + ": no daemon answers on unix://$DIR/api.sock; start one with `micro-net up`, or name it with --api\n"
@@ -201,7 +213,7 @@ func TestEveryVerbHasHelp(t *testing.T) {
 	}
 	visit(root)
 	for _, verb := range strings.Fields(`up invite join leave status nodes services routes connections graph register deregister run call dial
-		forward resolve ping doctor validate config version completion demo`) {
+		forward resolve ping explain policy doctor validate config version completion demo`) {
 		if c, _, err := root.Find([]string{verb}); err != nil || c.Name() != verb {
 			t.Errorf("there is no verb %s", verb)
 		}

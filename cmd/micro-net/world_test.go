@@ -19,6 +19,7 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
 	"github.com/micro/micro-net/internal/osenv"
+	"github.com/micro/micro-net/internal/policy"
 	"github.com/micro/micro-net/node/api"
 )
 
@@ -196,6 +197,7 @@ type fakeBackend struct {
 	links      []api.Connection
 	graph      api.Graph
 	settings   []api.Setting
+	policies   []api.Policy
 	fail       error    // of every call that can fail
 	unheard    string   // the warning of leave
 	fault      string   // of the issuance log
@@ -216,6 +218,11 @@ func newFakeBackend() *fakeBackend {
 		Listeners:   api.Listeners{Mesh: "[::]:8085", API: "127.0.0.1:8500", Socket: "/run/micro-net/api.sock", DNS: "127.0.0.1:8600", Proxy: "off", VIPs: "bound"},
 		Certificate: api.Certificate{Expires: wall.Add(14 * 24 * time.Hour)},
 		Warnings:    []api.Warning{{Code: "one-authority", Text: "only this node can invite", Fix: "promote another"}},
+	}
+	b.policies = []api.Policy{
+		{Name: "no-c", From: policy.Callers{Node: "c"}, To: policy.Targets{Service: "web"}, Action: policy.Deny, Refused: 7},
+		{Name: "try-v2", From: policy.Callers{Service: "!shop"}, To: policy.Targets{Tag: "v2"}, Action: policy.Audit, Audited: 12},
+		{Name: "newer", Action: policy.Allow, Problem: "field 9"},
 	}
 	b.nodes = []api.Node{
 		{ID: "aaaaaaaaaaaaaaaa", Name: "a", Cluster: "main", Status: micronet.Alive, Address: "192.0.2.1:8085", Version: "v1.2.3", Self: true},
@@ -390,6 +397,47 @@ func (b *fakeBackend) Resolve(_ context.Context, name, typ string) (api.Resoluti
 
 func (b *fakeBackend) Ping(_ context.Context, node string) (api.Pong, error) {
 	return b.pong, b.note("ping %s", node)
+}
+
+func (b *fakeBackend) Policies() []api.Policy { return b.policies }
+
+func (b *fakeBackend) ApplyPolicies(_ context.Context, rules []policy.Rule) (api.PolicyChange, error) {
+	done := api.PolicyChange{Applied: []string{}, Unchanged: []string{}}
+	for i := range rules {
+		if rules[i].Name == "no-c" {
+			done.Unchanged = append(done.Unchanged, rules[i].Name)
+		} else {
+			done.Applied = append(done.Applied, rules[i].Name)
+		}
+		if err := b.note("apply %s", rules[i].String()); err != nil {
+			return api.PolicyChange{}, err
+		}
+	}
+	return done, nil
+}
+
+func (b *fakeBackend) DeletePolicy(_ context.Context, name string) error {
+	return b.note("delete policy %s", name)
+}
+
+func (b *fakeBackend) TestPolicy(from, to string) ([]api.PolicyVerdict, error) {
+	v := api.PolicyVerdict{
+		From: api.PolicyCaller{Node: from, Cluster: "main"}, Service: to, Instances: []string{"web-1@a"}, Allowed: from != "c",
+		Reason: "allowed by default: no policy refuses it", Audited: []string{"try-v2"},
+	}
+	if !v.Allowed {
+		v.Rule, v.Reason, v.Audited = "no-c", `refused by the policy "no-c"`, nil
+	}
+	return []api.PolicyVerdict{v}, b.note("test policy %s %s", from, to)
+}
+
+func (b *fakeBackend) Explain(_ context.Context, service string, from micronet.Caller) (api.Explanation, error) {
+	e := api.Explanation{Service: service, From: api.PolicyCaller{Node: "a", Service: from.Service, Cluster: "main"}, Answer: "web-1 of node a, local, takes the call: allowed by default: no policy refuses it"}
+	for _, r := range b.routes {
+		c := api.Candidate{Route: r, Picked: len(e.Candidates) == 0, Allowed: true, Policy: "allowed by default: no policy refuses it"}
+		e.Candidates = append(e.Candidates, c)
+	}
+	return e, b.note("explain %s", service)
 }
 
 func (b *fakeBackend) Clocks(context.Context) []api.Clock { return b.clocks }

@@ -41,6 +41,7 @@ const (
 	StatementDisavowal StatementKind = 2
 	StatementDemotion  StatementKind = 6 // Subject names an authority whose right to issue ends
 	StatementRoot      StatementKind = 7 // Subject names a root, which Body holds
+	StatementPolicy    StatementKind = 3 // Subject is a policy's name, Body the policy; empty: there is none
 	// StatementForgotten is about a dead node's id, whose name is free until it comes back.
 	StatementForgotten StatementKind = 8
 )

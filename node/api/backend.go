@@ -44,6 +44,7 @@ type Backend interface {
 
 	Authorities
 	Revocations
+	Policies
 
 	// Healthy and Ready say why not.
 	Healthy() error

@@ -46,6 +46,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /api/v1/leave", s.allow(mayAll, s.leave))
 	s.authorityRoutes(mux)
 	s.revocationRoutes(mux)
+	s.policyRoutes(mux)
 	mux.HandleFunc("GET /metrics", s.allow(mayRead, s.metrics))
 	mux.HandleFunc("GET /healthz", s.allow(mayRead, probe(b.Healthy)))
 	mux.HandleFunc("GET /readyz", s.allow(mayRead, probe(b.Ready)))

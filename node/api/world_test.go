@@ -15,6 +15,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/internal/policy"
 	"github.com/micro/micro-net/internal/osenv"
 )
 
@@ -207,6 +208,8 @@ type fakeBackend struct {
 	joined     string
 	root       RootRemoval
 	revoked    Revocation
+	rules      []policy.Rule
+	from       micronet.Caller // of Dial and Explain
 }
 
 func (b *fakeBackend) Status() Status {
@@ -221,6 +224,27 @@ func (b *fakeBackend) Settings() []Setting                  { return []Setting{}
 func (b *fakeBackend) Healthy() error                       { return nil }
 func (b *fakeBackend) Ready() error                         { return b.fail }
 func (b *fakeBackend) Deregister(owner int, _ string) error { b.owner = owner; return b.fail }
+
+func (b *fakeBackend) Policies() []Policy { return []Policy{{Name: "no-c", From: policy.Callers{Node: "c"}}} }
+
+func (b *fakeBackend) ApplyPolicies(_ context.Context, rules []policy.Rule) (PolicyChange, error) {
+	b.rules = rules
+	return PolicyChange{}, b.fail
+}
+
+func (b *fakeBackend) DeletePolicy(_ context.Context, name string) error {
+	b.rules = []policy.Rule{{Name: name}}
+	return b.fail
+}
+
+func (b *fakeBackend) TestPolicy(from, to string) ([]PolicyVerdict, error) {
+	return []PolicyVerdict{{From: PolicyCaller{Node: from}, Service: to}}, b.fail
+}
+
+func (b *fakeBackend) Explain(_ context.Context, service string, from micronet.Caller) (Explanation, error) {
+	b.from = from
+	return Explanation{Service: service}, b.fail
+}
 
 func (b *fakeBackend) Metrics(w io.Writer) error {
 	_, err := io.WriteString(w, "micronet_up 1\n")
@@ -304,7 +328,8 @@ func (b *fakeBackend) Ping(_ context.Context, node string) (Pong, error) {
 
 func (b *fakeBackend) Clocks(context.Context) []Clock { return []Clock{{Node: "b", OffsetMs: 1500}} }
 
-func (b *fakeBackend) Dial(context.Context, string, micronet.Caller) (net.Conn, error) {
+func (b *fakeBackend) Dial(_ context.Context, _ string, from micronet.Caller) (net.Conn, error) {
+	b.from = from
 	if b.fail != nil {
 		return nil, b.fail
 	}

@@ -1,0 +1,82 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/policy"
+	"github.com/micro/micro-net/node/api"
+)
+
+// maxExplained is how many instances the proxy tries for one call.
+const maxExplained = 5
+
+// Explain tells what would become of a call from this host, and why: it asks the router and the policies as
+// a call does, and has no effect.
+func (b backend) Explain(ctx context.Context, service string, from micronet.Caller) (api.Explanation, error) {
+	dest := b.destination(service)
+	if len(b.l.view.Load().of(dest)) == 0 {
+		return api.Explanation{}, unknownService(service)
+	}
+	from.Node = b.l.self
+	from = b.l.attested(ctx, from)
+	v := b.l.view.Load()
+	source := v.source(v.byID[b.l.self], from.Service)
+	out := api.Explanation{
+		Service: dest.Service, From: api.PolicyCaller{Node: source.Node, Service: source.Service, Cluster: source.Cluster, Tags: append([]string{}, source.Tags...)},
+		Candidates: b.candidates(dest, source),
+	}
+	b.answer(&out, dest, source)
+	return out, nil
+}
+
+// candidates are the routes of a destination, each with what the policies say.
+func (b backend) candidates(dest micronet.Destination, from policy.Source) []api.Candidate {
+	out := []api.Candidate{}
+	for _, v := range b.l.router.Routes(time.Now(), dest.Service) {
+		r := &v.Route
+		if (dest.Tag != "" && !r.Instance.HasTag(dest.Tag)) || (dest.Cluster != "" && dest.Cluster != r.Cluster) {
+			continue
+		}
+		verdict := b.l.verdict(from, &r.Instance)
+		out = append(out, api.Candidate{
+			Route: routeOf(&v), Allowed: verdict.Allowed, Rule: verdict.Rule, Policy: verdict.Reason, Audited: verdict.Audited,
+		})
+	}
+	return out
+}
+
+// answer picks as a call does: an instance that refuses is passed over. The next call may be led to another
+// one where several cost the same.
+func (b backend) answer(e *api.Explanation, dest micronet.Destination, from policy.Source) {
+	var tried []micronet.InstanceKey
+	refused := ""
+	for range maxExplained {
+		choice, err := b.l.router.Pick(time.Now(), dest, tried)
+		if err != nil {
+			if e.Answer = refused; refused == "" {
+				e.Answer = err.Error()
+			}
+			return
+		}
+		key := choice.Route.Key()
+		tried = append(tried, key)
+		i := slices.IndexFunc(e.Candidates, func(c api.Candidate) bool {
+			return c.Instance == key.ID && c.Node == choice.Route.NodeName
+		})
+		if i < 0 {
+			continue // it came a moment ago
+		}
+		if c := &e.Candidates[i]; !c.Allowed {
+			refused = fmt.Sprintf("%s: %s may not call %s", c.Policy, callerText(from), e.Service)
+			continue
+		}
+		e.Candidates[i].Picked = true
+		e.Answer = fmt.Sprintf("%s of node %s, %s, takes the call: %s", key.ID, choice.Route.NodeName, choice.Route.Path, e.Candidates[i].Policy)
+		return
+	}
+	e.Answer = refused
+}
