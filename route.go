@@ -66,6 +66,6 @@ type Caller struct {
 	Dialled netip.AddrPort // what the program has connected to, zero as above
 	PID     int            // of the program, where its address does not tell; 0 when it is not known
 
-	Attested bool // the node has looked which service it is, and Service is what it found
-	Trace   string         // W3C traceparent, "" when there is none
+	Attested bool   // the node has looked which service it is, and Service is what it found
+	Trace    string // W3C traceparent, "" when there is none
 }

@@ -60,7 +60,7 @@ var imports = map[string][]string{
 	"sim/scenario": {".", "github.com/goccy/go-yaml"},
 	"sim/swarm":    {},
 	"sim": {
-		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "internal/identity", "node", "node/api", "proxy", "tunnel", "tunnel/quic",
+		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "internal/identity", "internal/policy", "node", "node/api", "proxy", "tunnel", "tunnel/quic",
 		"sim/light", "sim/netsim", "sim/report", "sim/scenario", "golang.org/x/net",
 	},
 }

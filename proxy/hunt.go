@@ -242,6 +242,10 @@ func (h *hunt) giveUp(none error) error {
 	default:
 		kind = micronet.Unreachable
 	}
+	see := "routes"
+	if kind == micronet.Refused {
+		see = "explain"
+	}
 	return micronet.E("proxy.dial", kind, "%s: %d of its instances tried, the last: %w", h.dest, len(h.tried), cause).
-		WithFix("see `micro-net routes %s`", h.dest.Service)
+		WithFix("see `micro-net %s %s`", see, h.dest.Service)
 }

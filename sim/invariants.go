@@ -63,6 +63,7 @@ func (m *mesh) checkInvariants(seen []sight) {
 		case scenario.NoUnauthorized:
 			m.checkUnauthorized()
 			m.checkBanished()
+			m.checkRulings()
 		case scenario.NoForge, scenario.NoRollback:
 			m.tellBreaches()
 		case scenario.OneIdentity:

@@ -122,6 +122,11 @@ func otherLabel(a scenario.Action) string {
 			return a.Nodes.String()
 		}
 		return a.Nodes.String() + " by " + a.By.String()
+	case scenario.Policy:
+		if a.From.IsZero() {
+			return string(a.Action) + " all to " + a.To
+		}
+		return string(a.Action) + " " + a.From.String() + " to " + a.To
 	case scenario.Insider:
 		if a.About.IsZero() {
 			return a.Node.String() + ", " + string(a.Forge)

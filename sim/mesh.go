@@ -60,7 +60,8 @@ type mesh struct {
 	witness     *witness
 	contests    map[micronet.NodeID]time.Duration // since when nobody has noticed that somebody signs twice
 	batches     [][]*machine                      // that have one token for one
-	heapAt      time.Duration                     // when the heap was measured last
+	rulings     []*ruling
+	heapAt      time.Duration // when the heap was measured last
 
 	ending sync.WaitGroup // daemons, programs and callers that are about to end
 

@@ -46,7 +46,7 @@ func (m *mesh) act(step *scenario.Step) (undo func()) {
 		return m.setNetwork(a)
 	case scenario.Heal:
 		m.faults.heal(a.What)
-	case scenario.Register, scenario.Deregister, scenario.Churn:
+	case scenario.Register, scenario.Deregister, scenario.Churn, scenario.Policy:
 		return m.actOnServices(step)
 	default:
 		return m.actOnNodes(step)
@@ -63,6 +63,8 @@ func (m *mesh) actOnServices(step *scenario.Step) (undo func()) {
 		return m.deregisterOn(a.Service, m.selected(a.On))
 	case scenario.Churn:
 		m.churn(a, m.now()+step.For)
+	case scenario.Policy:
+		return m.rule(a)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ type program struct {
 	wg   sync.WaitGroup
 
 	mu   sync.Mutex
-	open map[net.Conn]struct{}
+	open map[net.Conn]string // who is at the other end, "" before it has said so
 	shut bool
 
 	visits []visit              // since the last check
@@ -48,7 +48,7 @@ func startProgram(ctx context.Context, h *netsim.Host, name string) (*program, e
 	if err != nil {
 		return nil, err
 	}
-	p := &program{name: name, port: micronet.AddrPortOf(ln.Addr()).Port(), ln: ln, open: map[net.Conn]struct{}{}, seen: map[visit]bool{}, bytes: map[string]time.Time{}}
+	p := &program{name: name, port: micronet.AddrPortOf(ln.Addr()).Port(), ln: ln, open: map[net.Conn]string{}, seen: map[visit]bool{}, bytes: map[string]time.Time{}}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -72,7 +72,7 @@ func (p *program) add(c net.Conn) bool {
 		_ = c.Close()
 		return false
 	}
-	p.open[c] = struct{}{}
+	p.open[c] = ""
 	return true
 }
 
@@ -91,6 +91,7 @@ func (p *program) serve(c net.Conn) {
 	}
 	word, said, _ := strings.Cut(strings.TrimSpace(line), " ")
 	p.note(visit{micronet.AddrPortOf(c.RemoteAddr()).Addr(), said})
+	p.greet(c, said)
 	p.hear(said)
 	switch word {
 	case "get":

@@ -15,8 +15,8 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
-	"github.com/micro/micro-net/internal/policy"
 	"github.com/micro/micro-net/internal/osenv"
+	"github.com/micro/micro-net/internal/policy"
 )
 
 // daemonUID is the user that runs the daemon in all tests.
@@ -225,7 +225,9 @@ func (b *fakeBackend) Healthy() error                       { return nil }
 func (b *fakeBackend) Ready() error                         { return b.fail }
 func (b *fakeBackend) Deregister(owner int, _ string) error { b.owner = owner; return b.fail }
 
-func (b *fakeBackend) Policies() []Policy { return []Policy{{Name: "no-c", From: policy.Callers{Node: "c"}}} }
+func (b *fakeBackend) Policies() []Policy {
+	return []Policy{{Name: "no-c", From: policy.Callers{Node: "c"}}}
+}
 
 func (b *fakeBackend) ApplyPolicies(_ context.Context, rules []policy.Rule) (PolicyChange, error) {
 	b.rules = rules

@@ -136,6 +136,16 @@ func identity() []Defence {
 			Files: edit("tunnel/peerstate.go", "oldBootFor = 15 * time.Second", "oldBootFor = 1 << 62"),
 		},
 		{
+			Name: "policies-cut", Scenario: "policy-tightens", Breaks: "no_unauthorized", Seeds: 2,
+			About: "Policies that have changed end the connections that they refuse",
+			Files: edit("node/guard.go", "if cut := l.flows.CloseRefused(l.self, l.hindsight(ctx)); cut > 0", "if cut := 0; cut > 0"),
+		},
+		{
+			Name: "the-receiver-decides", Scenario: "policy-tightens", Breaks: "no_unauthorized", Seeds: 2,
+			About: "A daemon asks the policies before it lets a connection through to an instance",
+			Files: edit("node/guard.go", "\tif v.Allowed {\n", "\tif v.Allowed || true {\n"),
+		},
+		{
 			Name: "names-are-taken-once", Scenario: "lost-disk", Breaks: "converged", Seeds: 2,
 			About: "A name that belongs to a node is given to no other",
 			Files: edit("node/authority.go", "return ok && holder != by", "return false && ok && holder != by"),

@@ -154,6 +154,14 @@ type (
 	// Invite makes a node, which must be an authority, the one whose token all join with from then on. It
 	// never has a For.
 	Invite struct{ Nodes Selector }
+
+	// Policy makes an authority state policies about calls of a service. Taken back: they are deleted.
+	Policy struct {
+		From   Selector // who calls; zero: all
+		To     string   // a Service.Name
+		Action Ruling
+	}
+
 	// Insider makes a member send what it should not. Taken back: it is honest again.
 	Insider struct {
 		Node  Selector // one node
@@ -192,6 +200,16 @@ const (
 	DiskEIO      DiskFault = "eio"      // writing, syncing and renaming fail
 	DiskReadOnly DiskFault = "readonly" // nothing can be changed
 	DiskTorn     DiskFault = "torn"     // a crash keeps a part of what was not synced
+)
+
+// Ruling is what a Policy does with calls.
+type Ruling string
+
+// The rulings.
+const (
+	Deny  Ruling = "deny"
+	Allow Ruling = "allow"
+	Audit Ruling = "audit" // let pass, and counted
 )
 
 // Forgery is what an Insider sends.

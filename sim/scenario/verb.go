@@ -26,6 +26,7 @@ func (UDPBlocked) action() {}
 func (Rebind) action()     {}
 func (Register) action()   {}
 func (Deregister) action() {}
+func (Policy) action()     {}
 func (Churn) action()      {}
 func (Revoke) action()     {}
 func (Insider) action()    {}
@@ -117,6 +118,9 @@ func (Churn) Verb() string { return "churn" }
 
 // Verb returns "revoke".
 func (Revoke) Verb() string { return "revoke" }
+
+// Verb returns "policy".
+func (Policy) Verb() string { return "policy" }
 
 // Verb returns "insider".
 func (Insider) Verb() string { return "insider" }

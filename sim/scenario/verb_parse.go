@@ -63,6 +63,7 @@ func verbs() map[string]verb {
 		"deregister":  {mayLast, deregister},
 		"churn":       {mustLast, churn},
 		"revoke":      {neverLasts, revoke},
+		"policy":      {mayLast, policy},
 		"insider":     {mayLast, insider},
 	}
 }
@@ -323,6 +324,15 @@ func revoke(r *reader) *part {
 		fields:   fields{"nodes": nodes, "by": r.node(&v.By)},
 		short:    nodes,
 		required: []string{"nodes"},
+	}
+}
+
+func policy(r *reader) *part {
+	p := Policy{Action: Deny}
+	return &part{
+		action:   func() Action { return p },
+		fields:   fields{"from": r.nodes(&p.From), "to": r.known(&p.To), "action": into(r, &p.Action, oneOf(Deny, Allow, Audit))},
+		required: []string{"to"},
 	}
 }
 

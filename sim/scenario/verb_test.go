@@ -59,6 +59,8 @@ func verbCases(t *testing.T) map[string]Action {
 		"churn: {rate: 6/m}\n  for: 1m":                       Churn{0.1, 1},
 		"revoke: [3, us-east]":                                Revoke{s("3, us-east"), Selector{}},
 		"revoke: {nodes: 3, by: 2}":                           Revoke{s("3"), s("2")},
+		"policy: {from: 3, to: web}":                          Policy{s("3"), "web", Deny},
+		"policy: {to: web, action: audit}":                    Policy{Selector{}, "web", Audit},
 		"insider: {node: 4, forge: dead, about: eu}":          Insider{s("4"), ForgeDead, s("eu")},
 		"insider: {node: 2, forge: withhold, about: eu}":      Insider{s("2"), ForgeWithhold, s("eu")},
 		"insider: {node: 2, forge: replay}":                   Insider{s("2"), ForgeReplay, Selector{}},
