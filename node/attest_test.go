@@ -155,6 +155,25 @@ func TestSpeakers(t *testing.T) {
 	}
 }
 
+// A process that was registered speaks for its service after a restart of the daemon too.
+func TestProcessesSurviveARestart(t *testing.T) {
+	inBubble(t, 86, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		s := withoutChecks("shop", 9000)
+		s[0].PID, s[0].PIDStart = 50, 500
+		if _, err := a.backend().Register(7, s); err != nil {
+			t.Fatal(err)
+		}
+		before := a.node.registry.speakers(0)
+		b.halt(a)
+		a = b.start("a", "")
+		after := a.node.registry.speakers(0)
+		if len(before) != 1 || len(after) != 1 || after[0] != before[0] || after[0].of.Root.Start != 500 {
+			t.Errorf("before %+v, after %+v", before, after)
+		}
+	})
+}
+
 // slowFinder holds looks up until it is told.
 type slowFinder struct {
 	micronet.ProcessFinder

@@ -174,6 +174,17 @@ func TestCgroups(t *testing.T) {
 	}
 }
 
+// BenchmarkSockets is one look through the processes of this host, for one that was registered.
+func BenchmarkSockets(b *testing.B) {
+	root, _, err := Network{}.Process(os.Getpid())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		Network{}.Sockets([]micronet.Processes{{Root: root, UID: micronet.AnyUser}})
+	}
+}
+
 func FuzzDiagAnswer(f *testing.F) {
 	r := diagRequest{netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:80")}
 	answer := make([]byte, diagAnswerSize)
