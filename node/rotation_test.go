@@ -157,7 +157,7 @@ func TestQ8_RootRotates(t *testing.T) {
 		}
 		b.serve(all[1], "echo", "b")
 		b.await(5*time.Second, "echo", b.answers(all[2], "echo", "b"))
-		conn, err := all[2].backend().Dial(t.Context(), "echo")
+		conn, err := all[2].backend().Dial(t.Context(), "echo", micronet.Caller{})
 		if err != nil {
 			t.Fatal(err)
 		}
