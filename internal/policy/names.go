@@ -1,0 +1,110 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	micronet "github.com/micro/micro-net"
+)
+
+// MaxNames bounds the patterns of one grant.
+const MaxNames = 32
+
+// namesVersion is the first byte of an encoded grant.
+const namesVersion = 1
+
+// EncodeNames writes the patterns of services that a node may offer, as the body of a statement:
+//
+//	version 1 | patterns: length 1, text
+//
+// None at all is no body: the grant is taken back. The error is Invalid.
+func EncodeNames(patterns []string) ([]byte, error) {
+	if len(patterns) == 0 {
+		return nil, nil
+	}
+	if len(patterns) > MaxNames {
+		return nil, micronet.E("names", micronet.Invalid, "%d patterns, at most %d are taken", len(patterns), MaxNames)
+	}
+	b := []byte{namesVersion}
+	for _, p := range patterns {
+		if err := CheckPattern(p); err != nil {
+			return nil, micronet.E("names", micronet.Invalid, "%w", err)
+		}
+		b = append(b, byte(len(p)))
+		b = append(b, p...)
+	}
+	return b, nil
+}
+
+// DecodeNames reads what EncodeNames wrote. What this version does not wholly understand grants
+// nothing, and the error says why.
+func DecodeNames(body []byte) ([]string, error) {
+	if len(body) == 0 {
+		return nil, nil
+	}
+	if body[0] != namesVersion || len(body) == 1 {
+		return nil, fmt.Errorf("version %d of a grant of names, or one without a pattern", body[0])
+	}
+	var out []string
+	for rest := body[1:]; len(rest) > 0; {
+		size := int(rest[0])
+		if size >= len(rest) || len(out) == MaxNames {
+			return nil, fmt.Errorf("a grant of names is damaged, or has more than %d patterns", MaxNames)
+		}
+		text := string(rest[1 : 1+size])
+		if err := CheckPattern(text); err != nil {
+			return nil, err
+		}
+		out, rest = append(out, text), rest[1+size:]
+	}
+	return out, nil
+}
+
+// Names decides which services a node may offer. It is immutable; nil is for a mesh in which everybody
+// may offer everything.
+type Names struct {
+	grants map[micronet.NodeID]names
+}
+
+// names are the patterns of one node.
+type names struct{ granted, excepted []pattern }
+
+// NewNames returns the decision for a mesh in which names are granted.
+func NewNames(grants map[micronet.NodeID][]string) *Names {
+	n := &Names{grants: make(map[micronet.NodeID]names, len(grants))}
+	for id, patterns := range grants {
+		n.grants[id] = newNames(patterns)
+	}
+	return n
+}
+
+// newNames reads patterns. One with a ! takes out what the others grant; alone it grants all else.
+func newNames(patterns []string) (out names) {
+	for _, text := range patterns {
+		p := newPattern(text)
+		if p.negate {
+			out.excepted = append(out.excepted, p)
+		} else {
+			out.granted = append(out.granted, p)
+		}
+	}
+	if len(out.granted) == 0 && len(out.excepted) > 0 {
+		out.granted = append(out.granted, pattern{})
+	}
+	return out
+}
+
+// Allows reports whether a node may offer a service.
+func (n *Names) Allows(id micronet.NodeID, service string) bool {
+	if n == nil {
+		return true
+	}
+	g := n.grants[id]
+	if len(g.granted) == 0 {
+		return false
+	}
+	name := strings.ToLower(service)
+	return slices.ContainsFunc(g.granted, func(p pattern) bool { return p.matches(name) }) &&
+		!slices.ContainsFunc(g.excepted, func(p pattern) bool { return p.hits(name) })
+}
