@@ -17,6 +17,9 @@ type Item struct {
 	Value []byte // at most MaxItemValue bytes
 }
 
+// Size is how many bytes an item takes in a document.
+func (it Item) Size() int { return itemOverhead + len(it.Key) + len(it.Value) }
+
 // Codec turns a document into items and back. Both directions are pure and may be called from
 // several goroutines. Implementation: gossip/wire.
 type Codec interface {
@@ -31,10 +34,10 @@ type Codec interface {
 // Bounds of an item and of a document.
 const (
 	MaxItemKey   = 300
-	MaxItemValue = 128 << 10
-	MaxInstances = 4096
+	MaxItemValue = 4 << 10
+	MaxInstances = 256
 	// maxItems leaves room for kinds of items that later versions may add.
-	maxItems = MaxInstances + 512
+	maxItems = MaxInstances + 64
 	// itemOverhead is what an item costs beside its key and value; no item is shorter.
 	itemOverhead = 2 + 4
 )

@@ -4,9 +4,9 @@ import "time"
 
 // Limits bound what others can make a catalog hold and do. Zero fields take the default.
 type Limits struct {
-	MaxDocument  int           // bytes of one full document message; 1 MiB
+	MaxDocument  int           // bytes of one full document message; 128 KiB
 	MaxTotal     int64         // bytes of all documents; 64 MiB. Owners beyond it are refused until others are forgotten
-	MaxDocuments int           // owners; 16,384
+	MaxDocuments int           // owners; 8,192
 	Rate         float64       // new versions per second and owner, on average; 64
 	Burst        float64       // new versions at once; 128
 	Quarantine   time.Duration // how long an owner above its rate is not listened to; 30 s. Its last document stays
@@ -15,9 +15,9 @@ type Limits struct {
 
 // Defaults of Limits.
 const (
-	DefaultMaxDocument  = 1 << 20
+	DefaultMaxDocument  = 128 << 10
 	DefaultMaxTotal     = 64 << 20
-	DefaultMaxDocuments = 16384
+	DefaultMaxDocuments = 8192
 	DefaultRate         = 64
 	DefaultBurst        = 128
 	DefaultQuarantine   = 30 * time.Second

@@ -25,7 +25,7 @@ type Store interface {
 // still differ. Zero fields take the default.
 type SyncLimits struct {
 	MaxBytes    int64 // in each direction; 128 MiB
-	MaxDocument int   // bytes of one document; 1 MiB
+	MaxDocument int   // bytes of one document; 128 KiB
 }
 
 // DefaultSyncBytes bounds one direction of a synchronisation: all documents of a full catalog and

@@ -14,7 +14,8 @@ import (
 func endpoints(mesh netip.AddrPort, advertise []netip.AddrPort, ifaces []micronet.Interface, observed []netip.AddrPort) []netip.AddrPort {
 	out := slices.Clone(advertise)
 	if !mesh.Addr().IsUnspecified() {
-		return unique(append(out, mesh))
+		out = unique(append(out, mesh))
+		return out[:min(len(out), identity.MaxEndpoints)]
 	}
 	var loopback []netip.AddrPort
 	for _, want4 := range []bool{true, false} {

@@ -13,9 +13,6 @@ import (
 	"github.com/micro/micro-net/node/api"
 )
 
-// maxInstances bounds the instances of one node.
-const maxInstances = 4096
-
 // source tells where an instance came from; it decides how long the instance lives.
 type source struct {
 	kind string // "flag", "file", "api", "hold", "listen"
@@ -36,6 +33,7 @@ type entry struct {
 	owner   int
 	health  micronet.Health
 	output  string // of the last check
+	size    int    // see sizeOf
 }
 
 // registry holds the instances of this node. It is safe for concurrent use; changed is called
@@ -81,11 +79,9 @@ func (r *registry) merge(src source, owner int, services []config.Service) (errs
 
 func (r *registry) putAllLocked(src source, owner int, services []config.Service) (errs []error) {
 	for i := range services {
-		if err := r.conflictLocked(src, owner, &services[i]); err != nil {
+		if err := r.putLocked(src, owner, services[i]); err != nil {
 			errs = append(errs, err)
-			continue
 		}
-		r.putLocked(src, owner, services[i])
 	}
 	return errs
 }
@@ -96,18 +92,18 @@ func (r *registry) add(src source, owner int, services []config.Service) (undo f
 	before := map[string]*entry{}
 	for i := range services {
 		s := &services[i]
+		old := r.entries[s.ID]
 		if _, twice := before[s.ID]; twice {
 			err = micronet.E("register", micronet.Invalid, "instance %q is named twice", s.ID).WithFix("give each an id of its own")
 		} else {
-			err = r.conflictLocked(src, owner, s)
+			err = r.putLocked(src, owner, *s)
 		}
 		if err != nil {
 			r.restoreLocked(before)
 			r.mu.Unlock()
 			return nil, err
 		}
-		before[s.ID] = r.entries[s.ID]
-		r.putLocked(src, owner, *s)
+		before[s.ID] = old
 	}
 	r.mu.Unlock()
 	r.changed()
@@ -132,20 +128,29 @@ func (r *registry) restoreLocked(before map[string]*entry) {
 	}
 }
 
-func (r *registry) putLocked(src source, owner int, s config.Service) {
-	e := &entry{service: s, source: src, owner: owner, health: initialHealth(&s)}
+// putLocked takes one instance, unless somebody else's is in the way or there is no room.
+func (r *registry) putLocked(src source, owner int, s config.Service) error {
+	size, err := sizeOf(&s)
+	if err != nil {
+		return err
+	}
+	if err := r.conflictLocked(src, owner, &s); err != nil {
+		return err
+	}
+	if err := r.roomLocked(s.ID, size); err != nil {
+		return err
+	}
+	e := &entry{service: s, source: src, owner: owner, health: initialHealth(&s), size: size}
 	if old, ok := r.entries[s.ID]; ok && !s.Checks.None {
 		e.health, e.output = old.health, old.output
 	}
 	r.entries[s.ID] = e
+	return nil
 }
 
 func (r *registry) conflictLocked(src source, owner int, s *config.Service) error {
 	old, ok := r.entries[s.ID]
 	if !ok {
-		if len(r.entries) >= maxInstances {
-			return micronet.E("register", micronet.Overloaded, "this node has %d instances already", maxInstances)
-		}
 		return nil
 	}
 	if old.source != src {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
 	"github.com/micro/micro-net/internal/config"
 	"github.com/micro/micro-net/node/api"
 )
@@ -83,17 +84,19 @@ func TestRegistryAdd(t *testing.T) {
 func TestRegistryBound(t *testing.T) {
 	r := newRegistry(func() {})
 	var many []config.Service
-	for i := range maxInstances {
-		many = append(many, config.Service{Name: "s", ID: fmt.Sprint(i), Checks: config.Checks{None: true}})
+	for i := range gossip.MaxInstances {
+		s := withoutChecks("s", 1)[0]
+		s.ID = fmt.Sprint(i)
+		many = append(many, s)
 	}
-	if _, err := r.add(source{kind: "api"}, 0, many[:maxInstances-1]); err != nil {
+	if _, err := r.add(source{kind: "api"}, 0, many[:gossip.MaxInstances-1]); err != nil {
 		t.Fatal(err)
 	}
 	two := append(withoutChecks("a", 1), withoutChecks("b", 2)...)
 	_, err := r.add(source{kind: "api"}, 0, two)
-	wantError(t, "two, with room for one", err, micronet.Overloaded, "4096")
-	if n := len(r.all()); n != maxInstances-1 {
-		t.Errorf("%d instances, want %d: all or nothing", n, maxInstances-1)
+	wantError(t, "two, with room for one", err, micronet.Overloaded, "256")
+	if n := len(r.all()); n != gossip.MaxInstances-1 {
+		t.Errorf("%d instances, want %d: all or nothing", n, gossip.MaxInstances-1)
 	}
 	if _, err := r.add(source{kind: "api"}, 0, two[:1]); err != nil {
 		t.Errorf("the last one: %v", err)

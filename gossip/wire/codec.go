@@ -45,11 +45,11 @@ func (c *Codec) Encode(d gossip.Document) ([]gossip.Item, error) {
 	items := make([]gossip.Item, 0, 1+len(d.Instances))
 	for i := range d.Instances {
 		in := &d.Instances[i]
-		value, err := c.writeInstance(in)
+		item, err := c.Item(in)
 		if err != nil {
 			return nil, fmt.Errorf("instance %q: %w", in.ID, err)
 		}
-		items = append(items, gossip.Item{Key: instancePrefix + in.ID, Value: value})
+		items = append(items, item)
 	}
 	r := nodeOut(&d)
 	if err := r.check(); err != nil {
@@ -62,6 +62,12 @@ func (c *Codec) Encode(d gossip.Document) ([]gossip.Item, error) {
 	items = append(items, gossip.Item{Key: nodeKey, Value: value})
 	slices.SortFunc(items, func(a, b gossip.Item) int { return strings.Compare(a.Key, b.Key) })
 	return items, nil
+}
+
+// Item returns the item of one instance.
+func (c *Codec) Item(in *micronet.Instance) (gossip.Item, error) {
+	value, err := c.writeInstance(in)
+	return gossip.Item{Key: instancePrefix + in.ID, Value: value}, err
 }
 
 // Decode reads the items it knows. An instance whose protocol is of a newer version is left out,

@@ -95,7 +95,7 @@ func TestEncodeIsCanonical(t *testing.T) {
 	b.Instances[0].Tags = []string{"v2", "v1", "", "v2"}
 	b.Instances[0].Address = netip.MustParseAddr("::ffff:127.0.0.1")
 	for i := range 100 {
-		k := fmt.Sprint("k", i%60)
+		k := fmt.Sprint("k", i%30)
 		a.Instances[0].Meta[k], b.Instances[1].Meta[k] = "x", "x"
 	}
 	c := New()
@@ -126,7 +126,7 @@ func TestEncodeRefusals(t *testing.T) {
 		"endpoint port":        func(d *gossip.Document) { d.Endpoints[0] = netip.MustParseAddrPort("192.0.2.1:0") },
 		"endpoint unspecified": func(d *gossip.Document) { d.Endpoints[0] = netip.MustParseAddrPort("0.0.0.0:1") },
 		"endpoint zone":        func(d *gossip.Document) { d.Endpoints[0] = netip.MustParseAddrPort("[2001:db8::1%eth0]:1") },
-		"endpoints":            func(d *gossip.Document) { d.Endpoints = make([]netip.AddrPort, 17) },
+		"endpoints":            func(d *gossip.Document) { d.Endpoints = make([]netip.AddrPort, 9) },
 		"id empty":             func(d *gossip.Document) { d.Instances[0].ID = "" },
 		"id long":              func(d *gossip.Document) { d.Instances[0].ID = long[:256] },
 		"id control":           func(d *gossip.Document) { d.Instances[0].ID = "a\x1b[31m" },
@@ -153,14 +153,14 @@ func TestEncodeRefusals(t *testing.T) {
 		"tag long":             func(d *gossip.Document) { d.Instances[0].Tags = []string{long} },
 		"tags": func(d *gossip.Document) {
 			d.Instances[0].Tags = nil
-			for i := range 65 {
+			for i := range 33 {
 				d.Instances[0].Tags = append(d.Instances[0].Tags, fmt.Sprint(i))
 			}
 		},
 		"meta key":   func(d *gossip.Document) { d.Instances[0].Meta = map[string]string{"": "x"} },
 		"meta long":  func(d *gossip.Document) { d.Instances[0].Meta = map[string]string{"x": long[:513]} },
 		"meta esc":   func(d *gossip.Document) { d.Instances[0].Meta = map[string]string{"x": "\x1b]0;x"} },
-		"meta pairs": func(d *gossip.Document) { d.Instances[0].Meta = manyPairs(65) },
+		"meta pairs": func(d *gossip.Document) { d.Instances[0].Meta = manyPairs(33) },
 		"instances":  func(d *gossip.Document) { d.Instances = make([]micronet.Instance, gossip.MaxInstances+1) },
 	}
 	for name, change := range cases {

@@ -44,10 +44,10 @@ const recordVersion = 1
 const (
 	maxName      = 255
 	maxSoftware  = 64
-	maxEndpoints = 16
-	maxTags      = 64
-	maxTag       = 4096 // programs that keep metadata in Consul's tags have long ones
-	maxMeta      = 64
+	maxEndpoints = 8
+	maxTags      = 32
+	maxTag       = 2048 // programs that keep metadata in Consul's tags have long ones
+	maxMeta      = 32
 	maxMetaText  = 512
 	maxWeight    = 65535
 )

@@ -19,9 +19,9 @@ const (
 	maxPID       = 1 << 22 // Linux has no higher one
 	maxCgroup    = 1024
 	maxName      = 255
-	maxTags      = 64
-	maxTag       = 4096
-	maxMeta      = 64
+	maxTags      = 32
+	maxTag       = 2048
+	maxMeta      = 32
 	maxMetaText  = 512
 	localAddress = "127.0.0.1"
 )

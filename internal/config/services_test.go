@@ -165,7 +165,7 @@ func TestMistakes(t *testing.T) {
 		{ok + "proxy_protocol: v2\n", `web.yaml:3: proxy_protocol: this version does not send the PROXY protocol; remove the key`},
 		{ok + "tags: v2\n", `web.yaml:3: tags: want a list of texts, found "v2"; write [v2]`},
 		{ok + "tags: [1.10]\n", `web.yaml:3: tags[0]: want text, found 1.10; put it in quotes: "1.10"`},
-		{ok + "tags: [\"a\\tb\"]\n", `web.yaml:3: tags: "a\tb" is no tag: want 1 to 4096 printable characters`},
+		{ok + "tags: [\"a\\tb\"]\n", `web.yaml:3: tags: "a\tb" is no tag: want 1 to 2048 printable characters`},
 		{ok + "meta:\n  version: 2.10\n", `web.yaml:4: meta.version: want text, found 2.10; put it in quotes: "2.10"`},
 		{ok + "meta: {1: a}\n", `web.yaml:3: a key that is no text; put it in quotes`},
 		{ok + "meta: [a]\n", `web.yaml:3: meta: want a mapping of text to text, found a list`},
