@@ -272,6 +272,13 @@ func (c *contacts) silent() []silence {
 	return out
 }
 
+// isKnown reports whether a certificate of a node has been seen.
+func (c *contacts) isKnown(id micronet.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isKnownLocked(id)
+}
+
 func (c *contacts) isKnownLocked(id micronet.NodeID) bool {
 	_, ok := c.known[id]
 	return ok

@@ -49,6 +49,7 @@ type life struct {
 	pulse      *pulse
 	twin       *twin
 	damping    *damping // of the goroutine that makes views
+	liars      *equivocations
 	contacts   *contacts
 	router     Router
 	flows      *proxy.Flows
@@ -307,11 +308,11 @@ func (l *life) become(pass *passport) error {
 	if err != nil {
 		return err
 	}
-	l.damping, l.twin = newDamping(), &twin{born: time.Now()}
+	l.damping, l.twin, l.liars = newDamping(), &twin{born: time.Now()}, newEquivocations()
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
 		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(), Admit: l.mayPublish,
-	}, effects{spread: l.spread, changed: l.look, behind: l.behind, rival: l.rivalled})
+	}, effects{spread: l.spread, changed: l.look, behind: l.behind, rival: l.rivalled, lied: l.equivocated})
 	l.router = l.config.newRouter(router.Config{Rand: l.env.Rand("router"), Ejected: l.env.Events.InstanceEjected})
 	credential, err := l.address.credential()
 	if err != nil {

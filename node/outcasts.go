@@ -171,10 +171,14 @@ func (l *life) isLost(id micronet.NodeID) bool {
 	return o.isRevoked(id) || (o.isForgotten(id, l.records.version(id).Epoch) && !l.knowsAlive(id))
 }
 
-// mayPublish refuses the records of those who were revoked.
+// mayPublish refuses the records of those who were revoked, and of those whose certificate was not seen: anybody
+// can make keys and sign with them.
 func (l *life) mayPublish(owner micronet.NodeID) error {
 	if l.pass.trust.Revoked(owner) {
 		return micronet.E("node.records", micronet.Unauthorized, "its owner was revoked").WithPeer(owner)
+	}
+	if !l.contacts.isKnown(owner) {
+		return micronet.E("node.records", micronet.Unauthorized, "no certificate of its owner has been seen").WithPeer(owner)
 	}
 	return nil
 }

@@ -19,14 +19,20 @@ const wantQueue = 256
 // short and may be called from membership's goroutines.
 type records struct {
 	effects
+	self  micronet.NodeID
 	env   micronet.Env
 	wants chan gossip.Want
 
 	mu         sync.Mutex
 	catalog    *gossip.Catalog
 	divergence *gossip.Divergence
-	synced     bool // synchronised once with somebody
+	synced     bool                     // synchronised once with somebody
+	strangers  map[micronet.NodeID]bool // whose documents came before their certificates
 }
+
+// maxStrangers bounds the owners that are remembered because their documents came too early; those of
+// further ones are found by the next comparison.
+const maxStrangers = 256
 
 // effects are what the catalog asks for. None of them blocks.
 type effects struct {
@@ -34,12 +40,16 @@ type effects struct {
 	changed func()                       // the view must be made anew
 	behind  func()                       // others hold a newer record of this node than it does
 	rival   func(*gossip.Document, time.Duration)
+	lied    func(owner micronet.NodeID) // it signed two documents of one version
 }
 
 var _ gossip.Store = (*records)(nil)
 
 func newRecords(env micronet.Env, cfg gossip.CatalogConfig, e effects) *records {
-	return &records{env: env, effects: e, wants: make(chan gossip.Want, wantQueue), catalog: gossip.NewCatalog(cfg), divergence: gossip.NewDivergence()}
+	return &records{
+		self: cfg.Self, env: env, effects: e, wants: make(chan gossip.Want, wantQueue), catalog: gossip.NewCatalog(cfg), divergence: gossip.NewDivergence(),
+		strangers: map[micronet.NodeID]bool{},
+	}
 }
 
 // do runs one call of the catalog and performs its outcome outside the lock.
@@ -112,8 +122,36 @@ func (r *records) received(msg []byte) {
 }
 
 func (r *records) refused(err error) {
-	if err != nil {
-		r.env.Events.RecordRefused(micronet.RecordRefusal{Owner: gossip.BlamedFor(err), Reason: string(gossip.ReasonOf(err))})
+	if err == nil {
+		return
+	}
+	reason := gossip.ReasonOf(err)
+	if e, ok := errors.AsType[*micronet.Error](err); ok && reason == gossip.ReasonUnadmitted {
+		r.estrange(e.Peer)
+	}
+	if owner := gossip.BlamedFor(err); reason == gossip.ReasonEquivocation && owner != r.self {
+		r.lied(owner)
+	}
+	r.env.Events.RecordRefused(micronet.RecordRefusal{Owner: gossip.BlamedFor(err), Reason: string(reason)})
+}
+
+// estrange remembers whose document came before its certificate.
+func (r *records) estrange(owner micronet.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.strangers) < maxStrangers {
+		r.strangers[owner] = true
+	}
+}
+
+// admitted asks for the document of a node whose certificate has come, if it came before that.
+func (r *records) admitted(owner micronet.NodeID) {
+	r.mu.Lock()
+	early := r.strangers[owner]
+	delete(r.strangers, owner)
+	r.mu.Unlock()
+	if early {
+		r.perform(gossip.Outcome{Fetch: []gossip.Want{{Owner: owner}}})
 	}
 }
 
@@ -252,6 +290,7 @@ func (r *records) expire(alive func(micronet.NodeID) bool) []micronet.NodeID {
 	r.mu.Lock()
 	gone := r.catalog.Expire(time.Now(), alive)
 	r.divergence.Expire(time.Now())
+	clear(r.strangers)
 	r.mu.Unlock()
 	if len(gone) > 0 {
 		r.changed()

@@ -450,6 +450,7 @@ func (l *life) admit(id micronet.NodeID, epoch uint64, raw []byte) error {
 	}
 	if l.contacts.learn(c, raw) {
 		l.addPeer(peer)
+		l.records.admitted(id)
 	}
 	return nil
 }
@@ -459,8 +460,8 @@ func (l *life) learned(p tunnel.Peer) {
 	if !l.started() {
 		return
 	}
-	if c, _, err := l.pass.verify(l.env, p.Credential); err == nil {
-		l.contacts.learn(c, p.Credential)
+	if c, _, err := l.pass.verify(l.env, p.Credential); err == nil && l.contacts.learn(c, p.Credential) {
+		l.records.admitted(c.ID)
 	}
 }
 

@@ -23,6 +23,9 @@ func (l *life) warnings() []api.Warning {
 	if w, there := l.twin.warning(time.Now(), l.address.where()); there {
 		out = append(out, w)
 	}
+	if ids := l.liars.list(time.Now()); len(ids) > 0 {
+		out = append(out, l.equivocationWarning(ids...))
+	}
 	v := l.view.Load()
 	for i := range v.namesakes {
 		if s := &v.namesakes[i]; s.alive() {
