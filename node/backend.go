@@ -116,34 +116,45 @@ func (b backend) Services(name string) ([]api.Service, error) {
 			d = micronet.Destination{Service: name}
 		}
 		list := v.of(d)
-		if len(list) == 0 {
+		if len(list)+len(v.withheld[d.Service]) == 0 {
 			return nil, unknownService(name)
 		}
-		return b.named(append(out, b.service(d.Service, list))), nil
+		return b.named(append(out, b.service(v, d.Service, list))), nil
 	}
-	for _, service := range slices.Sorted(maps.Keys(v.instances)) {
-		out = append(out, b.service(service, v.instances[service]))
+	for _, service := range v.offered() {
+		out = append(out, b.service(v, service, v.instances[service]))
 	}
 	return b.named(out), nil
+}
+
+// offered lists the services that anybody offers, those that are withheld too, sorted.
+func (v *view) offered() []string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(v.instances)), maps.Keys(v.withheld))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func unknownService(name string) error {
 	return micronet.E("services", micronet.NotFound, "no service %q in the mesh", name).WithFix("see `micro-net services`")
 }
 
-func (b backend) service(name string, list []*placed) api.Service {
-	s := api.Service{Name: name, Ports: []int{}, Tags: []string{}, Instances: []api.Instance{}, Protocol: string(list[0].instance.Protocol)}
+// service tells of a service: list are the instances that get traffic. Those that are withheld are told as
+// well, each with the reason; they give the service nothing else.
+func (b backend) service(v *view, name string, list []*placed) api.Service {
+	s := api.Service{Name: name, Ports: []int{}, Tags: []string{}, Instances: []api.Instance{}}
+	if first, _, ok := v.held.first(name); ok {
+		s.FirstHolder = v.nameOf(first)
+	}
 	for _, p := range list {
-		inst := &p.instance
-		s.Ports = append(s.Ports, int(inst.ServicePort))
-		s.Tags = append(s.Tags, inst.Tags...)
-		a := api.Instance{
-			ID: inst.ID, Node: p.node.Name, Cluster: p.node.Cluster, Address: inst.Address.String(), Port: int(inst.Port),
-			Tags: append([]string{}, inst.Tags...), Meta: inst.Meta, Weight: inst.Weight, Health: inst.Health, AgeMs: p.age.Milliseconds(),
-		}
-		if a.Meta == nil {
-			a.Meta = map[string]string{}
-		}
+		s.Protocol = string(list[0].instance.Protocol)
+		s.Ports = append(s.Ports, int(p.instance.ServicePort))
+		s.Tags = append(s.Tags, p.instance.Tags...)
+		s.Instances = append(s.Instances, instanceOf(v, p))
+	}
+	for _, p := range v.withheld[name] {
+		s.Protocol = cmp.Or(s.Protocol, string(p.instance.Protocol))
+		a := instanceOf(v, p)
+		a.Withheld = notGranted(name, p.node.Name)
 		s.Instances = append(s.Instances, a)
 	}
 	slices.Sort(s.Ports)
@@ -154,6 +165,21 @@ func (b backend) service(name string, list []*placed) api.Service {
 	return s
 }
 
+func instanceOf(v *view, p *placed) api.Instance {
+	inst := &p.instance
+	a := api.Instance{
+		ID: inst.ID, Node: p.node.Name, Cluster: p.node.Cluster, Address: inst.Address.String(), Port: int(inst.Port),
+		Tags: append([]string{}, inst.Tags...), Meta: inst.Meta, Weight: inst.Weight, Health: inst.Health, AgeMs: p.age.Milliseconds(),
+	}
+	if a.Meta == nil {
+		a.Meta = map[string]string{}
+	}
+	if since, known := v.held.all()[holder{inst.Service, p.node.ID}]; known {
+		a.HeldMs = v.made.Sub(since).Milliseconds()
+	}
+	return a
+}
+
 // named adds how callers of this host reach the services.
 func (b backend) named(list []api.Service) []api.Service {
 	d := b.l.config.Daemon
@@ -162,7 +188,7 @@ func (b backend) named(list []api.Service) []api.Service {
 	}
 	var labels []string
 	for i := range list {
-		if micronet.CheckName(list[i].Name) == nil {
+		if isNamed(&list[i]) {
 			labels = append(labels, list[i].Name)
 		}
 	}
@@ -170,7 +196,7 @@ func (b backend) named(list []api.Service) []api.Service {
 	b.l.report("node.vips", err)
 	for i := range list {
 		s := &list[i]
-		if micronet.CheckName(s.Name) == nil {
+		if isNamed(s) {
 			s.DNS = s.Name + "." + d.Domains[0]
 		}
 		if vip, ok := vips[s.Name]; ok {
@@ -178,6 +204,11 @@ func (b backend) named(list []api.Service) []api.Service {
 		}
 	}
 	return list
+}
+
+// isNamed reports whether a service has a name in DNS: nobody is led to one of which all is withheld.
+func isNamed(s *api.Service) bool {
+	return micronet.CheckName(s.Name) == nil && slices.ContainsFunc(s.Instances, func(i api.Instance) bool { return i.Withheld == "" })
 }
 
 // Routes lists the ways to instances.

@@ -13,6 +13,7 @@ import (
 	"github.com/micro/micro-net/gossip/swim"
 	"github.com/micro/micro-net/gossip/wire"
 	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/internal/policy"
 	"github.com/micro/micro-net/proxy"
 	"github.com/micro/micro-net/router"
 	"github.com/micro/micro-net/tunnel"
@@ -50,6 +51,7 @@ type life struct {
 	twin       *twin
 	damping    *damping // of the goroutine that makes views
 	liars      *equivocations
+	holders    *holders // of the goroutine that makes views
 	contacts   *contacts
 	router     Router
 	flows      *proxy.Flows
@@ -66,15 +68,16 @@ type life struct {
 	parted     atomic.Bool              // said goodbye
 	view       atomic.Pointer[view]
 	outcasts   atomic.Pointer[outcasts]
-	announced  chan struct{}        // capacity 1: what this node offers has changed
-	diverged   chan micronet.NodeID // capacity 1: who holds another catalog
-	unequal    chan micronet.NodeID // capacity unequalQueue: who may hold other statements
-	restating  chan struct{}        // a lock that may be held while effects are waited for
-	looked     chan struct{}        // capacity 1: the view must be made anew
-	reissued   chan struct{}        // capacity 1: this node has another certificate
-	views      *broadcast           // fires when the view was made anew
-	heir       atomic.Pointer[heir] // the root that goes on; nil where there was only one
-	rotating   chan struct{}        // a lock that may be held while the root is replaced
+	heir       atomic.Pointer[heir]         // the root that goes on; nil where there was only one
+	rotating   chan struct{}                // a lock that may be held while the root is replaced
+	names      atomic.Pointer[policy.Names] // nil where everybody may offer everything
+	announced  chan struct{}                // capacity 1: what this node offers has changed
+	diverged   chan micronet.NodeID         // capacity 1: who holds another catalog
+	unequal    chan micronet.NodeID         // capacity unequalQueue: who may hold other statements
+	restating  chan struct{}                // a lock that may be held while effects are waited for
+	looked     chan struct{}                // capacity 1: the view must be made anew
+	reissued   chan struct{}                // capacity 1: this node has another certificate
+	views      *broadcast                   // fires when the view was made anew
 	address    *self
 
 	grace grace // of become, then of keepCertificate
@@ -309,6 +312,7 @@ func (l *life) become(pass *passport) error {
 		return err
 	}
 	l.damping, l.twin, l.liars = newDamping(), &twin{born: time.Now()}, newEquivocations()
+	l.holders = newHolders()
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
 		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(), Admit: l.mayPublish,

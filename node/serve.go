@@ -247,8 +247,9 @@ func (l *life) makeView() {
 	v := makeView(sight{
 		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, name: l.contacts.name,
 		silent: l.contacts.silent(), outcasts: *l.outcasts.Load(), wall: l.env.Wall(), path: l.under.Path, heard: l.pulse.heard, issued: l.issued,
-		former: old, met: before, synced: synced,
+		former: old, met: before, names: l.names.Load(), synced: synced,
 	})
+	v.held = l.holders.take(now, v)
 	l.damping.take(now, entries)
 	v.damp(l.damping)
 	v.count(old)
@@ -258,6 +259,7 @@ func (l *life) makeView() {
 	l.view.Store(v)
 	l.tellChanges(v)
 	l.tellNamesakes(old, v)
+	l.tellNames(old, v)
 	if synced {
 		l.becomeReady()
 	}

@@ -337,4 +337,5 @@ func (l *life) restate() {
 	l.restateEnded()
 	l.restateRoots()
 	l.restatePolicies()
+	l.restateNames()
 }

@@ -8,6 +8,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/internal/policy"
 	"github.com/micro/micro-net/router"
 	"github.com/micro/micro-net/tunnel"
 )
@@ -38,6 +39,7 @@ type view struct {
 	peers     []micronet.NodeID                  // who is told signs of life; see others
 	placed    []placed                           // of every node whose instances count, by node and instance id
 	instances map[string][]*placed               // the same by service, in that order
+	withheld  map[string][]*placed               // by service, those whose nodes were not granted its name: they get no traffic
 	basis     []basis                            // what placed follows from
 	roster    []gossip.Member                    // what membership says, sorted by id
 	members   map[micronet.NodeID]*gossip.Member // of roster
@@ -45,6 +47,7 @@ type view struct {
 	turns     uint64                             // how often anybody's status had changed, here or to membership
 	met       met
 	namesakes []namesakes // names that more than one node has
+	held      *held       // since when nodes offer services
 	synced    bool
 }
 
@@ -55,6 +58,7 @@ type basis struct {
 	status  micronet.NodeStatus
 	down    string
 	damped  string // which instances flap, and until when
+	names   *policy.Names
 	rtt     time.Duration
 }
 
@@ -124,12 +128,13 @@ type sight struct {
 	issued   func(micronet.NodeID) time.Time // when a certificate begins, zero: not known
 	former   *view                           // nil at first
 	met      met                             // of the former view
+	names    *policy.Names                   // which services nodes may offer
 	synced   bool
 }
 
 // makeView combines membership, catalog and our own packets. It is pure.
 func makeView(s sight) *view {
-	v := &view{made: s.now, instances: map[string][]*placed{}, roster: s.members, synced: s.synced}
+	v := &view{made: s.now, instances: map[string][]*placed{}, withheld: map[string][]*placed{}, roster: s.members, synced: s.synced}
 	v.list(&s)
 	v.peers = v.others(s.self.ID)
 	v.namesakes = findNamesakes(v.nodes, s.issued)
@@ -338,9 +343,14 @@ func (v *view) place(s *sight, e *gossip.Entry) {
 	if n.ID == s.self.ID {
 		age = 0 // nobody knows it better
 	}
-	v.basis = append(v.basis, basis{node: n.ID, version: e.Document.Version, status: n.Status, down: down, rtt: n.RTT})
+	v.basis = append(v.basis, basis{node: n.ID, version: e.Document.Version, status: n.Status, down: down, names: s.names, rtt: n.RTT})
 	for _, i := range e.Document.Instances {
-		v.placed = append(v.placed, placed{instance: i, node: n, down: down, age: age})
+		p := placed{instance: i, node: n, down: down, age: age}
+		if s.names.Allows(n.ID, i.Service) {
+			v.placed = append(v.placed, p)
+		} else {
+			v.withheld[i.Service] = append(v.withheld[i.Service], &p)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
+	"github.com/micro/micro-net/node/api"
 )
 
 func (a *app) registerCommand() *cobra.Command {
@@ -31,6 +32,7 @@ func (a *app) registerCommand() *cobra.Command {
 			for _, id := range done.Replaced {
 				fmt.Fprintf(a.err, "%s replaced one that had other values\n", oneLine(id))
 			}
+			a.tellWithheld(done)
 			return a.print(done, func(t *table) {
 				for _, id := range done.IDs {
 					t.text("%s", id)
@@ -40,6 +42,13 @@ func (a *app) registerCommand() *cobra.Command {
 	a.serviceFlags(c, &s)
 	c.Flags().StringArrayVar(&meta, "meta", nil, "`KEY=VALUE` for others to read; may be repeated")
 	return a.printsData(a.talks(c))
+}
+
+// tellWithheld says what was registered in vain.
+func (a *app) tellWithheld(done api.Registered) {
+	for _, sentence := range done.Withheld {
+		fmt.Fprintln(a.err, oneLine(sentence))
+	}
 }
 
 // serviceFlags are those that register and run share.

@@ -57,10 +57,11 @@ func (a *app) runHeld(ctx context.Context, services []config.Service, argv []str
 	// Before anything else, so that no signal is lost between the start and the wait.
 	signals := a.env.Exec.Signals(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	client := a.client()
-	_, held, err := client.Hold(ctx, services)
+	reg, held, err := client.Hold(ctx, services)
 	if err != nil {
 		return &exitError{exitOwnFailure, err}
 	}
+	a.tellWithheld(reg)
 	keeping := make(chan struct{})
 	go func() { defer close(keeping); a.keepHeld(ctx, client, services, held) }()
 	defer func() { cancel(); <-keeping }()

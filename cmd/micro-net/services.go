@@ -40,19 +40,43 @@ func servicesTable(t *table, list []api.Service) {
 }
 
 func instancesTable(t *table, list []api.Service) {
-	t.row("SERVICE", "ID", "NODE", "CLUSTER", "ADDRESS", "HEALTH", "WEIGHT", "TAGS", "AGE")
+	t.row("SERVICE", "ID", "NODE", "CLUSTER", "ADDRESS", "HEALTH", "WEIGHT", "TAGS", "AGE", "HELD")
 	for i := range list {
 		for j := range list[i].Instances {
 			inst := &list[i].Instances[j]
-			t.row(list[i].Name, inst.ID, inst.Node, inst.Cluster, hostPort(inst.Address, inst.Port), inst.Health,
-				inst.Weight, strings.Join(inst.Tags, ","), age(inst.AgeMs))
+			state := string(inst.Health)
+			if inst.Withheld != "" {
+				state = "withheld"
+			}
+			t.row(list[i].Name, inst.ID, inst.Node, inst.Cluster, hostPort(inst.Address, inst.Port), state,
+				inst.Weight, strings.Join(inst.Tags, ","), age(inst.AgeMs), heldFor(&list[i], inst))
+		}
+	}
+	withheldText(t, list)
+}
+
+// heldFor is how long the node of an instance has offered the service; who has longest is marked.
+func heldFor(s *api.Service, inst *api.Instance) string {
+	if s.FirstHolder != "" && s.FirstHolder == inst.Node && len(s.Instances) > 1 {
+		return age(inst.HeldMs) + " (first)"
+	}
+	return age(inst.HeldMs)
+}
+
+// withheldText says below the table why nobody is led to some of it.
+func withheldText(t *table, list []api.Service) {
+	for i := range list {
+		for j := range list[i].Instances {
+			if inst := &list[i].Instances[j]; inst.Withheld != "" {
+				t.text("Nobody is led to %s at %s: %s.", inst.ID, inst.Node, inst.Withheld)
+			}
 		}
 	}
 }
 
 func healthy(s *api.Service) (n int) {
 	for i := range s.Instances {
-		if s.Instances[i].Health.Serving() {
+		if s.Instances[i].Health.Serving() && s.Instances[i].Withheld == "" {
 			n++
 		}
 	}

@@ -79,6 +79,14 @@ func TestVerbsThatPrint(t *testing.T) {
 		"explain-json":          {"explain", "web", "--json"},
 		"help-policy":           {"policy", "--help"},
 		"help-apply":            {"policy", "apply", "--help"},
+		"node-names":            {"node", "names"},
+		"node-names-open":       {"node", "names", "open", "--force"},
+		"node-grants":           {"node", "grants"},
+		"node-grant":            {"node", "grant", "b", "web", "api-*"},
+		"node-grant-none":       {"node", "grant", "b", "--none"},
+		"node-grant-what":       {"node", "grant", "b"},
+		"register-held":         {"register", "--service", "payments", "--port", "80"},
+		"help-grant":            {"node", "grant", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			golden(t, name, newWorld(t).start().run(args...).text())

@@ -233,9 +233,10 @@ func newFakeBackend() *fakeBackend {
 		{Name: "redis", Protocol: "tcp", Ports: []int{6379}, VIP: "127.80.0.2", DNS: "redis.micro.internal", Instances: []api.Instance{
 			{ID: "redis", Node: "b", Cluster: "main", Address: "127.0.0.1", Port: 6379, Weight: 100, Health: micronet.Critical, AgeMs: 1500},
 		}},
-		{Name: "web", Protocol: "http", Ports: []int{80}, VIP: "127.80.0.1", DNS: "web.micro.internal", Tags: []string{"v1", "v2"}, Instances: []api.Instance{
-			{ID: "web-1", Node: "a", Cluster: "main", Address: "127.0.0.1", Port: 8080, Weight: 100, Health: micronet.Passing, Tags: []string{"v1"}},
-			{ID: "web-2", Node: "b", Cluster: "main", Address: "fd00::1", Port: 8080, Weight: 50, Health: micronet.Warning, Tags: []string{"v2"}, Meta: map[string]string{"k": "v"}},
+		{Name: "web", Protocol: "http", Ports: []int{80}, VIP: "127.80.0.1", DNS: "web.micro.internal", Tags: []string{"v1", "v2"}, FirstHolder: "a", Instances: []api.Instance{
+			{ID: "web-1", Node: "a", Cluster: "main", Address: "127.0.0.1", Port: 8080, Weight: 100, Health: micronet.Passing, Tags: []string{"v1"}, HeldMs: 3 * 24 * 3600 * 1000},
+			{ID: "web-2", Node: "b", Cluster: "main", Address: "fd00::1", Port: 8080, Weight: 50, Health: micronet.Warning, Tags: []string{"v2"}, Meta: map[string]string{"k": "v"}, HeldMs: 240000},
+			{ID: "web-3", Node: "c", Cluster: "main", Address: "127.0.0.1", Port: 80, Weight: 50, Health: micronet.Passing, Withheld: `c was not granted the name "web"`},
 		}},
 	}
 	b.routes = []api.Route{
@@ -357,6 +358,32 @@ func (b *fakeBackend) Revoke(_ context.Context, r api.Revocation) (api.Revoked, 
 
 func (b *fakeBackend) Forget(_ context.Context, r api.Forgetting) (api.Revoked, error) {
 	return api.Revoked{ID: "bbbbbbbbbbbbbbbb", Name: r.Node}, b.note("forget %+v", r)
+}
+
+func (b *fakeBackend) Names() api.Names {
+	return api.Names{Mode: "granted", Grants: []api.Grant{
+		{Node: "a", ID: "aaaaaaaaaaaaaaaa", Patterns: []string{"web", "api-*"}, Ungranted: []string{}},
+		{Node: "b", ID: "bbbbbbbbbbbbbbbb", Patterns: []string{}, Ungranted: []string{"payments"}},
+	}}
+}
+
+func (b *fakeBackend) SetNames(_ context.Context, r api.NamesRequest) (api.Names, error) {
+	out := b.Names()
+	out.Mode = r.Mode
+	return out, b.note("names %s %v", r.Mode, r.Force)
+}
+
+func (b *fakeBackend) GrantNames(_ context.Context, r api.GrantRequest) (api.Names, error) {
+	return b.Names(), b.note("grant %s %v %v", r.Node, r.Patterns, r.Force)
+}
+
+func (b *fakeBackend) Withheld(services []config.Service) (out []string) {
+	for _, s := range services {
+		if s.Name == "payments" {
+			out = append(out, "nobody is led to payments: a was not granted the name")
+		}
+	}
+	return out
 }
 
 func (b *fakeBackend) Join(_ context.Context, token string) error { return b.note("join %s", token) }

@@ -44,6 +44,10 @@ const (
 	StatementPolicy    StatementKind = 3 // Subject is a policy's name, Body the policy; empty: there is none
 	// StatementForgotten is about a dead node's id, whose name is free until it comes back.
 	StatementForgotten StatementKind = 8
+	// StatementGrant names what services a node may offer: Subject is a node id, Body policy.EncodeNames.
+	StatementGrant StatementKind = 4
+	// StatementSetting sets a value for the whole mesh: Subject is its name, Body the value.
+	StatementSetting StatementKind = 5
 )
 
 // Permanent reports whether nothing supersedes a statement of this kind.

@@ -45,6 +45,7 @@ type Backend interface {
 	Authorities
 	Revocations
 	Policies
+	Namer
 
 	// Healthy and Ready say why not.
 	Healthy() error

@@ -302,16 +302,16 @@ func (c *Client) Register(ctx context.Context, services []config.Service) (Regis
 
 // Hold adds instances that end when the returned closer is closed, or this process ends. Reading
 // from it blocks until the daemon has gone away, and the instances with it.
-func (c *Client) Hold(ctx context.Context, services []config.Service) ([]string, io.ReadCloser, error) {
+func (c *Client) Hold(ctx context.Context, services []config.Service) (Registered, io.ReadCloser, error) {
 	res, err := c.send(ctx, http.MethodPost, "/api/v1/instances?hold=1", services)
 	if err != nil {
-		return nil, nil, err
+		return Registered{}, nil, err
 	}
 	var reg Registered
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&reg); err != nil {
-		return nil, nil, errors.Join(micronet.E("api", micronet.Internal, "the daemon's answer: %w", err), res.Body.Close())
+		return Registered{}, nil, errors.Join(micronet.E("api", micronet.Internal, "the daemon's answer: %w", err), res.Body.Close())
 	}
-	return reg.IDs, res.Body, nil
+	return reg, res.Body, nil
 }
 
 // Deregister withdraws an instance.

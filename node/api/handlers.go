@@ -47,6 +47,7 @@ func (s *Server) routes() http.Handler {
 	s.authorityRoutes(mux)
 	s.revocationRoutes(mux)
 	s.policyRoutes(mux)
+	s.nameRoutes(mux)
 	mux.HandleFunc("GET /metrics", s.allow(mayRead, s.metrics))
 	mux.HandleFunc("GET /healthz", s.allow(mayRead, probe(b.Healthy)))
 	mux.HandleFunc("GET /readyz", s.allow(mayRead, probe(b.Ready)))
@@ -159,6 +160,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if !held {
 		done, err := s.backend.Register(a.owner(), services)
 		if err == nil {
+			done.Withheld = s.backend.Withheld(services)
 			writeJSON(w, done)
 		}
 		return err
@@ -168,7 +170,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer hold.Close()
-	writeJSON(w, Registered{IDs: ids, Replaced: []string{}})
+	writeJSON(w, Registered{IDs: ids, Replaced: []string{}, Withheld: s.backend.Withheld(services)})
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		return nil // the client is gone already, and with it its instances
 	}

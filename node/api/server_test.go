@@ -163,7 +163,7 @@ func TestClientRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := c.Register(ctx, []config.Service{s}); err != nil || len(r.IDs) != 1 || r.IDs[0] != "web" || len(r.Replaced) != 1 || !w.backend.registered[0].Checks.None {
+	if r, err := c.Register(ctx, []config.Service{s}); err != nil || len(r.IDs) != 1 || r.IDs[0] != "web" || len(r.Replaced) != 1 || len(r.Withheld) != 1 || !w.backend.registered[0].Checks.None {
 		t.Errorf("Register: %v, %v, %+v", r, err, w.backend.registered)
 	}
 }
@@ -172,9 +172,9 @@ func TestHoldEnds(t *testing.T) {
 	w := newWorld(t, Config{}).start()
 	services := []config.Service{{Name: "web", Port: 80}}
 	w.backend.ended = make(chan struct{})
-	ids, held, err := w.client().Hold(t.Context(), services)
-	if err != nil || len(ids) != 1 {
-		t.Fatalf("Hold: %v, %v", ids, err)
+	reg, held, err := w.client().Hold(t.Context(), services)
+	if err != nil || len(reg.IDs) != 1 || len(reg.Withheld) != 1 {
+		t.Fatalf("Hold: %v, %v", reg, err)
 	}
 	select {
 	case <-w.backend.ended:

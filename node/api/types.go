@@ -79,6 +79,9 @@ type Service struct {
 	Ports     []int      `json:"ports"`
 	Tags      []string   `json:"tags"`
 	Instances []Instance `json:"instances"`
+	// FirstHolder is the node that has offered the service longest as far as this daemon has seen; "" when
+	// that cannot be told.
+	FirstHolder string `json:"first_holder"`
 }
 
 // Instance is one running copy of a service.
@@ -93,6 +96,10 @@ type Instance struct {
 	Weight  int               `json:"weight"`
 	Health  micronet.Health   `json:"health"`
 	AgeMs   int64             `json:"age_ms"`
+	// HeldMs is how long this daemon has seen the node offer the service.
+	HeldMs int64 `json:"held_ms"`
+	// Withheld says why nobody is led to the instance although its node offers it, "" when callers are.
+	Withheld string `json:"withheld"`
 }
 
 // Route is one way to one instance.
@@ -167,6 +174,7 @@ type JoinRequest struct {
 type Registered struct {
 	IDs      []string `json:"ids"`
 	Replaced []string `json:"replaced"` // those of IDs that were there with other values
+	Withheld []string `json:"withheld"` // sentences: what nobody is led to, and what to do
 }
 
 // LeaveRequest says goodbye for good.

@@ -210,6 +210,8 @@ type fakeBackend struct {
 	revoked    Revocation
 	rules      []policy.Rule
 	from       micronet.Caller // of Dial and Explain
+	named      NamesRequest
+	granted    GrantRequest
 }
 
 func (b *fakeBackend) Status() Status {
@@ -288,6 +290,22 @@ func (b *fakeBackend) Revoke(_ context.Context, r Revocation) (Revoked, error) {
 
 func (b *fakeBackend) Forget(_ context.Context, r Forgetting) (Revoked, error) {
 	return Revoked{ID: "bb", Name: r.Node}, b.fail
+}
+
+func (b *fakeBackend) Names() Names { return Names{Mode: "open", Grants: []Grant{}} }
+
+func (b *fakeBackend) SetNames(_ context.Context, r NamesRequest) (Names, error) {
+	b.named = r
+	return Names{Mode: r.Mode, Grants: []Grant{}}, b.fail
+}
+
+func (b *fakeBackend) GrantNames(_ context.Context, r GrantRequest) (Names, error) {
+	b.granted = r
+	return Names{Mode: "granted", Grants: []Grant{{Node: r.Node, Patterns: r.Patterns, Ungranted: []string{}}}}, b.fail
+}
+
+func (b *fakeBackend) Withheld(s []config.Service) []string {
+	return []string{"nobody is led to " + s[0].ID}
 }
 
 func (b *fakeBackend) Join(_ context.Context, token string) error {
