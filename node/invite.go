@@ -22,3 +22,30 @@ func (n *Node) Invite(ctx context.Context, uses int, ttl time.Duration) (token s
 	inv, err := backend{l}.Invite(r)
 	return inv.Token, err
 }
+
+// SetNames says whether names of services are granted in this mesh, or any node may offer any. Where they
+// become granted nobody is led any more to what was not, also to what is offered now. The error is Refused when
+// this node is no authority of its cluster.
+func (n *Node) SetNames(ctx context.Context, granted bool) error {
+	l, err := n.ready(ctx)
+	if err != nil {
+		return err
+	}
+	mode := namesOpen
+	if granted {
+		mode = namesGranted
+	}
+	_, err = backend{l}.SetNames(ctx, api.NamesRequest{Mode: mode, Force: true})
+	return err
+}
+
+// GrantNames says which services a node may offer, by patterns, in place of what it was granted before. The
+// error is Refused when this node is no authority of its cluster.
+func (n *Node) GrantNames(ctx context.Context, name string, patterns ...string) error {
+	l, err := n.ready(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = backend{l}.GrantNames(ctx, api.GrantRequest{Node: name, Patterns: patterns, Force: true})
+	return err
+}

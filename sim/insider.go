@@ -47,6 +47,7 @@ func crafts() map[scenario.Forgery]craft {
 		scenario.ForgeEndpoints:  {every: often, lie: (*insider).misplace},
 		scenario.ForgeReflect:    {every: often, lie: (*insider).reflect},
 		scenario.ForgeFuture:     {every: rarely, lie: (*insider).foresee, stream: (*insider).offerFuture},
+		scenario.ForgeSquat:      {every: seldom, lie: (*insider).squat},
 	}
 }
 

@@ -115,6 +115,8 @@ func otherLabel(a scenario.Action) string {
 		return a.Service + " on " + a.On.String()
 	case scenario.Deregister:
 		return a.Service + " on " + a.On.String()
+	case scenario.Grant:
+		return a.Service + " on " + a.On.String()
 	case scenario.Churn:
 		return fmt.Sprintf("%d services, %g/s", a.Services, a.Rate)
 	case scenario.Revoke:

@@ -50,6 +50,7 @@ type mesh struct {
 	byHost   map[*netsim.Host]*machine
 	services []*service
 	token    string
+	granted  map[*machine][]string // services that nodes were granted; nil while names are open
 	made     made
 	program  func(context.Context, string, *node.Node) error // of the user; nil: none
 

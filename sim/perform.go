@@ -46,7 +46,7 @@ func (m *mesh) act(step *scenario.Step) (undo func()) {
 		return m.setNetwork(a)
 	case scenario.Heal:
 		m.faults.heal(a.What)
-	case scenario.Register, scenario.Deregister, scenario.Churn, scenario.Policy:
+	case scenario.Register, scenario.Deregister, scenario.Grant, scenario.Churn, scenario.Policy:
 		return m.actOnServices(step)
 	default:
 		return m.actOnNodes(step)
@@ -61,6 +61,8 @@ func (m *mesh) actOnServices(step *scenario.Step) (undo func()) {
 		return m.registerOn(a.Service, m.selected(a.On))
 	case scenario.Deregister:
 		return m.deregisterOn(a.Service, m.selected(a.On))
+	case scenario.Grant:
+		return m.grantOn(a.Service, m.selected(a.On))
 	case scenario.Churn:
 		m.churn(a, m.now()+step.For)
 	case scenario.Policy:
@@ -162,7 +164,7 @@ const (
 func instant(a scenario.Action) bool {
 	switch a.(type) {
 	case scenario.Heal, scenario.Start, scenario.Stop, scenario.Kill, scenario.Restart, scenario.Snapshot, scenario.Clone,
-		scenario.Join, scenario.Address, scenario.Rebind, scenario.Revoke, scenario.Register, scenario.Deregister,
+		scenario.Join, scenario.Address, scenario.Rebind, scenario.Revoke, scenario.Register, scenario.Deregister, scenario.Grant,
 		scenario.Promote, scenario.Demote, scenario.Rotate, scenario.Invite:
 		return true
 	}

@@ -80,6 +80,11 @@ func memory() []Defence {
 func records() []Defence {
 	return []Defence{
 		{
+			Name: "names-are-granted", Scenario: "squatted-name", Breaks: "resolves", Seeds: 2,
+			About: "Nobody is led to a service at a node that was not granted its name",
+			Files: edit("node/view.go", "if s.names.Allows(n.ID, i.Service) {", "if true {"),
+		},
+		{
 			Name: "updates-are-limited", Scenario: "record-flood", Breaks: "bounded", Seeds: 1,
 			About: "An owner that publishes too often is not listened to for a while",
 			Files: edit("gossip/receive.go", "if o.budget.take(now, c.limits.Rate, c.limits.Burst) {", "if true {"),

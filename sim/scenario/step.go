@@ -134,6 +134,13 @@ type (
 		On      Selector
 	}
 
+	// Grant lets nodes offer a service, besides what former steps granted them. From the first one on nobody
+	// is led to what was not granted. Taken back: everybody may offer everything again.
+	Grant struct {
+		Service string
+		On      Selector
+	}
+
 	// Churn registers and deregisters services of its own. It always has a For.
 	Churn struct {
 		Rate     float64 // changes per second in the whole scenario
@@ -232,4 +239,5 @@ const (
 	ForgeEndpoints  Forgery = "endpoints"  // that it is where others are, or nobody
 	ForgeReflect    Forgery = "reflect"    // requests whose answers go to its victims
 	ForgeFuture     Forgery = "future"     // versions, epochs and beats from the end of what can be counted
+	ForgeSquat      Forgery = "squat"      // that it offers what its victims do
 )

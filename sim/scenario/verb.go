@@ -27,6 +27,7 @@ func (Rebind) action()     {}
 func (Register) action()   {}
 func (Deregister) action() {}
 func (Policy) action()     {}
+func (Grant) action()      {}
 func (Churn) action()      {}
 func (Revoke) action()     {}
 func (Insider) action()    {}
@@ -112,6 +113,9 @@ func (Register) Verb() string { return "register" }
 
 // Verb returns "deregister".
 func (Deregister) Verb() string { return "deregister" }
+
+// Verb returns "grant".
+func (Grant) Verb() string { return "grant" }
 
 // Verb returns "churn".
 func (Churn) Verb() string { return "churn" }

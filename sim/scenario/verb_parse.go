@@ -61,6 +61,7 @@ func verbs() map[string]verb {
 		"rebind":      {neverLasts, rebind},
 		"register":    {mayLast, register},
 		"deregister":  {mayLast, deregister},
+		"grant":       {mayLast, grant},
 		"churn":       {mustLast, churn},
 		"revoke":      {neverLasts, revoke},
 		"policy":      {mayLast, policy},
@@ -299,6 +300,11 @@ func deregister(r *reader) *part {
 	return onNodes(r, &s.Service, &s.On, func() Action { return s })
 }
 
+func grant(r *reader) *part {
+	var s Grant
+	return onNodes(r, &s.Service, &s.On, func() Action { return s })
+}
+
 func onNodes(r *reader, service *string, on *Selector, action func() Action) *part {
 	return &part{
 		action:   action,
@@ -339,7 +345,7 @@ func policy(r *reader) *part {
 func insider(r *reader) *part {
 	var i Insider
 	forgeries := oneOf(ForgeDead, ForgeSuspect, ForgeAlive, ForgePoison, ForgeFlood, ForgeReplay, ForgeBombs, ForgeBlock,
-		ForgeMangle, ForgeWithhold, ForgeEquivocate, ForgeEndpoints, ForgeReflect, ForgeFuture)
+		ForgeMangle, ForgeWithhold, ForgeEquivocate, ForgeEndpoints, ForgeReflect, ForgeFuture, ForgeSquat)
 	return &part{
 		action:   func() Action { return i },
 		fields:   fields{"node": r.node(&i.Node), "forge": into(r, &i.Forge, forgeries), "about": r.nodes(&i.About)},

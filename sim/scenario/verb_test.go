@@ -55,6 +55,7 @@ func verbCases(t *testing.T) map[string]Action {
 		"rebind: eu":                                          Rebind{"eu"},
 		"register: {service: web, on: 3}":                     Register{"web", s("3")},
 		"deregister: {service: web, on: 3}":                   Deregister{"web", s("3")},
+		"grant: {service: web, on: 3}":                        Grant{"web", s("3")},
 		"churn: {rate: 10/s, services: 5}\n  for: 1m":         Churn{10, 5},
 		"churn: {rate: 6/m}\n  for: 1m":                       Churn{0.1, 1},
 		"revoke: [3, us-east]":                                Revoke{s("3, us-east"), Selector{}},
@@ -72,6 +73,7 @@ func verbCases(t *testing.T) map[string]Action {
 		"insider: {node: 2, forge: reflect}":                  Insider{s("2"), ForgeReflect, Selector{}},
 		"insider: {node: 2, forge: future}":                   Insider{s("2"), ForgeFuture, Selector{}},
 		"insider: {node: random 1, forge: flood}":             Insider{s("random 1"), ForgeFlood, Selector{}},
+		"insider: {node: 4, forge: squat}":                    Insider{s("4"), ForgeSquat, Selector{}},
 	}
 }
 
