@@ -228,7 +228,8 @@ func (c *Catalog) Forget(id micronet.NodeID) {
 func (c *Catalog) Expire(now time.Time, alive func(micronet.NodeID) bool) []micronet.NodeID {
 	var gone []micronet.NodeID
 	for _, id := range c.ids {
-		if id != c.cfg.Self && c.outlived(now, c.origins[id].confirmed) && !alive(id) {
+		o := c.origins[id]
+		if id != c.cfg.Self && c.outlived(now, o.confirmed, o.signed.left) && !alive(id) {
 			gone = append(gone, id)
 		}
 	}
@@ -238,8 +239,14 @@ func (c *Catalog) Expire(now time.Time, alive func(micronet.NodeID) bool) []micr
 	return gone
 }
 
-func (c *Catalog) outlived(now, confirmed time.Time) bool {
-	return now.Sub(confirmed) >= c.limits.Keep
+// outlived reports whether a document has been confirmed by nobody for so long that it is forgotten. A goodbye
+// is kept longer than what came before it, so that nobody who still holds that can bring it back.
+func (c *Catalog) outlived(now, confirmed time.Time, left bool) bool {
+	keep := c.limits.Keep
+	if left {
+		keep += keep / 3
+	}
+	return now.Sub(confirmed) >= keep
 }
 
 // ensure returns the origin of id, made if there is room for it.

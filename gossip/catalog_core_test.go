@@ -47,7 +47,7 @@ func itemsOf(pairs ...string) []Item {
 	return out
 }
 
-func TestParseBodyIsStrict(t *testing.T) {
+func TestH8_ParseBodyIsStrict(t *testing.T) {
 	good := itemsOf("a", "1", "b", "")
 	if got, err := parseBody(appendItems(nil, good), 2); err != nil || !reflect.DeepEqual(got, good) {
 		t.Errorf("parseBody = %v, %v, want %v", got, err, good)

@@ -502,7 +502,7 @@ func TestReceiveRefusals(t *testing.T) {
 	}
 }
 
-func TestReplayOfOldDocuments(t *testing.T) {
+func TestQ10_ReplayOfOldDocuments(t *testing.T) {
 	a, b := newTestCatalog(1), newTestCatalog(2)
 	now := catalogStart
 	first := mustPublish(t, a, now, testDocument("alpha", "web-1"))
@@ -753,7 +753,7 @@ func TestUnknownFieldsPassThroughAnOlderNode(t *testing.T) {
 	}
 }
 
-func TestTooManyUpdatesAreQuarantined(t *testing.T) {
+func TestH14_TooManyUpdatesAreQuarantined(t *testing.T) {
 	now := catalogStart
 	a, b := newTestCatalog(1), newTestCatalog(2)
 	idA, _ := catalogKey(1)
@@ -820,7 +820,7 @@ func TestAnnouncedAndFetchedCostsOnce(t *testing.T) {
 	}
 }
 
-func TestBoundOfAllDocuments(t *testing.T) {
+func TestQ15_BoundOfAllDocuments(t *testing.T) {
 	now := catalogStart
 	b := newTestCatalog(100, func(c *gossip.CatalogConfig) { c.Limits.MaxDocuments = 5; c.Limits.MaxTotal = 4000 })
 	for seed := range 10 {

@@ -140,7 +140,7 @@ func (c *Catalog) Compare(now time.Time, digest []byte) (want, offer []micronet.
 // offer appends id when its document is held and not about to be forgotten everywhere.
 func (c *Catalog) offer(now time.Time, offer []micronet.NodeID, id micronet.NodeID) []micronet.NodeID {
 	o := c.origins[id]
-	if !o.held || (id != c.cfg.Self && c.outlived(now, o.confirmed)) {
+	if !o.held || (id != c.cfg.Self && c.outlived(now, o.confirmed, o.signed.left)) {
 		return offer
 	}
 	return append(offer, id)
@@ -153,7 +153,7 @@ func (c *Catalog) wants(now time.Time, o *origin, s *summary) bool {
 		own := c.own()
 		return c.newerThanOwn(s.version) || c.differs(own, s)
 	}
-	if c.cfg.Admit(s.owner) != nil || c.outlived(now, now.Add(-s.age)) {
+	if c.cfg.Admit(s.owner) != nil || c.outlived(now, now.Add(-s.age), s.version.Seq == LastSeq) {
 		return false
 	}
 	if o == nil {

@@ -10,7 +10,7 @@ type Limits struct {
 	Rate         float64       // new versions per second and owner, on average; 64
 	Burst        float64       // new versions at once; 128
 	Quarantine   time.Duration // how long an owner above its rate is not listened to; 30 s. Its last document stays
-	Keep         time.Duration // how long a document outlives its owner's last confirmation; 72 h
+	Keep         time.Duration // how long a document outlives its owner's last confirmation; 72 h, a goodbye a third longer
 }
 
 // Defaults of Limits.

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -158,7 +159,7 @@ func (c *Catalog) newerThanOwn(v Version) bool {
 // takeOver handles a header that is genuine and newer than what is held. The owner's budget is
 // spent once per version and last, so that nobody can use it up by repeating what it signed.
 func (c *Catalog) takeOver(now time.Time, m *message) (Outcome, error) {
-	if m.age > 0 && c.outlived(now, now.Add(-m.age)) {
+	if m.age > 0 && c.outlived(now, now.Add(-m.age), m.left) {
 		c.stats.Stale++
 		return Outcome{}, nil
 	}
@@ -283,7 +284,11 @@ func (c *Catalog) accept(now time.Time, o *origin, m *message, body []byte, firs
 	d, err := c.decodeFor(m.owner, m.version, m.left, body, m.count)
 	if err != nil {
 		o.skipped = m.version
-		return Outcome{}, refuse(m.owner, ReasonContent, "%w", err)
+		reason := ReasonContent
+		if r, ok := errors.AsType[*refusal](err); ok {
+			reason = r.reason
+		}
+		return Outcome{}, refuse(m.owner, reason, "%w", err)
 	}
 	var out Outcome
 	if c.hold(o, m.signedHeader, body, d, now, now.Add(-m.age)) {
@@ -308,13 +313,24 @@ func (c *Catalog) passOn(m *message, body []byte) []byte {
 	return encodeAnnounce(&m.signedHeader)
 }
 
+// decode reads items. A fault of the codec must cost the record that brings it out and not the daemon: all
+// others get the same record, and would be lost with this one.
+func (c *Catalog) decode(owner micronet.NodeID, v Version, left bool, items []Item) (d Document, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = &refusal{reason: ReasonPoison, err: fmt.Errorf("the codec failed: %v", fault)}
+		}
+	}()
+	return c.cfg.Codec.Decode(owner, v, left, items)
+}
+
 // decodeFor reads a canonical list of items as a document of owner.
 func (c *Catalog) decodeFor(owner micronet.NodeID, v Version, left bool, body []byte, count uint32) (Document, error) {
 	items, err := parseBody(body, count)
 	if err != nil {
 		return Document{}, err
 	}
-	d, err := c.cfg.Codec.Decode(owner, v, left, items)
+	d, err := c.decode(owner, v, left, items)
 	if err == nil && left && len(d.Instances) > 0 {
 		err = fmt.Errorf("a goodbye with %d instances", len(d.Instances))
 	}

@@ -25,6 +25,7 @@ const (
 	ReasonFull         Reason = "catalog-full"    // beyond the bound of all documents
 	ReasonRate         Reason = "too-many-updates"
 	ReasonQuarantine   Reason = "quarantined"
+	ReasonPoison       Reason = "poison" // reading it brings out a fault of ours
 )
 
 var reasonKinds = map[Reason]micronet.Kind{
@@ -32,6 +33,7 @@ var reasonKinds = map[Reason]micronet.Kind{
 	ReasonUnadmitted: micronet.Unauthorized, ReasonSignature: micronet.Unauthorized, ReasonHash: micronet.Invalid,
 	ReasonContent: micronet.Invalid, ReasonEquivocation: micronet.Refused, ReasonTooLarge: micronet.Invalid,
 	ReasonFull: micronet.Overloaded, ReasonRate: micronet.Overloaded, ReasonQuarantine: micronet.Overloaded,
+	ReasonPoison: micronet.Internal,
 }
 
 // refusal is the cause inside the error of a refused message.

@@ -193,7 +193,7 @@ func sortedOwners(seeds ...int) []int {
 	return seeds
 }
 
-func TestSyncWithHostilePeers(t *testing.T) {
+func TestH15_SyncWithHostilePeers(t *testing.T) {
 	order := sortedOwners(20, 21, 22)
 	peer := filled(t, 9, order...)
 	doc := func(seed int) []byte { return frame(2, mustDocument(t, peer.cat, peer.now, seed)) }
@@ -278,7 +278,7 @@ func (e *endless) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func TestSyncCutsAnEndlessPeer(t *testing.T) {
+func TestQ17_EndlessPeerIsCut(t *testing.T) {
 	e := &endless{frame: frame(99, make([]byte, 100<<10))}
 	rw := struct {
 		io.Reader

@@ -290,6 +290,89 @@ func TestQ20_PingsReachOnlyKnownNodes(t *testing.T) {
 	})
 }
 
+// A certified member that asks others to probe makes nobody send to who is no member, however often it asks.
+func TestQ20_IndirectProbesReachOnlyMembers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, victim := pair(t)
+		c.fabric.add(Config{Self: testID(77), Epoch: 1, Delegate: &gossiptest.Delegate{}})
+		addr, source := testID(77).Addr(), testID(1).Addr()
+		ask := indirectPing{
+			SeqNo: 1, Target: addr.Addr().AsSlice(), Port: addr.Port(), Node: life{testID(77), 1}.String(), Nack: true,
+			SourceAddr: source.Addr().AsSlice(), SourcePort: source.Port(), SourceNode: life{testID(1), 1}.String(),
+		}
+		for range 50 {
+			victim.HandlePacket(testID(1), encode(t, kindIndirectPing, ask), time.Now())
+		}
+		time.Sleep(2 * time.Second)
+		if got := c.fabric.sentTo(testID(77)); got != 0 {
+			t.Errorf("%d packets were sent to a stranger", got)
+		}
+		if got := victim.status(testID(1)); got != micronet.Alive {
+			t.Errorf("the other member is %s", got)
+		}
+	})
+}
+
+type indirectPing struct {
+	SeqNo      uint32
+	Target     []byte
+	Port       uint16
+	Node       string
+	Nack       bool
+	SourceAddr []byte
+	SourcePort uint16
+	SourceNode string
+}
+
+// One member that speaks an odd version keeps nobody from joining the others: it is left out everywhere.
+func TestQ13_OddVersionsFailNobodysJoin(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, victim := pair(t)
+		odd := aliveOf(life{testID(77), 1})
+		odd.Vsn = []uint8{5, 5, 5, 0, 0, 0}
+		for _, m := range c.nodes {
+			if m.self.id != testID(1) {
+				m.HandlePacket(testID(1), encode(t, kindAlive, odd), time.Now())
+			}
+		}
+		time.Sleep(time.Second)
+		fresh := c.start(5, 1)
+		if n, err := fresh.Join(t.Context(), victim.self.id); err != nil || n != 1 {
+			t.Errorf("Join = %d, %v", n, err)
+		}
+		time.Sleep(5 * time.Second)
+		if got := len(fresh.Members()); got != 2 {
+			t.Errorf("the newcomer sees %d members, want 2", got)
+		}
+	})
+}
+
+// One member that accuses everybody, as often as it may, is believed by nobody for longer than a refutation takes.
+func TestH16_AccusationsOfAllAreRefuted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t)
+		c.startAll(6)
+		c.converged(5 * time.Second)
+		time.Sleep(5 * time.Second)
+		liar := c.nodes[0]
+		for round := range 200 {
+			for _, m := range c.nodes[1:] {
+				for _, about := range c.nodes[1:] {
+					accuse := claimMessage{uint32(1 + round), string(about.name), string(liar.name)}
+					m.HandlePacket(liar.self.id, encode(t, kindSuspect, accuse), time.Now())
+				}
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		c.converged(5 * time.Second)
+		for _, m := range c.nodes[1:] {
+			if m.poisons.Load() != 0 {
+				t.Error("an incarnation was driven to its end")
+			}
+		}
+	})
+}
+
 func TestH15_HostileStreamsAreRefused(t *testing.T) {
 	for name, first := range map[string][]byte{
 		"compressed":   {9, 0x82},

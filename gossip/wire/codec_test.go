@@ -249,7 +249,7 @@ func TestDecodeOfNewerVersions(t *testing.T) {
 	}
 }
 
-func TestDecodeRefusals(t *testing.T) {
+func TestH12_DecodeRefusals(t *testing.T) {
 	cases := map[string]map[string]any{
 		"no version":        {"v": nil},
 		"no service":        {"s": nil},
@@ -284,7 +284,7 @@ func TestDecodeRefusals(t *testing.T) {
 	}
 }
 
-func TestScan(t *testing.T) {
+func TestH8_Scan(t *testing.T) {
 	nested := strings.Repeat("81a161", 8)
 	cases := []struct {
 		name, hex string
@@ -345,7 +345,7 @@ func TestScan(t *testing.T) {
 }
 
 // A short input must not make the decoder reserve much memory.
-func TestDecodeMemoryIsBounded(t *testing.T) {
+func TestH9_DecodeMemoryIsBounded(t *testing.T) {
 	for _, text := range []string{"81a174dcffff", "81a16ddeffff", "81a174dd7fffffff", "81a161dbffffffff"} {
 		b, err := hex.DecodeString(text)
 		if err != nil {

@@ -66,7 +66,7 @@ func memory() []Defence {
 		{
 			Name: "the-lost-keep-their-records", Scenario: "short-split", Breaks: "no_lost", Seeds: 2,
 			About: "A node that loses sight of others keeps their records",
-			Files: edit("gossip/catalog.go", "c.outlived(now, c.origins[id].confirmed) && !alive(id)", "!alive(id)"),
+			Files: edit("gossip/catalog.go", "c.outlived(now, o.confirmed, o.signed.left) && !alive(id)", "!alive(id)"),
 		},
 		{
 			Name: "fingerprints-are-compared", Scenario: "missed-news", Breaks: "resolves", Seeds: 2,
