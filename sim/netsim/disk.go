@@ -193,7 +193,7 @@ func (v *view) openLocked(path string, perm fs.FileMode) (*inode, error) {
 	n := dir.entries[name]
 	if n == nil {
 		n = newFile(perm, time.Now())
-		dir.entries[name] = n
+		dir.set(change{name: name, n: n})
 	}
 	if n.isDir() {
 		return nil, syscall.EISDIR
@@ -216,8 +216,13 @@ func (v *view) Rename(from, to string) error {
 		if err := checkReplace(n, dir.entries[filepath.Base(to)], from, to); err != nil || from == to {
 			return err
 		}
-		delete(v.d.root.walk(filepath.Dir(from)).entries, filepath.Base(from))
-		dir.entries[filepath.Base(to)] = n
+		c := change{name: filepath.Base(to), n: n}
+		if old := v.d.root.walk(filepath.Dir(from)); old == dir {
+			c.from = filepath.Base(from)
+		} else {
+			old.set(change{name: filepath.Base(from)})
+		}
+		dir.set(c)
 		v.d.changedLocked(from)
 		v.d.changedLocked(to)
 		return nil
@@ -265,7 +270,7 @@ func (v *view) Remove(path string) error {
 		case len(n.entries) > 0:
 			return syscall.ENOTEMPTY
 		}
-		delete(v.d.root.walk(filepath.Dir(path)).entries, filepath.Base(path))
+		v.d.root.walk(filepath.Dir(path)).set(change{name: filepath.Base(path)})
 		v.d.changedLocked(path)
 		return nil
 	})

@@ -16,8 +16,33 @@ type inode struct {
 	data, synced []byte // of a file
 
 	entries, durable map[string]*inode // of a folder
+	pending          []change          // what made entries out of durable
 
 	locked bool
+}
+
+// change is one change of the names in a folder. It happens whole or not at all.
+type change struct {
+	name string
+	n    *inode // what has the name now, nil for nothing
+	from string // the name in the same folder that n had before, if it was moved
+}
+
+// set changes a name in a folder.
+func (n *inode) set(c change) {
+	c.apply(n.entries)
+	n.pending = append(n.pending, c)
+}
+
+func (c change) apply(names map[string]*inode) {
+	if c.from != "" && names[c.from] == c.n {
+		delete(names, c.from)
+	}
+	if c.n == nil {
+		delete(names, c.name)
+		return
+	}
+	names[c.name] = c.n
 }
 
 func newFile(perm fs.FileMode, now time.Time) *inode {
@@ -53,9 +78,10 @@ func (n *inode) crash(path string, t tear) {
 		n.synced = slices.Clone(n.data)
 		return
 	}
-	if t.keepsNames() {
-		n.sync()
+	for _, c := range t.kept(path, n.pending) {
+		c.apply(n.durable)
 	}
+	n.pending = nil
 	clear(n.entries)
 	for name, e := range n.durable {
 		n.entries[name] = e
@@ -65,6 +91,7 @@ func (n *inode) crash(path string, t tear) {
 
 // sync makes the names in a folder durable: creations, renames and removals.
 func (n *inode) sync() {
+	n.pending = nil
 	clear(n.durable)
 	for name, e := range n.entries {
 		n.durable[name] = e

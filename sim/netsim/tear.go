@@ -12,12 +12,14 @@ type tear struct {
 const (
 	drawNames = iota + 1
 	drawData
+	drawFirst
+	drawChange // and those after it
 )
 
 // SetTorn makes crashes leave a part of what was not synced, as disks do: of each file a prefix of
-// its new contents, perhaps nothing of one that was truncated; and the names either all as they
-// were synced, or all as programs saw them. Which is a hash of the world's seed, the host and
-// the number of the crash. All of that can happen to any program that does not sync.
+// its new contents, perhaps nothing of one that was truncated; of the changes of names in a folder
+// none, all, the first few, or any. Which is a hash of the world's seed, the host and the number of
+// the crash. All of that can happen to any program that does not sync.
 func (h *Host) SetTorn(on bool) {
 	h.disk.mu.Lock()
 	defer h.disk.mu.Unlock()
@@ -30,8 +32,28 @@ func (d *Disk) nextTearLocked() tear {
 	return tear{d.tear.on, nth(d.tear.hash, d.crashes)}
 }
 
-// keepsNames reports whether names survive that were not synced.
-func (t tear) keepsNames() bool { return t.on && share(t.hash, drawNames) < 0.5 }
+// kept are the changes of names in the folder at path that survive without having been synced.
+func (t tear) kept(path string, all []change) []change {
+	if !t.on {
+		return nil
+	}
+	h := hashOf(t.hash, path)
+	switch nth(h, drawNames) % 4 {
+	case 0:
+		return nil
+	case 1:
+		return all
+	case 2:
+		return all[:nth(h, drawFirst)%uint64(len(all)+1)]
+	}
+	var some []change
+	for i, c := range all {
+		if share(h, drawChange+uint64(i)) < 0.5 {
+			some = append(some, c)
+		}
+	}
+	return some
+}
 
 // data is what survives of a file at path.
 func (t tear) data(path string, data, synced []byte) []byte {
