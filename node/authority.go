@@ -92,20 +92,75 @@ func (l *life) newAuthority(issuer *identity.Authority) (*authority, error) {
 	if _, err := d.load(fileAuthority, &a.names); err != nil {
 		return nil, err
 	}
+	if err := a.loadBook(); err != nil {
+		return nil, err
+	}
+	uses := newTokenUses(a.book)
 	var err error
-	if a.log, err = openIssuances(d, p.trust.Cluster(), a.names.Issued); err != nil {
+	if a.log, err = openIssuances(d, p.trust.Cluster(), a.names.Issued, uses.count); err != nil {
 		return nil, err
 	}
-	raw, found, err := d.loadRaw(fileTokens)
-	if err != nil {
+	if err := a.agree(uses); err != nil {
 		return nil, err
-	}
-	if found {
-		if a.book, err = identity.UnmarshalTokenBook(raw); err != nil {
-			return nil, damaged(d.path(fileTokens), err.Error())
-		}
 	}
 	return a, a.saveNames(a.names.with(p.member().Name, p.id()))
+}
+
+// loadBook reads the open invitations. Without their file they are void: that lets nobody in.
+func (a *authority) loadBook() error {
+	return a.disk.readOr(fileTokens, func(raw []byte) (err error) {
+		a.book, err = identity.UnmarshalTokenBook(raw)
+		return err
+	}, "all open tokens are void, make new ones with `micro-net invite`")
+}
+
+// agree takes the uses of tokens that the log speaks of and the book does not, as when an older book was put
+// in the place of the present one: no use comes back.
+func (a *authority) agree(uses *tokenUses) error {
+	book, older := a.book, false
+	for id, nodes := range uses.nodes {
+		var missed bool
+		book, missed = book.Used(id, nodes)
+		older = older || missed
+	}
+	if !older {
+		return nil
+	}
+	a.disk.diary.mended(fmt.Sprintf("%s was older than %s: the uses of tokens that the log speaks of were taken again", a.disk.path(fileTokens), fileIssued))
+	return a.saveBook(book)
+}
+
+// tokenUses are the nodes that the tokens of a book have let in, by the log, each once.
+type tokenUses struct {
+	nodes map[identity.TokenID][]micronet.NodeID
+	seen  map[tokenUse]struct{}
+}
+
+type tokenUse struct {
+	token identity.TokenID
+	node  micronet.NodeID
+}
+
+func newTokenUses(book identity.TokenBook) *tokenUses {
+	u := &tokenUses{nodes: map[identity.TokenID][]micronet.NodeID{}, seen: map[tokenUse]struct{}{}}
+	for _, id := range book.IDs() {
+		u.nodes[id] = nil
+	}
+	return u
+}
+
+func (u *tokenUses) count(list []identity.Issuance) {
+	for i := range list {
+		if list[i].Token == nil {
+			continue
+		}
+		use := tokenUse{*list[i].Token, list[i].Node}
+		_, known := u.nodes[use.token]
+		if _, again := u.seen[use]; known && !again {
+			u.seen[use] = struct{}{}
+			u.nodes[use.token] = append(u.nodes[use.token], use.node)
+		}
+	}
 }
 
 // holder is who has a name: in this authority's own book, or in the mesh, as another authority gave it.
@@ -150,7 +205,7 @@ func (a *authority) admit(r identity.JoinRequest) (identity.JoinAnswer, error) {
 		// The guest is not to blame: it may try again, and is not told of our disk.
 		return identity.JoinAnswer{}, micronet.E("admit", micronet.Internal, "%w", err)
 	}
-	m, err := a.issue(identity.IssuedJoin, now, identity.Request{ID: r.Node, Name: name})
+	m, err := a.issue(identity.IssuedJoin, &used.Record.ID, now, identity.Request{ID: r.Node, Name: name})
 	if err != nil {
 		return identity.JoinAnswer{}, err
 	}
@@ -180,11 +235,11 @@ func (a *authority) renew(id micronet.NodeID, name string, settled bool) (identi
 			return identity.Membership{}, err
 		}
 	}
-	return a.issue(identity.IssuedRenewal, now, identity.Request{ID: id, Name: name})
+	return a.issue(identity.IssuedRenewal, nil, now, identity.Request{ID: id, Name: name})
 }
 
-// issue makes a membership. It is in the log, on disk, before anybody gets it.
-func (a *authority) issue(what string, now time.Time, r identity.Request) (identity.Membership, error) {
+// issue makes a membership, for a token or nil. It is in the log, on disk, before anybody gets it.
+func (a *authority) issue(what string, token *identity.TokenID, now time.Time, r identity.Request) (identity.Membership, error) {
 	m, err := a.issuer.Load().Issue(now, r)
 	if err != nil {
 		return identity.Membership{}, err
@@ -193,6 +248,7 @@ func (a *authority) issue(what string, now time.Time, r identity.Request) (ident
 	if err != nil {
 		return identity.Membership{}, err
 	}
+	e.Token = token
 	return m, a.note(e)
 }
 

@@ -29,7 +29,7 @@ func (b *bubble) renewed(n *simNode, after time.Time, by ...*simNode) func() err
 		if !m.NotAfter.After(after) {
 			return fmt.Errorf("the certificate of %s ends %v", n.host.Name(), m.NotAfter)
 		}
-		p, err := readPassport(n.node.disk, fileMembership, n.life().keys)
+		p, err := readPassport(n.host.Env(), n.node.disk, fileMembership, n.life().keys)
 		if err != nil || !p.member().NotAfter.Equal(m.NotAfter) {
 			return fmt.Errorf("on disk there is another certificate: %v, %v", p, err)
 		}

@@ -42,7 +42,11 @@ func loadContacts(env micronet.Env, d disk, pass *passport) (*contacts, error) {
 	c := &contacts{
 		env: env, disk: d, pass: pass, book: gossip.NewAddressBook(), known: map[micronet.NodeID]identity.Credential{},
 	}
-	if _, err := d.load(filePeers, c.book); err != nil {
+	err := d.readOr(filePeers, func(raw []byte) error {
+		c.book = gossip.NewAddressBook()
+		return openEnvelope(raw, c.book)
+	}, "other nodes have to find this one")
+	if err != nil {
 		return nil, err
 	}
 	c.book.Expire(env.Wall())

@@ -203,8 +203,7 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 		return "", err
 	}
 	l.contacts.drop()
-	l.report("node.leave", l.node.disk.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch))
-	l.report("node.leave", removeIssuances(l.node.disk))
+	l.report("node.leave", forgetCluster(l.node.disk))
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	freed := l.giveBack(bye)

@@ -40,7 +40,7 @@ func (b *bubble) powerCut(n *simNode) {
 }
 
 // The power fails after each step of founding: the next start works, and nothing is half-written.
-func TestCrashWhileFounding(t *testing.T) {
+func TestO4_CrashWhileFounding(t *testing.T) {
 	inBubble(t, 30, func(t *testing.T, b *bubble) {
 		for step := 0; ; step++ {
 			name := fmt.Sprintf("h%d", step)
@@ -70,7 +70,7 @@ func TestCrashWhileFounding(t *testing.T) {
 
 // The power fails after each step of joining: the same token lets the same node in after that, and
 // nobody else.
-func TestCrashWhileJoining(t *testing.T) {
+func TestO4_CrashWhileJoining(t *testing.T) {
 	inBubble(t, 31, func(t *testing.T, b *bubble) {
 		a := b.start("a", "")
 		for step := 0; ; step++ {
@@ -99,7 +99,7 @@ func TestCrashWhileJoining(t *testing.T) {
 
 // The authority's disk fails between the use of a token and the name, and then its power: the token
 // is not given back, and the guest gets in with it when the authority is there again.
-func TestCrashOfTheAuthorityWhileAdmitting(t *testing.T) {
+func TestQ5_CrashOfTheAuthorityWhileAdmitting(t *testing.T) {
 	inBubble(t, 32, func(t *testing.T, b *bubble) {
 		a := b.start("a", "")
 		token := b.invite(a)
@@ -131,7 +131,7 @@ func TestCrashOfTheAuthorityWhileAdmitting(t *testing.T) {
 }
 
 // A token that could not be written down was not used.
-func TestTokenThatCouldNotBeWritten(t *testing.T) {
+func TestQ5_TokenThatCouldNotBeWritten(t *testing.T) {
 	inBubble(t, 33, func(t *testing.T, b *bubble) {
 		a := b.start("a", "")
 		token := b.invite(a)
@@ -146,7 +146,7 @@ func TestTokenThatCouldNotBeWritten(t *testing.T) {
 
 // The power fails after each step of a move into another cluster: the node is in one of the two,
 // whole, and in the first one still as the authority that it was.
-func TestCrashWhileMoving(t *testing.T) {
+func TestO4_CrashWhileMoving(t *testing.T) {
 	inBubble(t, 34, func(t *testing.T, b *bubble) {
 		a := b.start("a", "")
 		for step := 0; ; step++ {
@@ -178,7 +178,7 @@ func TestCrashWhileMoving(t *testing.T) {
 }
 
 // A registration that could not be written down was not made; one that could be survives.
-func TestRegistrationsAndTheDisk(t *testing.T) {
+func TestD1_RegistrationsAndTheDisk(t *testing.T) {
 	inBubble(t, 35, func(t *testing.T, b *bubble) {
 		a := b.start("a", "")
 		b.serve(a, "one", "a")

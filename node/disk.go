@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
 )
 
 // The files of the data folder. Each has one writer and one reason to change.
@@ -44,16 +46,17 @@ const (
 
 // disk is the data folder. With no folder it keeps nothing: every load finds nothing.
 type disk struct {
-	fs  micronet.FS
-	dir string
-	uid int // that runs the daemon
+	fs    micronet.FS
+	dir   string
+	uid   int    // that runs the daemon
+	diary *diary // what was put right
 }
 
 // envelope is the form of every JSON file: what it is, and a checksum that tells a torn or
 // damaged file from an old one.
 type envelope struct {
 	Format string          `json:"format"`
-	Sum    string          `json:"sum"`
+	Sum    string          `json:"sum"` // of format and data
 	Data   json.RawMessage `json:"data"`
 }
 
@@ -85,21 +88,21 @@ func (d disk) open() (io.Closer, error) {
 
 // load reads a JSON file into v. found is false when there is none.
 func (d disk) load(name string, v any) (found bool, err error) {
-	raw, found, err := d.loadRaw(name)
-	if !found || err != nil {
-		return found, err
-	}
+	return d.read(name, func(raw []byte) error { return openEnvelope(raw, v) })
+}
+
+func openEnvelope(raw []byte, v any) error {
 	var e envelope
-	if err := json.Unmarshal(raw, &e); err != nil || e.Format != diskFormat {
-		return true, damaged(d.path(name), "it is not a file of micro-net, or it is torn")
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return errors.New("it is not a file of micro-net, or it is torn")
 	}
-	if sum(e.Data) != e.Sum {
-		return true, damaged(d.path(name), "its checksum does not match")
+	if sum(e.Format, e.Data) != e.Sum {
+		return errors.New("its checksum does not match")
 	}
-	if err := json.Unmarshal(e.Data, v); err != nil {
-		return true, damaged(d.path(name), err.Error())
+	if e.Format != diskFormat {
+		return fmt.Errorf("it holds %.64q, not %q: %w", e.Format, diskFormat, identity.ErrVersion)
 	}
-	return true, nil
+	return json.Unmarshal(e.Data, v)
 }
 
 // save replaces a JSON file.
@@ -108,11 +111,15 @@ func (d disk) save(name string, v any) error {
 	if err != nil {
 		return micronet.E("data-dir", micronet.Internal, "encode %s: %w", name, err)
 	}
-	raw, err := json.Marshal(envelope{Format: diskFormat, Sum: sum(data), Data: data})
+	raw, err := seal(diskFormat, data)
 	if err != nil {
 		return micronet.E("data-dir", micronet.Internal, "encode %s: %w", name, err)
 	}
 	return d.saveRaw(name, raw)
+}
+
+func seal(format string, data []byte) ([]byte, error) {
+	return json.Marshal(envelope{Format: format, Sum: sum(format, data), Data: data})
 }
 
 func (d disk) loadRaw(name string) (raw []byte, found bool, err error) {
@@ -131,10 +138,29 @@ func (d disk) loadRaw(name string) (raw []byte, found bool, err error) {
 	return raw, true, nil
 }
 
+// saveRaw replaces a file, and sees to its spare.
 func (d disk) saveRaw(name string, raw []byte) error {
 	if !d.keeps() {
 		return nil
 	}
+	after := spareOf(name) == spareSame
+	if spareOf(name) == spareFormer {
+		kept, err := d.keepFormer(name)
+		if err != nil {
+			return err
+		}
+		after = !kept
+	}
+	if err := d.write(name, raw); err != nil {
+		return err
+	}
+	if after {
+		d.diary.note(d.write(name+spareSuffix, raw))
+	}
+	return nil
+}
+
+func (d disk) write(name string, raw []byte) error {
 	if err := micronet.WriteFile(d.fs, d.path(name), raw, secretPerm); err != nil {
 		return diskError("data-dir", err)
 	}
@@ -163,28 +189,26 @@ func (d disk) extend(name string, more []byte, fresh bool) error {
 	return nil
 }
 
-// remove deletes files for good, those that are there. All are tried; the first error counts.
+// remove deletes files for good, those that are there, and what lies beside them first: a secret that is
+// gone is nowhere. All are tried.
 func (d disk) remove(names ...string) error {
 	if !d.keeps() {
 		return nil
 	}
-	var first error
-	note := func(err error) {
-		if err != nil && first == nil && !errors.Is(err, fs.ErrNotExist) {
-			first = diskError("data-dir", err)
-		}
+	err := d.discard(besides(names)...)
+	if last := d.discard(names...); err == nil {
+		err = last
 	}
-	for _, n := range names {
-		note(d.fs.Remove(d.path(n)))
-	}
-	note(d.fs.SyncDir(d.dir))
-	return first
+	return err
 }
 
-// rename makes a file take the place of another, for good.
+// rename makes a file take the place of another, for good. What lies beside the other goes first.
 func (d disk) rename(from, to string) error {
 	if !d.keeps() {
 		return nil
+	}
+	if err := d.discard(besides([]string{to})...); err != nil {
+		return err
 	}
 	if err := d.fs.Rename(d.path(from), d.path(to)); err != nil {
 		return diskError("data-dir", err)
@@ -195,8 +219,8 @@ func (d disk) rename(from, to string) error {
 	return nil
 }
 
-func sum(data []byte) string {
-	h := sha256.Sum256(data)
+func sum(format string, data []byte) string {
+	h := sha256.Sum256(append([]byte(format+"\x00"), data...))
 	return hex.EncodeToString(h[:])
 }
 

@@ -69,7 +69,7 @@ func TestDiskRoundTrip(t *testing.T) {
 	}
 }
 
-func TestDiskRefusesWhatIsNotOurs(t *testing.T) {
+func TestH33_DiskRefusesWhatIsNotOurs(t *testing.T) {
 	d, _ := testDisk()
 	if _, err := d.open(); err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func TestDiskLock(t *testing.T) {
 	}
 }
 
-func TestDiskThatCannotBeUsed(t *testing.T) {
+func TestD1_DiskThatCannotBeUsed(t *testing.T) {
 	for _, fault := range []error{syscall.EACCES, syscall.ENOSPC, syscall.EIO, syscall.ENOENT, syscall.EROFS, fs.ErrClosed} {
 		for _, op := range []string{"mkdir", "lock"} {
 			d, h := testDisk()
@@ -130,57 +130,6 @@ func TestDiskThatCannotBeUsed(t *testing.T) {
 			}
 		}
 	}
-}
-
-// Whatever file is damaged: the daemon says which, and leaves it alone.
-func TestDaemonRefusesDamagedFiles(t *testing.T) {
-	inBubble(t, 20, func(t *testing.T, b *bubble) {
-		a := b.start("a", "")
-		b.start("b", b.invite(a))
-		b.await(5*time.Second, "both see both", b.alive(2, a))
-		b.serve(a, "echo", "a")
-		b.await(5*time.Second, "echo answers", b.answers(a, "echo", "a"))
-		b.halt(a)
-		files, err := a.host.FS().ReadDir(testDir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tried := 0
-		for _, f := range files {
-			path := testDir + "/" + f.Name()
-			good, err := a.host.FS().ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if f.Name() == fileLock {
-				continue
-			}
-			tried++
-			half := good[:len(good)/2]
-			if f.Name() == fileIssued {
-				half = good[:10] // a last line that is torn is cut off
-			}
-			for _, bad := range [][]byte{nil, half, []byte("somebody else's file\n")} {
-				if err := micronet.WriteFile(a.host.FS(), path, bad, secretPerm); err != nil {
-					t.Fatal(err)
-				}
-				b.launch("a", "")
-				wantError(t, f.Name(), b.ended(a, time.Minute), micronet.Invalid, path)
-				if after, err := a.host.FS().ReadFile(path); err != nil || string(after) != string(bad) {
-					t.Errorf("%s was changed to %q, %v", f.Name(), after, err)
-				}
-			}
-			if err := micronet.WriteFile(a.host.FS(), path, good, secretPerm); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want := 10; tried != want {
-			t.Errorf("%d files were damaged, want %d", tried, want)
-		}
-		b.start("a", "")
-		b.await(10*time.Second, "b is seen again", b.alive(2, a))
-		b.await(5*time.Second, "echo answers again", b.answers(a, "echo", "a"))
-	})
 }
 
 // foreign is a file system where one file belongs to somebody else.

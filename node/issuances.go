@@ -32,9 +32,9 @@ type issuances struct {
 	broken  bool                 // a line was not written whole: the file must be mended first
 }
 
-// openIssuances reads and verifies the log, which has had that many lines at least. A last line that a crash
-// tore is cut off: what it speaks of was never issued.
-func openIssuances(d disk, cluster identity.ClusterID, least uint64) (*issuances, error) {
+// openIssuances reads and verifies the log, which has had that many lines at least, and shows it to see. A last
+// line that a crash tore is cut off: what it speaks of was never issued.
+func openIssuances(d disk, cluster identity.ClusterID, least uint64, see func([]identity.Issuance)) (*issuances, error) {
 	i := &issuances{disk: d, cluster: cluster, first: 1, at: identity.NewIssuanceLog(cluster)}
 	parts, err := i.parts()
 	if err != nil {
@@ -42,9 +42,11 @@ func openIssuances(d disk, cluster identity.ClusterID, least uint64) (*issuances
 	}
 	var whole []byte
 	for _, name := range parts {
-		if _, whole, err = i.load(name); err != nil {
+		var list []identity.Issuance
+		if list, whole, err = i.load(name); err != nil {
 			return nil, err
 		}
+		see(list)
 	}
 	if i.at.Count < least && d.keeps() {
 		return nil, damaged(d.path(fileIssued), fmt.Sprintf("it has %d lines, and %d were written", i.at.Count, least))
@@ -120,12 +122,15 @@ func (i *issuances) note(e identity.Issuance) error {
 
 // mend reads the files anew after a line was not written whole.
 func (i *issuances) mend() error {
-	again, err := openIssuances(i.disk, i.cluster, i.at.Count)
+	again, err := openIssuances(i.disk, i.cluster, i.at.Count, ignore)
 	if err == nil {
 		*i = *again
 	}
 	return err
 }
+
+// ignore is for those who have seen the log before.
+func ignore([]identity.Issuance) {}
 
 // turnOver goes on in a new file.
 func (i *issuances) turnOver() error {

@@ -272,7 +272,7 @@ func (l *life) join(ctx context.Context, token identity.Token) (*passport, *cont
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := pass.install(l.node.disk); err != nil {
+	if err := pass.install(l.env, l.node.disk); err != nil {
 		return nil, nil, err
 	}
 	l.env.Log.Info("joined a cluster", "cluster", r.Membership.ClusterName, "node", r.Membership.Name)

@@ -55,7 +55,7 @@ func build(c Config) (*Node, error) {
 	n := &Node{config: c, env: osenv.Fill(c.Env), lives: newBroadcast(), turn: make(chan struct{}, 1)}
 	n.metrics = newMetrics(c.Version, n.nameOf)
 	n.env.Events = micronet.Tee(micronet.Tee(n.env.Events, n.metrics.events()), logEvents(n.env.Log))
-	n.disk = disk{fs: n.env.FS, dir: c.DataDir, uid: n.env.Host.UID}
+	n.disk = disk{fs: n.env.FS, dir: c.DataDir, uid: n.env.Host.UID, diary: &diary{report: n.env.Events.BackgroundError}}
 	n.registry = newRegistry(n.instancesChanged)
 	n.checker = newChecker(n.env, n.registry)
 	n.web = n.transport()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
@@ -85,20 +86,26 @@ func machineTag(cluster identity.ClusterID, id micronet.NodeID, machine string) 
 // loadKeys reads this node's keys, or draws them. Fresh ones are not on disk yet: keepKeys writes
 // them, once and never again.
 func loadKeys(env micronet.Env, d disk) (keys identity.Keys, fresh bool, err error) {
-	raw, found, err := d.loadRaw(fileKeys)
-	if err != nil {
-		return identity.Keys{}, false, err
+	found, err := d.read(fileKeys, keys.UnmarshalBinary)
+	if found || err != nil {
+		return keys, false, err
 	}
-	if found {
-		if err := keys.UnmarshalBinary(raw); err != nil {
-			return identity.Keys{}, false, damaged(d.path(fileKeys), err.Error())
-		}
-		return keys, false, nil
+	if err := d.missesKeys(); err != nil {
+		return identity.Keys{}, false, err
 	}
 	if keys, err = identity.NewKeys(env.Entropy); err != nil {
 		return identity.Keys{}, false, micronet.E("identity", micronet.Internal, "draw keys: %w", err)
 	}
 	return keys, true, nil
+}
+
+// missesKeys refuses to draw new keys in a folder whose membership is for others: they may come back.
+func (d disk) missesKeys() error {
+	if _, found, err := d.loadRaw(fileMembership); !found || err != nil {
+		return err
+	}
+	return micronet.E("data-dir", micronet.Invalid, "%s is missing, and %s is for its keys", d.path(fileKeys), d.path(fileMembership)).
+		WithFix("restore it from %s or a backup; or move both away, and join with a new token", d.path(fileKeys+spareSuffix))
 }
 
 func keepKeys(d disk, keys identity.Keys) error {
@@ -111,17 +118,14 @@ func keepKeys(d disk, keys identity.Keys) error {
 
 // loadPassport reads the passport; nil when this node has not joined a cluster yet.
 func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, error) {
-	if err := finishInstall(d, keys); err != nil {
+	if err := finishInstall(env, d, keys); err != nil {
 		return nil, err
 	}
-	p, err := readPassport(d, fileMembership, keys)
+	p, err := readPassport(env, d, fileMembership, keys)
 	if p == nil || err != nil {
 		return nil, err
 	}
 	if err := p.member().Validate(keys, env.Wall()); err != nil {
-		if !errors.Is(err, identity.ErrExpired) && !errors.Is(err, identity.ErrNotYetValid) {
-			return nil, damaged(d.path(fileMembership), err.Error())
-		}
 		env.Log.Error("the certificate is not valid at this host's time", "err", err, "time", env.Wall().Format(time.RFC3339),
 			"fix", "check the clock; an authority renews a certificate that has not ended long ago, else a new token is needed")
 	}
@@ -170,19 +174,21 @@ func (p *passport) expired(env micronet.Env) bool {
 	return !p.signs() && errors.Is(p.member().Validate(p.keys, env.Wall()), identity.ErrExpired)
 }
 
-// readPassport reads a membership; nil when there is none. Its dates are not checked.
-func readPassport(d disk, name string, keys identity.Keys) (*passport, error) {
-	raw, found, err := d.loadRaw(name)
-	if !found || err != nil {
+// readPassport reads a membership of these keys; nil when there is none. Its dates are not checked.
+func readPassport(env micronet.Env, d disk, name string, keys identity.Keys) (p *passport, err error) {
+	_, err = d.read(name, func(raw []byte) error {
+		m, err := identity.UnmarshalMembership(raw)
+		if err != nil {
+			return err
+		}
+		if err := m.Validate(keys, env.Wall()); err != nil && !errors.Is(err, identity.ErrExpired) && !errors.Is(err, identity.ErrNotYetValid) {
+			return err
+		}
+		p, err = newPassport(keys, m)
+		return err
+	})
+	if err != nil {
 		return nil, err
-	}
-	m, err := identity.UnmarshalMembership(raw)
-	if err != nil {
-		return nil, damaged(d.path(name), err.Error())
-	}
-	p, err := newPassport(keys, m)
-	if err != nil {
-		return nil, damaged(d.path(name), err.Error())
 	}
 	return p, nil
 }
@@ -198,31 +204,28 @@ func newPassport(keys identity.Keys, m identity.Membership) (*passport, error) {
 }
 
 func (p *passport) loadRoot(d disk) error {
-	raw, found, err := d.loadRaw(fileRootKey)
-	if !found || err != nil {
-		return err
-	}
-	var root identity.Root
-	for _, certificate := range p.trust.Roots() {
-		if root, err = identity.ParseRoot(raw, certificate); err == nil {
-			p.root.Store(&root)
-			return nil
+	_, err := d.read(fileRootKey, func(raw []byte) (err error) {
+		for _, certificate := range p.trust.Roots() {
+			var root identity.Root
+			if root, err = identity.ParseRoot(raw, certificate); err == nil {
+				p.root.Store(&root)
+				return nil
+			}
 		}
-	}
-	return damaged(d.path(fileRootKey), err.Error())
+		return err
+	})
+	return err
 }
 
 func (p *passport) loadPromotion(d disk) error {
-	raw, found, err := d.loadRaw(filePromotion)
-	if !found || err != nil {
+	_, err := d.read(filePromotion, func(raw []byte) error {
+		promotion, err := identity.UnmarshalPromotion(raw)
+		if err == nil {
+			p.promotion.Store(&promotion)
+		}
 		return err
-	}
-	promotion, err := identity.UnmarshalPromotion(raw)
-	if err != nil {
-		return damaged(d.path(filePromotion), err.Error())
-	}
-	p.promotion.Store(&promotion)
-	return nil
+	})
+	return err
 }
 
 // signs reports whether this node has a key to sign with for the cluster.
@@ -270,6 +273,9 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	if err != nil {
 		return nil, err
 	}
+	if err := keepFormerRoot(d); err != nil {
+		return nil, err
+	}
 	if err := errors.Join(d.remove(fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
 		return nil, err
 	}
@@ -287,9 +293,41 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	return p, p.save(d, fileMembership)
 }
 
+// forgetCluster removes what is left of a cluster once the membership is gone, and this node's identity in it.
+func forgetCluster(d disk) error {
+	err := d.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch)
+	return errors.Join(err, removeIssuances(d))
+}
+
+// formerSuffix marks a root key of a cluster that was founded here before another one was, without having
+// been left: its membership is lost, the key must not be.
+const formerSuffix = ".former"
+
+// keepFormerRoot puts the root keys of a cluster that has lived aside.
+func keepFormerRoot(d disk) error {
+	_, lived, err := d.loadRaw(fileAuthority)
+	if err != nil || !lived {
+		return err
+	}
+	for _, name := range []string{fileRootKey, fileNextRoot} {
+		raw, found, err := d.loadRaw(name)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		if err := d.write(name+formerSuffix, raw); err != nil {
+			return err
+		}
+		d.diary.mended(fmt.Sprintf("%s was missing: a new cluster was founded, and the root key of the former one is kept in %s", d.path(fileMembership), d.path(name+formerSuffix)))
+	}
+	return nil
+}
+
 // noteFounding begins the issuance log of a cluster.
 func noteFounding(d disk, m identity.Membership, now time.Time) error {
-	log, err := openIssuances(d, m.Cluster, 0)
+	log, err := openIssuances(d, m.Cluster, 0, ignore)
 	if err != nil {
 		return err
 	}
@@ -311,16 +349,16 @@ func (p *passport) save(d disk, name string) error {
 // install makes this the membership of the data folder, in place of one in another cluster. It is
 // on disk beside the former before anything of the former goes: after a crash the node is in the
 // cluster before, or finishInstall ends the change at the next start.
-func (p *passport) install(d disk) error {
+func (p *passport) install(env micronet.Env, d disk) error {
 	if err := p.save(d, fileNext); err != nil {
 		return err
 	}
-	return finishInstall(d, p.keys)
+	return finishInstall(env, d, p.keys)
 }
 
 // finishInstall ends the change of cluster that install began.
-func finishInstall(d disk, keys identity.Keys) error {
-	next, err := readPassport(d, fileNext, keys)
+func finishInstall(env micronet.Env, d disk, keys identity.Keys) error {
+	next, err := readPassport(env, d, fileNext, keys)
 	if next == nil || err != nil {
 		return err
 	}

@@ -151,7 +151,7 @@ func TestQ7_IssuanceLogOnDisk(t *testing.T) {
 		whole, _, _ = a.node.disk.loadRaw(fileIssued)
 		put(bytes.Replace(whole, []byte(`"join"`), []byte(`"jion"`), 1))
 		b.launch("a", "")
-		wantError(t, "a changed log", b.ended(a, time.Minute), micronet.Invalid, "issued.log cannot be used", "does not follow")
+		wantError(t, "a changed log", b.ended(a, time.Minute), micronet.Invalid, "issued.log cannot be used", "line 2 of the issuance log is damaged")
 		put(nil)
 		b.launch("a", "")
 		wantError(t, "an empty log", b.ended(a, time.Minute), micronet.Invalid, "it has 0 lines, and", "were written")
@@ -198,7 +198,7 @@ func TestIssuanceLogTurnsOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		cluster := identity.ClusterID{1}
-		log, err := openIssuances(d, cluster, 0)
+		log, err := openIssuances(d, cluster, 0, ignore)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestIssuanceLogTurnsOver(t *testing.T) {
 		if err != nil || strings.Join(parts, " ") != "issued-000000000001.log issued-000000000003.log issued.log" {
 			t.Fatalf("%v, %v", parts, err)
 		}
-		again, err := openIssuances(d, cluster, 7)
+		again, err := openIssuances(d, cluster, 7, ignore)
 		if err != nil || again.at != log.at || again.at.Count != 7 || again.first != 6 {
 			t.Errorf("%+v, %v", again, err)
 		}
@@ -224,7 +224,7 @@ func TestIssuanceLogTurnsOver(t *testing.T) {
 		if err := d.remove(parts[1]); err != nil {
 			t.Fatal(err)
 		}
-		_, err = openIssuances(d, cluster, 7)
+		_, err = openIssuances(d, cluster, 7, ignore)
 		wantError(t, "a part is missing", err, micronet.Invalid, "does not follow")
 		if err := removeIssuances(d); err != nil {
 			t.Fatal(err)

@@ -31,14 +31,17 @@ type nextRoot struct {
 
 // loadNextRoot reads the root key that takes the place of the present one, unless it has done so.
 func (p *passport) loadNextRoot(d disk) error {
-	var file nextRoot
-	found, err := d.load(fileNextRoot, &file)
+	var next identity.Root
+	found, err := d.read(fileNextRoot, func(raw []byte) (err error) {
+		var file nextRoot
+		if err := openEnvelope(raw, &file); err != nil {
+			return err
+		}
+		next, err = identity.ParseRoot(file.Key, file.Certificate)
+		return err
+	})
 	if !found || err != nil {
 		return err
-	}
-	next, err := identity.ParseRoot(file.Key, file.Certificate)
-	if err != nil {
-		return damaged(d.path(fileNextRoot), err.Error())
 	}
 	if root := p.root.Load(); root != nil && root.Hash() == next.Hash() {
 		return d.remove(fileNextRoot)

@@ -56,12 +56,15 @@ func loadStatements(env micronet.Env, d disk, trust *identity.Trust) (*statement
 	s := &statements{env: env, disk: d, trust: trust, heard: make(chan []byte, heardQueue), turn: make(chan struct{}, 1)}
 	s.comparisons = gossip.NewComparisons()
 	var file statementsFile
-	found, err := d.load(fileStatements, &file)
+	_, err := d.read(fileStatements, func(raw []byte) error {
+		err := openEnvelope(raw, &file)
+		if own := trust.Cluster().String(); err == nil && file.Cluster != own {
+			err = fmt.Errorf("it is of cluster %q, and this node of %q", file.Cluster, own)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if own := trust.Cluster().String(); found && file.Cluster != own {
-		return nil, damaged(d.path(fileStatements), fmt.Sprintf("it is of cluster %q, and this node of %q", file.Cluster, own))
 	}
 	kept := gossip.NewLedger(s.read)
 	for _, raw := range file.Statements {

@@ -133,7 +133,7 @@ func TestStatementsAndFullDisks(t *testing.T) {
 	})
 }
 
-// A file that is torn, flipped, or of another cluster stops the start and stays as it is.
+// A file that is torn, flipped, or of another cluster stops the start and stays as it is, where there is no spare.
 func TestStatementsFileIsChecked(t *testing.T) {
 	inBubble(t, 64, func(t *testing.T, b *bubble) {
 		a := b.start("a", "")
@@ -148,8 +148,11 @@ func TestStatementsFileIsChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		envelope, err := json.Marshal(envelope{Format: diskFormat, Sum: sum(foreign), Data: foreign})
+		envelope, err := seal(diskFormat, foreign)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.host.FS().Remove(path + spareSuffix); err != nil {
 			t.Fatal(err)
 		}
 		flipped := slices.Clone(whole)

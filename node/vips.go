@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"maps"
 	"net/netip"
 
@@ -20,18 +21,17 @@ type vips struct {
 
 func loadVIPs(d disk, prefix netip.Prefix) (*vips, error) {
 	v := &vips{disk: d, turn: make(chan struct{}, 1), unsaved: map[netip.Addr]bool{}}
-	raw, found, err := d.loadRaw(fileVIPs)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
+	found, err := d.read(fileVIPs, func(raw []byte) (err error) {
+		var table json.RawMessage
+		if err = openEnvelope(raw, &table); err == nil {
+			v.table, err = proxy.LoadVIPs(prefix, table)
+		}
+		return err
+	})
+	if err == nil && !found {
 		v.table, err = proxy.NewVIPs(prefix)
-		return v, err
 	}
-	if v.table, err = proxy.LoadVIPs(prefix, raw); err != nil {
-		return nil, damaged(d.path(fileVIPs), err.Error())
-	}
-	return v, nil
+	return v, err
 }
 
 func (v *vips) lock()   { v.turn <- struct{}{} }
@@ -101,7 +101,7 @@ func (v *vips) save() error {
 	}
 	raw, err := v.table.Snapshot()
 	if err == nil {
-		err = v.disk.saveRaw(fileVIPs, raw)
+		err = v.disk.save(fileVIPs, rawJSON(raw))
 	}
 	if err == nil {
 		clear(v.unsaved)

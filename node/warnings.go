@@ -47,6 +47,9 @@ func (l *life) warnings() []api.Warning {
 	if l.isOneAuthority() {
 		add("one-authority", "only this node can invite others, renew certificates and revoke", "run `micro-net node promote NAME`, or keep the root key elsewhere: `micro-net node root export FILE`")
 	}
+	for _, m := range l.node.disk.diary.mends() {
+		add("damaged-file", m, "see whether the disk is well; what was in the file is beside it, in a file that ends in "+damagedSuffix)
+	}
 	if l.front.vips != nil {
 		for _, p := range l.front.vips.Problems() {
 			add("vip-port", p.Text(), l.vipFix(p.Dest))

@@ -77,7 +77,7 @@ func TestIssue(t *testing.T) {
 	}
 }
 
-func TestIssueRefuses(t *testing.T) {
+func TestH19_IssueRefuses(t *testing.T) {
 	w := newWorld(t, 1)
 	id := w.keys(t).ID()
 	for name, c := range map[string]struct {

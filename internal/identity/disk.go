@@ -3,7 +3,10 @@ package identity
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 )
 
 // Two forms are kept on disk. Secrets are a magic word, the bytes and a checksum. Everything
@@ -44,17 +47,33 @@ func openSecret(op, what, magic string, size int, b []byte) ([]byte, error) {
 type document struct {
 	Format  string          `json:"format"`
 	Version int             `json:"version"`
+	Sum     string          `json:"sum"` // of all the rest
 	Body    json.RawMessage `json:"body"`
 }
 
 const documentVersion = 1
+
+// ErrVersion says that a file is whole, and was written by another version of the program.
+var ErrVersion = errors.New("another version of micro-net wrote it")
+
+// checksum is over what the document says, not over how it is indented.
+func (d document) checksum() string {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\x00%d\x00", d.Format, d.Version)
+	if err := json.Compact(&b, d.Body); err != nil {
+		return "" // nothing in a body that is no JSON counts
+	}
+	return hex.EncodeToString(checksum(b.Bytes()))
+}
 
 func encodeDocument(op, format string, body any) ([]byte, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return nil, internal(op, "write %s: %w", format, err)
 	}
-	return json.MarshalIndent(document{Format: format, Version: documentVersion, Body: raw}, "", "  ")
+	d := document{Format: format, Version: documentVersion, Body: raw}
+	d.Sum = d.checksum()
+	return json.MarshalIndent(d, "", "  ")
 }
 
 // decodeDocument reads what encodeDocument wrote. Fields of newer versions are skipped.
@@ -69,8 +88,11 @@ func decodeDocument(op, format string, b []byte, most int, body any) error {
 	if d.Format != format {
 		return invalid(op, "the file holds %.64q, not %q", d.Format, format)
 	}
+	if d.Sum != d.checksum() {
+		return invalid(op, "the %s is damaged: its checksum does not match", format)
+	}
 	if d.Version != documentVersion {
-		return invalid(op, "the file has version %d, this program reads version %d", d.Version, documentVersion)
+		return invalid(op, "the file has version %d, this program reads version %d: %w", d.Version, documentVersion, ErrVersion)
 	}
 	if err := json.Unmarshal(d.Body, body); err != nil {
 		return invalid(op, "the %s is damaged: %w", format, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -18,8 +19,9 @@ type Issuance struct {
 	Serial string          `json:"serial"` // of certificate and grant, hexadecimal
 	Node   micronet.NodeID `json:"node"`   // whose key it is for
 	Name   string          `json:"name"`
-	Ends   time.Time       `json:"ends"` // when what was issued ends
-	Prev   string          `json:"prev"` // hash of the line before, hexadecimal
+	Ends   time.Time       `json:"ends"`            // when what was issued ends
+	Token  *TokenID        `json:"token,omitempty"` // that was used for it
+	Prev   string          `json:"prev"`            // hash of the line before, hexadecimal
 }
 
 // What an authority issues.
@@ -37,8 +39,8 @@ const MaxIssuance = 1024
 
 // IssuanceLog is where the chain of a log stands: how many lines it has and the hash of the last one.
 // It is a value. A log is a file that only grows: one JSON object per line, each with the hash of the
-// line before, the first with the hash of the cluster's id. Whoever changes a line changes all hashes
-// after it.
+// line before, the first with the hash of the cluster's id, and a checksum of its own at its end. Whoever
+// changes a line changes all hashes after it.
 type IssuanceLog struct {
 	Count uint64
 	Head  [sha256.Size]byte
@@ -75,6 +77,7 @@ func (l IssuanceLog) Append(i Issuance) (line []byte, next IssuanceLog, err erro
 	i.Number, i.Prev = l.Count+1, hex.EncodeToString(l.Head[:])
 	i.Time, i.Ends = i.Time.UTC().Truncate(time.Millisecond), i.Ends.UTC()
 	line, err = json.Marshal(i)
+	line = seal(line)
 	if err == nil && len(line)+1 > MaxIssuance {
 		err = invalid("log", "the line has %d bytes", len(line))
 	}
@@ -82,6 +85,24 @@ func (l IssuanceLog) Append(i Issuance) (line []byte, next IssuanceLog, err erro
 		return nil, l, internal("log", "write a line of the issuance log: %w", err)
 	}
 	return append(line, '\n'), l.after(line), nil
+}
+
+// A line ends in a checksum, as the last one has no other that speaks for it: sealBegin, hexadecimal, sealEnd.
+const (
+	sealBegin = `,"sum":"`
+	sealEnd   = `"}`
+	sealLen   = len(sealBegin) + 2*checksumLen + len(sealEnd)
+)
+
+// seal puts the checksum of a JSON object into it as its last field.
+func seal(object []byte) []byte {
+	object = bytes.TrimSuffix(object, []byte("}"))
+	return fmt.Appendf(nil, "%s%s%x%s", object, sealBegin, checksum(object), sealEnd)
+}
+
+func isSealed(line []byte) bool {
+	n := len(line) - sealLen
+	return n >= 0 && bytes.Equal(line, seal(line[:n]))
 }
 
 func (l IssuanceLog) after(line []byte) IssuanceLog {
@@ -109,8 +130,8 @@ func (l IssuanceLog) Read(raw []byte) (list []Issuance, next IssuanceLog, whole 
 // read checks the line that follows on l.
 func (l IssuanceLog) read(line []byte) (Issuance, error) {
 	var i Issuance
-	if len(line)+1 > MaxIssuance || json.Unmarshal(line, &i) != nil {
-		return Issuance{}, invalid("log", "line %d of the issuance log cannot be read", l.Count+1)
+	if len(line)+1 > MaxIssuance || !isSealed(line) || json.Unmarshal(line, &i) != nil {
+		return Issuance{}, invalid("log", "line %d of the issuance log is damaged", l.Count+1)
 	}
 	if i.Number != l.Count+1 || i.Prev != hex.EncodeToString(l.Head[:]) {
 		return Issuance{}, invalid("log", "line %d of the issuance log does not follow on the line before: one of the two was changed, or lines are missing", l.Count+1)

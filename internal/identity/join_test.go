@@ -171,7 +171,7 @@ func TestJoinRefusals(t *testing.T) {
 	}
 }
 
-func TestJoinFakeFounder(t *testing.T) {
+func TestQ6_FakeFounder(t *testing.T) {
 	w, evil := newWorld(t, 1), newWorld(t, 66)
 	f := newFounder(t, w, w.auth)
 	token := f.invite(t, invitation)
@@ -210,7 +210,7 @@ func TestJoinFakeFounder(t *testing.T) {
 }
 
 // A member stands between guest and authority and passes on what the guest says.
-func TestJoinManInTheMiddle(t *testing.T) {
+func TestQ6_ManInTheMiddle(t *testing.T) {
 	w := newWorld(t, 1)
 	f := newFounder(t, w, w.auth)
 	token := f.invite(t, invitation)
@@ -282,7 +282,7 @@ func refusalFrom(t testing.TB, a *Authority, key ed25519.PrivateKey, why error) 
 
 // A member answers in place of the authority, and would keep a guest out: it is as if nobody had
 // answered.
-func TestJoinFalseRefusals(t *testing.T) {
+func TestQ6_FalseRefusals(t *testing.T) {
 	w, other := newWorld(t, 1), newWorld(t, 2)
 	token, _ := mint(t, w, TokenBook{}, invitation)
 	guest, mere := w.keys(t), w.keys(t)
@@ -316,7 +316,7 @@ func TestJoinFalseRefusals(t *testing.T) {
 }
 
 // Someone who holds a member's certificate answers in place of the authority.
-func TestJoinFalseAnswers(t *testing.T) {
+func TestQ6_FalseAnswers(t *testing.T) {
 	w, other := newWorld(t, 1), newWorld(t, 2)
 	token, _ := mint(t, w, TokenBook{}, invitation)
 	guest, m := w.member(t, w.auth, "guest")
@@ -404,7 +404,7 @@ func frameOf(b []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
 }
 
-func TestServeJoinHostile(t *testing.T) {
+func TestH18_HostileRequests(t *testing.T) {
 	w := newWorld(t, 1)
 	token, _ := mint(t, w, TokenBook{}, invitation)
 	keys := w.keys(t)
@@ -452,6 +452,67 @@ func TestServeJoinHostile(t *testing.T) {
 			_, err = openAnswer(binding, token, keys, frame, epoch)
 			wantError(t, err, c.kind, "the authority says", c.word)
 		})
+	}
+}
+
+// TestH19_RequestsForMore: whatever a request asks for besides a name, it gets a membership and no more.
+func TestH19_RequestsForMore(t *testing.T) {
+	w := newWorld(t, 1)
+	token, _ := mint(t, w, TokenBook{}, invitation)
+	keys := w.keys(t)
+	plain, err := encodeRequest(requestBody{Version: joinVersion, Cluster: token.Cluster, Token: token.ID, Node: keys.ID(), Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, more := range map[string]string{
+		"roles":              `,"roles":255,"Roles":255`,
+		"an authority":       `,"ca":true,"is_ca":true,"path_len":3,"key_usage":["certSign"]`,
+		"names":              `,"dns":["payments"],"names":["b","payments"],"uris":["spiffe://x/node/founder"]`,
+		"addresses":          `,"ips":["10.0.0.1"],"endpoints":["10.0.0.1:1"]`,
+		"a later end":        `,"not_after":"9999-01-01T00:00:00Z"`,
+		"a signing request":  `,"csr":"MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"`,
+		"another key":        `,"key":"AAAA","Node":"` + keys.ID().String() + `"`,
+		"the name twice":     `,"name":"b","NAME":"b"`,
+		"a name of all":      `,"name":"*"`,
+		"a name with a dot":  `,"name":"a.b"`,
+		"a name with a NUL":  `,"name":"a\u0000b"`,
+		"a name in unicode":  `,"name":"\u0430dmin"`,
+		"a very long name":   `,"name":"` + strings.Repeat("a", 3000) + `"`,
+		"a name like a path": `,"name":"../founder"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := append(bytes.TrimSuffix(bytes.Clone(plain), []byte("}")), more+"}"...)
+			proof := ed25519.Sign(token.proofKey(), message(domainProof, token.Cluster, binding, body))
+			possession := ed25519.Sign(keys.Sign, message(domainPossession, token.Cluster, binding, body))
+			r, err := w.auth.openRequest(binding, append(append(proof, possession...), body...))
+			if err != nil {
+				wantError(t, err, micronet.Invalid, "the request")
+				return
+			}
+			m, err := w.auth.Issue(epoch, Request{ID: r.Node, Name: r.Wish.Name})
+			if err != nil {
+				wantError(t, err, micronet.Invalid, "DNS label")
+				return
+			}
+			wantPlainMember(t, w, m, keys.ID())
+		})
+	}
+}
+
+// wantPlainMember checks that a membership is one of a node and of nothing else.
+func wantPlainMember(t *testing.T, w *world, m Membership, id micronet.NodeID) {
+	t.Helper()
+	g, err := ParseGrant(m.Grant)
+	if err != nil || g.Roles != RoleMember || g.ID != id || g.Name != m.Name || (m.Name != "a" && m.Name != "b") {
+		t.Errorf("the grant is %+v, %v", g, err)
+	}
+	c := mustParse(t, m.Chain[0])
+	if c.IsCA || c.KeyUsage != x509.KeyUsageDigitalSignature || len(c.DNSNames)+len(c.IPAddresses)+len(c.EmailAddresses) != 0 || len(c.URIs) != 1 ||
+		!strings.HasSuffix(c.URIs[0].String(), "/node/"+m.Name) || c.NotAfter.After(epoch.Add(NodeTerm)) {
+		t.Errorf("the certificate says CA %v, usage %v, %v %v %v, until %v", c.IsCA, c.KeyUsage, c.DNSNames, c.IPAddresses, c.URIs, c.NotAfter)
+	}
+	if p := publicKey(c); !bytes.Equal(p, id[:]) {
+		t.Errorf("the certificate is for the key %x", p)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestKeysBoxPublicAgrees(t *testing.T) {
 	}
 }
 
-func TestSecretFilesDamaged(t *testing.T) {
+func TestH33_SecretFilesDamaged(t *testing.T) {
 	w := newWorld(t, 1)
 	keys, err := w.keys(t).MarshalBinary()
 	if err != nil {

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -39,9 +40,18 @@ func TestMembershipRoundTrip(t *testing.T) {
 			foreign := bytes.Replace(b, []byte(membershipFormat), []byte("something else"), 1)
 			_, err = UnmarshalMembership(foreign)
 			wantError(t, err, micronet.Invalid, "something else")
-			newer := bytes.Replace(b, []byte(`"version": 1`), []byte(`"version": 2`), 1)
-			_, err = UnmarshalMembership(newer)
+			_, err = UnmarshalMembership([]byte(sealed(t, membershipFormat, 2, "{}")))
 			wantError(t, err, micronet.Invalid, "version 2")
+			if !errors.Is(err, ErrVersion) {
+				t.Errorf("%v is not told from damage", err)
+			}
+			for at := range b {
+				flipped := bytes.Clone(b)
+				flipped[at] ^= 1
+				if other, err := UnmarshalMembership(flipped); err == nil && !reflect.DeepEqual(other, got) {
+					t.Fatalf("a bit flipped at byte %d is not noticed", at)
+				}
+			}
 			_, err = UnmarshalMembership(make([]byte, maxMembershipFile+1))
 			wantError(t, err, micronet.Invalid, "at most")
 		})

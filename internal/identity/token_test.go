@@ -2,6 +2,7 @@ package identity
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -52,7 +53,7 @@ func TestTokenRoundTrip(t *testing.T) {
 	}
 }
 
-func TestTokenCutShort(t *testing.T) {
+func TestH18_TokenCutShort(t *testing.T) {
 	w := newWorld(t, 1)
 	token, _ := mint(t, w, TokenBook{}, invitation)
 	text := encode(t, token)
@@ -72,7 +73,7 @@ func TestTokenCutShort(t *testing.T) {
 	wantError(t, err, micronet.Invalid, "cut short or was changed")
 }
 
-func TestTokenOther(t *testing.T) {
+func TestH18_OtherTexts(t *testing.T) {
 	w := newWorld(t, 1)
 	i := invitation
 	i.Kind = LinkToken
@@ -189,7 +190,7 @@ func TestTokenBookMintRefuses(t *testing.T) {
 	wantError(t, err, micronet.Internal, "dry")
 }
 
-func TestTokenBookRedeem(t *testing.T) {
+func TestQ5_Redeem(t *testing.T) {
 	w := newWorld(t, 1)
 	alice, bob := w.keys(t).ID(), w.keys(t).ID()
 	token, book := mint(t, w, TokenBook{}, invitation)
@@ -225,7 +226,7 @@ func TestTokenBookRedeem(t *testing.T) {
 	}
 }
 
-func TestTokenBookRedeemRefuses(t *testing.T) {
+func TestH18_RedeemRefuses(t *testing.T) {
 	w := newWorld(t, 1)
 	node := w.keys(t).ID()
 	token, book := mint(t, w, TokenBook{}, invitation)
@@ -267,7 +268,7 @@ func ownKey(w *world, t testing.TB) Claim {
 	return Claim{Kind: JoinToken, Token: TokenID{1}, Node: k.ID(), Message: []byte("x"), Proof: signWith(k, []byte("x"))}
 }
 
-func TestTokenBookName(t *testing.T) {
+func TestQ5_NameOfAToken(t *testing.T) {
 	w := newWorld(t, 1)
 	i := invitation
 	i.Name = "db-1"
@@ -286,7 +287,7 @@ func TestTokenBookName(t *testing.T) {
 	}
 }
 
-func TestTokenBookManyUses(t *testing.T) {
+func TestQ5_ManyUses(t *testing.T) {
 	w := newWorld(t, 1)
 	i := invitation
 	i.Uses = 40
@@ -344,26 +345,73 @@ func TestTokenBookBounded(t *testing.T) {
 	}
 }
 
-func TestTokenBookFiles(t *testing.T) {
-	if b, err := UnmarshalTokenBook([]byte(`{"format":"micro-net tokens","version":1,"body":null}`)); err != nil || len(b.records) != 0 {
+// sealed is a JSON file with a good checksum.
+func sealed(t testing.TB, format string, version int, body string) string {
+	t.Helper()
+	d := document{Format: format, Version: version, Body: []byte(body)}
+	d.Sum = d.checksum()
+	raw, err := json.Marshal(d)
+	if err != nil {
 		t.Fatal(err)
 	}
-	many := `{"format":"micro-net tokens","version":1,"body":[` + strings.Repeat(`{},`, MaxOpenTokens) + `{}]}`
+	return string(raw)
+}
+
+func TestH33_TokenBookFiles(t *testing.T) {
+	if b, err := UnmarshalTokenBook([]byte(sealed(t, tokenBookFormat, 1, "null"))); err != nil || len(b.records) != 0 {
+		t.Fatal(err)
+	}
+	record := func(uses, left int) string {
+		return fmt.Sprintf(`[{"id":"0011223344556677","verifier":%q,"uses":%d,"uses_left":%d}]`, base64.StdEncoding.EncodeToString(make([]byte, 32)), uses, left)
+	}
+	if _, err := UnmarshalTokenBook([]byte(sealed(t, tokenBookFormat, 1, record(2, 1)))); err != nil {
+		t.Fatal(err)
+	}
 	for data, word := range map[string]string{
 		"": "torn", "{": "torn", "[]": "torn",
-		`{"format":"micro-net tokens","version":2,"body":[]}`:                "version 2",
-		`{"format":"micro-net membership","version":1,"body":[]}`:            "micro-net membership",
-		`{"format":"micro-net tokens","version":1,"body":[{"id":"xx"}]}`:     "damaged",
-		`{"format":"micro-net tokens","version":1,"body":[{"uses_left":1}]}`: "damaged",
-		many: "at most 1024",
+		sealed(t, tokenBookFormat, 2, "[]"):                                                               "version 2",
+		sealed(t, "micro-net membership", 1, "[]"):                                                        "micro-net membership",
+		sealed(t, tokenBookFormat, 1, `[{"id":"xx"}]`):                                                    "damaged",
+		sealed(t, tokenBookFormat, 1, `[{"uses_left":1}]`):                                                "damaged",
+		sealed(t, tokenBookFormat, 1, record(1, 2)):                                                       "damaged",
+		sealed(t, tokenBookFormat, 1, record(1, -1)):                                                      "damaged",
+		sealed(t, tokenBookFormat, 1, record(MaxTokenUses+1, 1)):                                          "damaged",
+		sealed(t, tokenBookFormat, 1, "["+strings.Repeat("{},", MaxOpenTokens)+"{}]"):                     "at most 1024",
+		strings.Replace(sealed(t, tokenBookFormat, 1, record(1, 0)), `"uses_left":0`, `"uses_left":1`, 1): "checksum",
+		`{"format":"micro-net tokens","version":1,"body":[]}`:                                             "checksum",
 	} {
 		_, err := UnmarshalTokenBook([]byte(data))
 		wantError(t, err, micronet.Invalid, word)
 	}
 }
 
+// An older book learns from the log which uses are gone.
+func TestQ5_UsesThatTheLogSpeaksOf(t *testing.T) {
+	w := newWorld(t, 1)
+	i := invitation
+	i.Uses = 3
+	token, book := mint(t, w, TokenBook{}, i)
+	alice, bob := w.keys(t).ID(), w.keys(t).ID()
+	if _, older := book.Used(TokenID{1}, []micronet.NodeID{alice}); older {
+		t.Error("a token that the book does not know is missed")
+	}
+	next, older := book.Used(token.ID, []micronet.NodeID{alice, bob})
+	if !older || next.records[0].UsesLeft != 1 || book.records[0].UsesLeft != 3 {
+		t.Fatalf("%v %+v", older, next.records[0])
+	}
+	if again, older := next.Used(token.ID, []micronet.NodeID{alice}); older || again.records[0].UsesLeft != 1 {
+		t.Errorf("%v: a use came back, or was taken twice: %+v", older, again.records[0])
+	}
+	if r, err := next.Redeem(epoch, claim(token, bob, "x")); err != nil || !r.Repeated {
+		t.Errorf("who is in the log cannot ask again: %+v, %v", r, err)
+	}
+	if ids := next.IDs(); len(ids) != 1 || ids[0] != token.ID {
+		t.Errorf("the book knows of %v", ids)
+	}
+}
+
 // What the authority keeps does not let anybody use a token.
-func TestTokenBookHoldsNoSecret(t *testing.T) {
+func TestQ5_BookHoldsNoSecret(t *testing.T) {
 	w := newWorld(t, 1)
 	token, book := mint(t, w, TokenBook{}, invitation)
 	b, err := book.Marshal()

@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/ed25519"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -28,6 +29,7 @@ type Record struct {
 	ID       TokenID           `json:"id"`
 	Kind     TokenKind         `json:"kind"`
 	Verifier []byte            `json:"verifier"`  // public half of the key that the secret makes
+	Uses     int               `json:"uses"`      // that it was made with
 	UsesLeft int               `json:"uses_left"` //
 	Created  time.Time         `json:"created"`   //
 	Expires  time.Time         `json:"expires"`   //
@@ -88,7 +90,7 @@ func (b TokenBook) Mint(entropy io.Reader, now time.Time, a *Authority, i Invita
 		return Token{}, b, err
 	}
 	next.records = append(next.records, Record{
-		ID: id, Kind: i.Kind, Verifier: t.proofKey().Public().(ed25519.PublicKey), UsesLeft: i.Uses,
+		ID: id, Kind: i.Kind, Verifier: t.proofKey().Public().(ed25519.PublicKey), Uses: i.Uses, UsesLeft: i.Uses,
 		Created: now.UTC().Truncate(time.Second), Expires: t.Expires, Name: i.Name,
 	})
 	return t, next, nil
@@ -119,17 +121,17 @@ type Redemption struct {
 func (b TokenBook) Redeem(now time.Time, c Claim) (Redemption, error) {
 	i, key := b.find(c)
 	if good := verify(key, c.Message, c.Proof); !good || i < 0 {
-		return Redemption{}, refused("redeem", "the token is not one of this cluster, or has expired").WithFix("make a new one with `%s`", c.Kind.madeBy())
+		return Redemption{}, refused(redeemOp, "the token is not one of this cluster, or has expired").WithFix("make a new one with `%s`", c.Kind.madeBy())
 	}
 	r := b.records[i]
 	repeated := slices.Contains(r.Nodes, c.Node)
 	switch {
 	case now.After(r.Expires):
-		return Redemption{}, refused("redeem", "the token has expired on %s", stamp(r.Expires)).WithFix("make a new one with `%s`", c.Kind.madeBy())
+		return Redemption{}, refused(redeemOp, "the token has expired on %s", stamp(r.Expires)).WithFix("make a new one with `%s`", c.Kind.madeBy())
 	case r.UsesLeft < 1 && !repeated:
-		return Redemption{}, refused("redeem", "the token has been used").WithFix("make a new one with `%s`; --uses allows several", c.Kind.madeBy())
+		return Redemption{}, refused(redeemOp, "the token has been used").WithFix("make a new one with `%s`; --uses allows several", c.Kind.madeBy())
 	case r.Name != "" && c.Explicit && c.Name != r.Name:
-		return Redemption{}, refused("redeem", "the token is for a node named %q, not %q", r.Name, c.Name)
+		return Redemption{}, refused(redeemOp, "the token is for a node named %q, not %q", r.Name, c.Name)
 	}
 	if !repeated {
 		r.UsesLeft--
@@ -144,6 +146,15 @@ func (b TokenBook) Redeem(now time.Time, c Claim) (Redemption, error) {
 	return out, nil
 }
 
+const redeemOp = "redeem"
+
+// IsBadToken reports whether a guest was refused for its token: one of another cluster, unknown, without a good
+// proof, expired or used up.
+func IsBadToken(err error) bool {
+	e, ok := errors.AsType[*micronet.Error](err)
+	return ok && e.Kind == micronet.Refused && (e.Op == "identity."+redeemOp || e.Op == "identity.join")
+}
+
 // find returns the record's place and key. For an unknown token the place is -1 and the key one
 // that costs as much to check, so that the answer takes as long as that to a wrong proof.
 func (b TokenBook) find(c Claim) (int, ed25519.PublicKey) {
@@ -153,6 +164,44 @@ func (b TokenBook) find(c Claim) (int, ed25519.PublicKey) {
 		}
 	}
 	return -1, c.Node[:]
+}
+
+// IDs lists all tokens that the book knows of.
+func (b TokenBook) IDs() []TokenID {
+	out := make([]TokenID, len(b.records))
+	for i, r := range b.records {
+		out[i] = r.ID
+	}
+	return out
+}
+
+// Used takes what a log says of the uses of a token: the nodes that it let in, oldest first, each once. It
+// reports whether that is news to the book, as to one that was put back to an earlier state. Who is
+// remembered may ask again without a further use, and so counts as well: of those whom the log does not
+// know only as many as there were uses for.
+func (b TokenBook) Used(id TokenID, nodes []micronet.NodeID) (TokenBook, bool) {
+	i := slices.IndexFunc(b.records, func(r Record) bool { return r.ID == id })
+	if i < 0 {
+		return b, false
+	}
+	r := b.records[i]
+	all, dropped := slices.Clone(nodes), false
+	for _, n := range r.Nodes {
+		switch known := slices.Contains(nodes, n); {
+		case !known && len(all) < r.Uses:
+			all = append(all, n)
+		case !known:
+			dropped = true
+		}
+	}
+	missed := len(r.Nodes) < rememberedNodes && slices.ContainsFunc(nodes, func(n micronet.NodeID) bool { return !slices.Contains(r.Nodes, n) })
+	if !dropped && !missed && r.Uses-r.UsesLeft >= len(all) {
+		return b, false
+	}
+	next := TokenBook{slices.Clone(b.records)}
+	next.records[i].UsesLeft = max(0, min(r.UsesLeft, r.Uses-len(all)))
+	next.records[i].Nodes = all[max(0, len(all)-rememberedNodes):]
+	return next, true
 }
 
 // Open returns the tokens that may still be used, oldest first.
@@ -195,7 +244,7 @@ func UnmarshalTokenBook(data []byte) (TokenBook, error) {
 		return TokenBook{}, invalid("tokens", "the file has %d tokens, at most %d are kept", len(records), MaxOpenTokens)
 	}
 	for _, r := range records {
-		if len(r.Verifier) != ed25519.PublicKeySize || len(r.Nodes) > rememberedNodes {
+		if len(r.Verifier) != ed25519.PublicKeySize || len(r.Nodes) > rememberedNodes || r.UsesLeft < 0 || r.UsesLeft > r.Uses || r.Uses > MaxTokenUses {
 			return TokenBook{}, invalid("tokens", "the record of token %s is damaged", r.ID)
 		}
 	}
