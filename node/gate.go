@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"crypto/tls"
 	"sync/atomic"
 
@@ -18,6 +17,7 @@ type gate struct {
 	quiet     *limiter
 	pass      atomic.Pointer[passport]
 	authority atomic.Pointer[authority] // nil where nobody can join
+	knocks    knocks
 }
 
 var (
@@ -50,22 +50,6 @@ func (g *gate) JoinServer() *tls.Config {
 		return nil
 	}
 	return g.pass.Load().tls(g.env).JoinServer()
-}
-
-// Serve talks to one guest.
-func (g *gate) Serve(ctx context.Context, guest quic.GuestConn) {
-	a := g.authority.Load()
-	if a == nil {
-		return
-	}
-	err := identity.ServeJoin(guest, guest.Exporter, a.issuer.Load(), a.admit)
-	if err == nil {
-		return
-	}
-	g.env.Events.PacketDropped(micronet.PacketDrop{Where: "join", Why: "not-admitted"})
-	if g.quiet.allow("guest") {
-		g.env.Log.Info("a guest was not admitted", "addr", guest.RemoteAddr().String(), "err", err)
-	}
 }
 
 // verify is the underlay's question about a credential.
