@@ -135,7 +135,7 @@ func TestLedgerRevokedIssuers(t *testing.T) {
 	}
 }
 
-func TestLedgerIsBounded(t *testing.T) {
+func TestH17_LedgerIsBounded(t *testing.T) {
 	l, refused := gossip.NewLedger(func(raw []byte) (gossip.Statement, error) {
 		s := gossip.Statement{Kind: raw[0], Issuer: issuerID(raw[1]), Root: raw[1] == 0, Clock: 1, Revokes: raw[0] < testOther, Subject: string(raw[2:6])}
 		return s, nil

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -96,7 +97,11 @@ func vipsOf(x *machine) (*proxy.VIPs, error) {
 	if err != nil {
 		return nil, err
 	}
-	return proxy.LoadVIPs(daemon().VIPs, raw)
+	var sealed struct{ Data json.RawMessage } // the form of all files of a node
+	if err := json.Unmarshal(raw, &sealed); err != nil {
+		return nil, err
+	}
+	return proxy.LoadVIPs(daemon().VIPs, sealed.Data)
 }
 
 // hear notes that a byte came from a caller on a machine, as that says.

@@ -54,7 +54,7 @@ func TestStatementsAreReadAsTheyWereSigned(t *testing.T) {
 	}
 }
 
-func TestStatementsOfNobodyAreRefused(t *testing.T) {
+func TestH17_StatementsOfNobodyAreRefused(t *testing.T) {
 	w := newWorld(t, 1)
 	deputy, other := w.promoted(t), newWorld(t, 2)
 	keys, m := w.member(t, w.auth, "member")
@@ -132,7 +132,7 @@ func TestClockGoesForward(t *testing.T) {
 	}
 }
 
-func TestRevocationsNameAKeyThatCanBeRevoked(t *testing.T) {
+func TestH17_RevocationsNameAKeyThatCanBeRevoked(t *testing.T) {
 	w := newWorld(t, 1)
 	deputy := w.promoted(t)
 	body := must(t)(Revocation{Name: "a", Reason: "b", When: epoch}.Body())
