@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -222,17 +223,18 @@ func TestWantedAreThoseStillLacking(t *testing.T) {
 		all := b.mesh("a", "b")
 		r, other := all[0].life().records, all[1].node.ID()
 		var v gossip.Version
-		for _, e := range r.entries() {
-			if e.Document.Owner == other {
-				v = e.Document.Version
+		b.await(5*time.Second, "the record is here", func() error {
+			if v = r.version(other); v == (gossip.Version{}) {
+				return errors.New("it is not")
 			}
-		}
+			return nil
+		})
 		for _, c := range []struct {
 			w    gossip.Want
 			want bool
 		}{
 			{gossip.Want{Owner: other, Version: v}, false},
-			{gossip.Want{Owner: other, Version: gossip.Version{Epoch: v.Epoch, Seq: v.Seq + 1}}, true},
+			{gossip.Want{Owner: other, Version: gossip.Version{Epoch: v.Epoch, Seq: v.Seq + 100}}, true},
 			{gossip.Want{Owner: other}, true},
 			{gossip.Want{Owner: id(9), Version: v}, true},
 		} {
