@@ -24,3 +24,9 @@ func AddrPortOf(a net.Addr) netip.AddrPort {
 	}
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
+
+// IsMetadataAddr reports whether a cloud hands out its hosts' credentials at a: AWS over IPv6, Alibaba over
+// IPv4. Elsewhere these services are link-local.
+func IsMetadataAddr(a netip.Addr) bool {
+	return a == netip.AddrFrom16([16]byte{0xfd, 0, 0x0e, 0xc2, 14: 0x02, 15: 0x54}) || a.Unmap() == netip.AddrFrom4([4]byte{100, 100, 100, 200})
+}

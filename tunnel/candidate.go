@@ -189,7 +189,7 @@ func (v *vantage) usable(a netip.AddrPort, machine string) bool {
 	switch {
 	case !a.IsValid() || a.Port() == 0 || (ip.Is4() && !v.v4) || (ip.Is6() && !v.v6):
 		return false
-	case ip.IsUnspecified() || ip.IsMulticast() || ip.IsLinkLocalUnicast():
+	case ip.IsUnspecified() || ip.IsMulticast() || ip.IsLinkLocalUnicast() || micronet.IsMetadataAddr(ip):
 		return false
 	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || micronet.IsIdentityAddr(ip):
 		return false

@@ -27,7 +27,7 @@ func TestH13_NamesOfOtherZones(t *testing.T) {
 // Addresses that mean something else at every host, or a cloud's metadata service, never come from the wire.
 func TestQ20_AddressesThatAreNeverTaken(t *testing.T) {
 	for _, text := range []string{
-		"169.254.169.254", "169.254.0.1", "fe80::1", "224.0.0.1", "239.1.2.3", "ff02::1", "255.255.255.255", "0.0.0.0", "::",
+		"169.254.169.254", "fd00:ec2::254", "100.100.100.200", "169.254.0.1", "fe80::1", "224.0.0.1", "239.1.2.3", "ff02::1", "255.255.255.255", "0.0.0.0", "::",
 		"::ffff:169.254.169.254", "::ffff:10.0.0.1", "fe80::1%eth0", "10.0.0.01", "web.example.com", "",
 	} {
 		if _, err := decodeInstance(t, raw(t, instanceMap(map[string]any{"a": text}))); err == nil {

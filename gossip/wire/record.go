@@ -199,6 +199,8 @@ func checkAddress(a netip.Addr, written string) error {
 		return fmt.Errorf("%s is unspecified, multicast, broadcast or link-local and is never accepted", a)
 	case a.Is4In6() || a.Zone() != "" || a.String() != written:
 		return fmt.Errorf("%q is not the plain form of an address", written)
+	case micronet.IsMetadataAddr(a):
+		return fmt.Errorf("%s is the metadata service of a cloud and is never accepted", a)
 	case micronet.IsIdentityAddr(a):
 		return fmt.Errorf("%s stands for an identity and is never accepted", a)
 	}

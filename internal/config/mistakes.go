@@ -152,9 +152,6 @@ func printable(s string, limit int) bool {
 	return s != "" && len(s) <= limit && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// metadata6 is where AWS hands out credentials over IPv6. Others, and IPv4, are link-local.
-var metadata6 = netip.AddrFrom16([16]byte{0xfd, 0, 0x0e, 0xc2, 14: 0x02, 15: 0x54})
-
 // CheckAddress reports why an instance cannot listen there: link-local addresses (metadata
 // services of clouds among them), multicast, broadcast and unspecified ones are never accepted.
 func CheckAddress(s string) error {
@@ -165,7 +162,7 @@ func CheckAddress(s string) error {
 	switch a := a.Unmap(); {
 	case a.IsLinkLocalUnicast():
 		return fmt.Errorf("%s is a link-local address, it cannot be that of an instance", a)
-	case a == metadata6:
+	case micronet.IsMetadataAddr(a):
 		return fmt.Errorf("%s is the metadata service of a cloud, it cannot be that of an instance", a)
 	case a.IsMulticast() || isBroadcast(a):
 		return fmt.Errorf("%s is the address of many, it cannot be that of an instance", a)
