@@ -15,6 +15,9 @@ const (
 	// one that moved nothing.
 	compareFailed = 3 * time.Second
 	compareFutile = 30 * time.Second
+	// compareTime is how long a peer that is being compared with is not compared with again: whoever stalls
+	// would take the turns of all others.
+	compareTime = 8 * time.Second
 	// maxCompared bounds the peers that are remembered; of further ones nothing is known.
 	maxCompared = 1024
 )
@@ -53,6 +56,8 @@ func (c *Comparisons) Heard(now time.Time, id micronet.NodeID, same bool) bool {
 	if same || now.Sub(c.changed) < compareSettle || now.Sub(c.last) < compareSpacing || now.Before(p.resume) {
 		return false
 	}
+	p.resume = now.Add(compareTime)
+	c.set(id, p)
 	c.last = now
 	return true
 }
@@ -69,6 +74,8 @@ func (c *Comparisons) Compared(now time.Time, id micronet.NodeID, moved int, err
 		p.resume = now.Add(compareFailed)
 	case moved == 0:
 		p.resume = now.Add(compareFutile)
+	default:
+		p.resume = time.Time{}
 	}
 	p.same, p.heard = err == nil, now
 	c.set(id, p)

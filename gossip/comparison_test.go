@@ -42,6 +42,11 @@ func TestComparisons(t *testing.T) {
 	}
 	heard(6100, b, false, false) // it may be on its way
 	heard(6400, b, false, true)  // whatever moved nothing before
+	for ms := 7000; ms < 14_000; ms += 1000 {
+		heard(ms, b, false, false) // it is being compared with
+	}
+	heard(7000+500, a, false, true) // which keeps nobody else waiting
+	heard(15_000, b, false, true)   // it has had its time
 	c.Expire(at(100_000))
 	if c.Same(a) || c.Same(b) {
 		t.Fatal("nothing is forgotten")

@@ -162,6 +162,13 @@ func (c *contacts) name(id micronet.NodeID) string {
 	return c.known[id].Name
 }
 
+// epoch is the start that a node's credential is of, zero when it was not seen.
+func (c *contacts) epoch(id micronet.NodeID) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[id].Epoch
+}
+
 // origin is the root that the certificate of a node leads to, zero when its credential was not seen.
 func (c *contacts) origin(id micronet.NodeID) identity.KeyID {
 	c.mu.Lock()

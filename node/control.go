@@ -214,8 +214,8 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 
 // rootWarning says that the cluster's root key goes with this node, "" where it does not.
 func (l *life) rootWarning() string {
-	a := l.gate.authority.Load()
-	if l.pass.root.Load() == nil || a.exported.Load() || len(l.alive()) == 0 || len(l.rootHolders()) > 0 {
+	a := l.gate.authority.Load() // nil where this node's key was revoked
+	if l.pass.root.Load() == nil || (a != nil && a.exported.Load()) || len(l.alive()) == 0 || len(l.rootHolders()) > 0 {
 		return ""
 	}
 	return "the root key of the cluster went with this node and was never exported: no other node can be promoted any more"

@@ -68,6 +68,9 @@ func (b backend) Demote(ctx context.Context, r api.DemoteRequest) (api.Demoted, 
 			WithPeer(n.ID).WithFix("use --force if it may be one all the same")
 	}
 	a := l.gate.authority.Load()
+	if a == nil {
+		return api.Demoted{}, b.noAuthority("node demote") // revoked meanwhile
+	}
 	err = l.statements.declare(ctx, func(clock identity.Clock) ([]byte, error) {
 		return a.issuer.Load().Demote(l.env.Wall(), clock, n.ID)
 	})

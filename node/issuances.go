@@ -80,6 +80,9 @@ func (i *issuances) parts() ([]string, error) {
 // that is torn.
 func (i *issuances) load(name string) (list []identity.Issuance, whole []byte, err error) {
 	raw, found, err := i.disk.loadRaw(name)
+	if !found && err == nil {
+		i.first, i.size = i.at.Count+1, 0 // a crash between the end of a full file and the first line of the next
+	}
 	if !found || err != nil {
 		return nil, nil, err
 	}

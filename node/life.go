@@ -352,6 +352,9 @@ func (l *life) assembleStatements() error {
 // assembleAuthority makes this node's authority; nil when it has no key to sign with. One that was off for
 // weeks begins with a certificate that holds.
 func (l *life) assembleAuthority() (*authority, error) {
+	if l.pass.trust.Revoked(l.self) {
+		return nil, nil // it starts to say so, and to give up its root key
+	}
 	issuer, err := l.pass.issuer(l.env)
 	if issuer == nil || err != nil {
 		return nil, l.mayNotSign(err)
@@ -362,7 +365,8 @@ func (l *life) assembleAuthority() (*authority, error) {
 	}
 	m, err := a.renew(l.self, l.name, false)
 	if err != nil {
-		return nil, err
+		l.report("node.certificate", err) // it is tried again
+		return a, nil
 	}
 	return a, l.pass.adopt(context.Background(), l.node.disk, m)
 }

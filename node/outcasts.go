@@ -103,7 +103,7 @@ func (l *life) restateOutcasts() {
 		}
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(now.forgotten), micronet.NodeID.Compare) {
-		if before.forgotten[id] != now.forgotten[id] && !l.knowsAlive(id) {
+		if before.forgotten[id] != now.forgotten[id] && !l.knowsAlive(id) && l.contacts.epoch(id) <= now.forgotten[id] {
 			l.contacts.forget(id)
 		}
 	}
@@ -168,7 +168,7 @@ func (l *life) knowsAlive(id micronet.NodeID) bool { return l.view.Load() != nil
 // isLost reports whether a node has lost its name: it was revoked, or forgotten and has not come back.
 func (l *life) isLost(id micronet.NodeID) bool {
 	o := l.outcasts.Load()
-	return o.isRevoked(id) || (o.isForgotten(id, l.records.version(id).Epoch) && !l.knowsAlive(id))
+	return o.isRevoked(id) || (o.isForgotten(id, max(l.records.version(id).Epoch, l.contacts.epoch(id))) && !l.knowsAlive(id))
 }
 
 // mayPublish refuses the records of those who were revoked, and of those whose certificate was not seen: anybody

@@ -317,10 +317,14 @@ func keepFormerRoot(d disk) error {
 		if !found {
 			continue
 		}
-		if err := d.write(name+formerSuffix, raw); err != nil {
+		former, err := d.free(name + formerSuffix)
+		if err != nil {
 			return err
 		}
-		d.diary.mended(fmt.Sprintf("%s was missing: a new cluster was founded, and the root key of the former one is kept in %s", d.path(fileMembership), d.path(name+formerSuffix)))
+		if err := d.write(former, raw); err != nil {
+			return err
+		}
+		d.diary.mended(fmt.Sprintf("%s was missing: a new cluster was founded, and the root key of the former one is kept in %s", d.path(fileMembership), d.path(former)))
 	}
 	return nil
 }

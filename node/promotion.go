@@ -30,7 +30,11 @@ func (b backend) Promote(ctx context.Context, r api.PromoteRequest) (api.Promote
 		return api.Promoted{}, micronet.E("node promote", micronet.Unreachable, "%s is %s", n.Name, n.Status).
 			WithPeer(n.ID).WithFix("start it first: a promotion is handed over at once")
 	}
-	p, err := l.gate.authority.Load().promote(n.ID, n.Name)
+	a := l.gate.authority.Load()
+	if a == nil {
+		return api.Promoted{}, b.noAuthority("node promote") // revoked meanwhile
+	}
+	p, err := a.promote(n.ID, n.Name)
 	if err == nil {
 		err = l.handPromotion(ctx, n.ID, p)
 	}
@@ -166,7 +170,11 @@ func (l *life) loseRight() {
 // renewPromotion gets a new promotion from where the root key is. It is nil too when that is nowhere.
 func (l *life) renewPromotion(ctx context.Context, p *identity.Promotion) error {
 	if l.pass.root.Load() != nil {
-		next, err := l.gate.authority.Load().promote(l.self, l.name)
+		a := l.gate.authority.Load()
+		if a == nil {
+			return nil // its key was revoked
+		}
+		next, err := a.promote(l.self, l.name)
 		if err != nil {
 			return err
 		}

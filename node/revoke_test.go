@@ -325,6 +325,63 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 	})
 }
 
+// A node whose key was revoked is no authority, with or without the root key: it says so, also after a
+// restart, brings the root key to safety and leaves.
+func TestRevokedAuthority(t *testing.T) {
+	inBubble(t, 86, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		a, deputy, c := all[0], all[1], all[2]
+		b.promote(a, "b")
+		b.await(10*time.Second, "c sees both", b.signing(c, "a", "b"))
+		b.revoke(deputy, api.Revocation{Node: "a"})
+		b.await(2*time.Second, "a knows", func() error {
+			if codesOf(a, "revoked") == "" {
+				return errors.New("it does not say so")
+			}
+			return nil
+		})
+		_, err := a.backend().Promote(t.Context(), api.PromoteRequest{Node: "c"})
+		wantError(t, "promote", err, micronet.Refused, "no authority")
+		sealed, err := a.backend().ExportRoot(phrase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.backend().ImportRoot(api.SealedRoot{Root: sealed.Root, Passphrase: phrase}); err != nil {
+			t.Fatal(err)
+		}
+		b.revoke(c, api.Revocation{Node: "b"})
+		b.halt(a)
+		b.halt(deputy)
+		b.later(9 * day) // time for both to renew
+		for _, name := range []string{"a", "b"} {
+			n := b.launch(name, "")
+			b.await(30*time.Second, name+" runs and says so", func() error {
+				if n.life() == nil || codesOf(n, "revoked") == "" {
+					return errors.New("it does not")
+				}
+				return nil
+			})
+			if _, err := n.life().leave(t.Context(), true); err != nil {
+				t.Errorf("%s cannot leave: %v", name, err)
+			}
+		}
+	})
+}
+
+// What was said while this host's clock was far ahead keeps it from nothing later.
+func TestClockOfStatements(t *testing.T) {
+	wall := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
+	for newest, want := range map[identity.Clock]identity.Clock{
+		0:                                       identity.ClockAt(wall),
+		identity.ClockAt(wall.Add(time.Minute)): identity.ClockAt(wall.Add(time.Minute)) + 1,
+		identity.ClockAt(wall.Add(24 * time.Hour)): identity.ClockAt(wall),
+	} {
+		if got := nextClock(newest, wall); got != want {
+			t.Errorf("after %s comes %s, want %s", newest.Time(), got.Time(), want.Time())
+		}
+	}
+}
+
 // The name of a dead node is free once it was forgotten, and the node is a member as before when it comes
 // back under a name that nobody else has.
 func TestForgottenNode(t *testing.T) {

@@ -13,6 +13,9 @@ import (
 // ExportRoot encrypts the cluster's root key for a file elsewhere.
 func (b backend) ExportRoot(passphrase string) (api.SealedRoot, error) {
 	root, err := b.settledRoot("root export")
+	if own := b.l.pass.root.Load(); own != nil && b.l.pass.trust.Revoked(b.l.self) {
+		root, err = own, nil // the key is not the node's: it can still be brought to another host
+	}
 	if err != nil {
 		return api.SealedRoot{}, err
 	}
@@ -27,10 +30,10 @@ func (b backend) ExportRoot(passphrase string) (api.SealedRoot, error) {
 func (b backend) root(op string) (*identity.Root, error) {
 	root := b.l.pass.root.Load()
 	switch {
-	case root != nil:
-		return root, nil
 	case b.l.gate.authority.Load() == nil:
 		return nil, b.noAuthority(op)
+	case root != nil:
+		return root, nil
 	}
 	e := micronet.E(op, micronet.Refused, "the root key of the cluster is not on this host")
 	if ids := b.l.rootHolders(); len(ids) > 0 {
@@ -48,7 +51,12 @@ func (b backend) settledRoot(op string) (*identity.Root, error) {
 }
 
 // noteExport remembers that the root key is somewhere else, too.
-func (b backend) noteExport() error { return b.l.gate.authority.Load().noteExported(true) }
+func (b backend) noteExport() error {
+	if a := b.l.gate.authority.Load(); a != nil {
+		return a.noteExported(true)
+	}
+	return nil
+}
 
 // noteExported remembers whether the root key is somewhere else, too.
 func (a *authority) noteExported(yes bool) error {

@@ -201,15 +201,17 @@ func (l *life) finishRotation(ctx context.Context) error {
 		return err
 	}
 	l.env.Log.Info("the root key of the cluster was replaced", "fix", "what was exported before is of no use now: `micro-net node root export FILE`")
-	return l.gate.authority.Load().noteExported(false)
+	if a := l.gate.authority.Load(); a != nil {
+		return a.noteExported(false)
+	}
+	return nil // its key was revoked
 }
 
 // unmoved lists the other live nodes that have no certificate under a root yet.
 func (l *life) unmoved(key identity.KeyID) (names []string) {
-	v := l.view.Load()
 	for _, id := range l.alive() {
 		if l.contacts.origin(id) != key {
-			names = append(names, v.byID[id].Name)
+			names = append(names, l.contacts.name(id))
 		}
 	}
 	slices.Sort(names)

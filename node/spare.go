@@ -145,6 +145,15 @@ func (d disk) discard(names ...string) error {
 	return first
 }
 
+// free finds a name that no file has yet: a number is added to those that are taken.
+func (d disk) free(name string) (string, error) {
+	for n, next := 1, name; ; n, next = n+1, fmt.Sprintf("%s-%d", name, n+1) {
+		if _, found, err := d.loadRaw(next); !found || err != nil {
+			return next, err
+		}
+	}
+}
+
 // besides names all that may lie beside some files.
 func besides(names []string) (out []string) {
 	for _, n := range names {

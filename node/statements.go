@@ -67,19 +67,32 @@ func loadStatements(env micronet.Env, d disk, trust *identity.Trust) (*statement
 		return nil, err
 	}
 	kept := gossip.NewLedger(s.read)
-	for _, raw := range file.Statements {
-		if _, err := kept.Take(raw); err != nil {
-			env.Log.Error("what an authority said before does not count any more", "err", err)
-			continue
+	for pending := file.Statements; len(pending) > 0; {
+		failed := s.takeAgain(kept, pending)
+		if len(failed) == len(pending) {
+			env.Log.Error("some of what authorities said before does not count any more", "count", len(failed))
+			break
 		}
-		// What a new root has said can be verified once it is known.
-		if _, err := learnRoot(trust, raw); err != nil {
-			return nil, err
-		}
+		pending = failed
 	}
 	s.held.Store(kept.Freeze())
 	s.wall = env.Wall
 	return s, nil
+}
+
+// takeAgain takes what the file holds, and returns what cannot be verified: revocations stand in front, and
+// what a new root has said counts only once that root is known.
+func (s *statements) takeAgain(kept *gossip.Ledger, raws [][]byte) (failed [][]byte) {
+	for _, raw := range raws {
+		if _, err := kept.Take(raw); err != nil {
+			failed = append(failed, raw)
+			continue
+		}
+		if _, err := learnRoot(s.trust, raw); err != nil {
+			s.env.Log.Error("a root of the cluster is not trusted here", "err", err)
+		}
+	}
+	return failed
 }
 
 // read verifies a statement.
@@ -231,7 +244,7 @@ func (s *statements) declareLocked(signs []func(identity.Clock) ([]byte, error))
 	}
 	next, added := s.held.Load().Clone(), []gossip.Statement(nil)
 	for _, sign := range signs {
-		raw, err := sign(identity.Clock(next.Clock()).Next(s.env.Wall()))
+		raw, err := sign(nextClock(identity.Clock(next.Clock()), s.env.Wall()))
 		if err != nil {
 			return nil, err
 		}
@@ -246,6 +259,15 @@ func (s *statements) declareLocked(signs []func(identity.Clock) ([]byte, error))
 	}
 	s.hold(next)
 	return added, nil
+}
+
+// nextClock is above the newest that is held, unless nobody would take what was said then: this host's clock
+// was far ahead once.
+func nextClock(newest identity.Clock, wall time.Time) identity.Clock {
+	if next := newest.Next(wall); next.Time().Sub(wall) <= identity.MaxClockAhead {
+		return next
+	}
+	return identity.ClockAt(wall)
 }
 
 // hold makes a ledger the one that counts. The caller has the turn.

@@ -129,12 +129,12 @@ func (s *rootSet) unrevoked(chains [][]*x509.Certificate) (chain []*x509.Certifi
 func (s *rootSet) checkIssuers(chain []*x509.Certificate) error {
 	for i, issuer := range chain[1:] {
 		made, id := chain[i], micronet.NodeID(publicKey(issuer))
-		if err := s.revoked.issued("certificate", id, made.NotBefore); err != nil {
-			return err
-		}
 		roles, given := RoleMember, time.Time{}
 		if made.IsCA {
 			roles = RoleAuthority
+		}
+		if err := s.revoked.issued("certificate", id, window{made.NotBefore, made.NotAfter}, roles.term()); err != nil {
+			return err
 		}
 		if i+2 < len(chain) {
 			given = window{issuer.NotBefore, issuer.NotAfter}.issued()

@@ -98,12 +98,28 @@ func TestQ3_DemotionEndsARight(t *testing.T) {
 }
 
 // TestDemotedAuthorityCannotDateBack beyond what it could have issued in time.
-func TestDemotedAuthorityCannotDateBack(t *testing.T) {
+func TestEndedAuthorityCannotDateBack(t *testing.T) {
+	end := epoch.Add(24 * time.Hour)
+	t.Run("demoted", func(t *testing.T) {
+		cannotDateBack(t, end, func(trust *Trust, id micronet.NodeID) {
+			trust.SetEnded(map[micronet.NodeID][]Clock{id: {ClockAt(end)}})
+		})
+	})
+	t.Run("revoked", func(t *testing.T) {
+		cannotDateBack(t, end, func(trust *Trust, id micronet.NodeID) {
+			trust.SetRevoked(map[micronet.NodeID]Revoked{id: {Since: ClockAt(end)}})
+		})
+	})
+}
+
+// cannotDateBack: what an authority whose right has ended makes now cannot hold longer than what it made
+// before, whatever date it writes into it.
+func cannotDateBack(t *testing.T, end time.Time, finish func(*Trust, micronet.NodeID)) {
+	t.Helper()
 	w := newWorld(t, 1)
 	deputy, k := w.keys(t), w.keys(t)
 	a := w.promote(t, deputy, epoch)
-	end := epoch.Add(24 * time.Hour)
-	w.trust.SetEnded(map[micronet.NodeID][]Clock{deputy.ID(): {ClockAt(end)}})
+	finish(w.trust, deputy.ID())
 	for _, c := range []struct {
 		to   time.Time
 		want bool

@@ -133,11 +133,12 @@ func (r revocations) holder(op string, id micronet.NodeID) error {
 	return nil
 }
 
-// issued refuses what an authority issued after it was revoked, or at all when that was taken back.
-// notBefore is the beginning of what it issued, which is back-dated.
-func (r revocations) issued(op string, issuer micronet.NodeID, notBefore time.Time) error {
-	w, revoked := r[issuer]
-	if revoked && (w.Disavowed || notBefore.Add(BackDated).After(w.Since.Time())) {
+// issued refuses what an authority issued for w after it was revoked, or at all when that was taken back. As
+// dates are its own, what holds longer than anything from before can, which is most, was made after it.
+func (r revocations) issued(op string, issuer micronet.NodeID, w window, most time.Duration) error {
+	it, revoked := r[issuer]
+	since := it.Since.Time()
+	if revoked && (it.Disavowed || w.issued().After(since) || w.to.After(since.Add(most))) {
 		return unauthorized(op, "authority %s, which issued it, has been %w", issuer.Short(), ErrRevoked)
 	}
 	return nil

@@ -150,7 +150,7 @@ func (s *rootSet) signedGrant(raw []byte, issuers [][]byte) (Grant, ed25519.Publ
 	if len(issuers) == 1 {
 		issuer, _, err := s.signedGrant(issuers[0], nil)
 		if err == nil {
-			err = s.revoked.issued("grant", issuer.ID, g.NotBefore)
+			err = s.revoked.issued("grant", issuer.ID, g.window(), RoleMember.term())
 		}
 		if err != nil {
 			return Grant{}, nil, err
