@@ -55,7 +55,7 @@ sim: build ## all scenarios and a swarm in virtual time (SEEDS=1..50)
 	bin/micro-net sim swarm --seeds $(or $(SEEDS),1..50)
 
 defences: ## each defence taken out of the program once: a scenario has to notice
-	$(GO) test -count=1 -timeout 15m -run '^TestDefences$$' ./sim/defence -args -all
+	$(GO) test -count=1 -timeout 30m -run '^TestDefences$$' ./sim/defence -args -all
 
 simdet: ## the simulator over a changed Go runtime: runs repeat to the bit
 	@dir=$$(mktemp -d); set -e; $(GO) run ./sim/simdet "$$dir"; \

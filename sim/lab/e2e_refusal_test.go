@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -69,18 +70,10 @@ func TestE2ERefusesTakenPlaces(t *testing.T) {
 	ordinary.upFails(4, atOnce, "--capture", append(free, "--data-dir", home+"/data", "--capture", "on")...)
 }
 
-// TestE2ERefusesDamagedFiles: a data folder with a torn or foreign file is refused, and nothing
-// in it changes.
+// TestE2ERefusesDamagedFiles: a data folder in which a file that the node cannot do without is torn or foreign,
+// and its spare too, is refused, and nothing in it changes.
 func TestE2ERefusesDamagedFiles(t *testing.T) {
-	h := New(t).Host("host1")
-	d := h.up(t)
-	h.helper(t, "web", "host1", "127.0.0.1:8080")
-	d.must("register", "--service", "web", "--port", "8080")
-	d.awaitService("web", 1, "passing")
-	d.vip("web")
-	d.token()
-	d.end()
-	dir := h.Path("/var/lib/micro-net")
+	d, dir := usedFolder(t)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -88,28 +81,28 @@ func TestE2ERefusesDamagedFiles(t *testing.T) {
 	tried := 0
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		good, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v; want 0600", e.Name(), info.Mode(), err)
 		}
-		if len(good) < 2 {
+		good := contents(t, path)
+		if len(good) < 2 || strings.HasSuffix(path, ".spare") || slices.Contains([]string{"tokens.json", "peers.json"}, e.Name()) {
 			continue
 		}
 		tried++
+		spare := contents(t, path+".spare")
 		for _, bad := range [][]byte{good[:len(good)/2], []byte("somebody else's file\n"), {}} {
-			if err := os.WriteFile(path, bad, 0o600); err != nil {
-				t.Fatal(err)
+			put(t, path, bad)
+			if spare != nil {
+				put(t, path+".spare", bad)
 			}
 			d.upFails(2, atOnce, e.Name())
-			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, bad) {
-				t.Errorf("%s was %q, after the refusal it is %q, %v", e.Name(), bad, after, err)
+			if after := contents(t, path); !bytes.Equal(after, bad) {
+				t.Errorf("%s was %q, after the refusal it is %q", e.Name(), bad, after)
 			}
 		}
-		if err := os.WriteFile(path, good, 0o600); err != nil {
-			t.Fatal(err)
+		put(t, path, good)
+		if spare != nil {
+			put(t, path+".spare", spare)
 		}
 	}
 	if tried < 7 {
@@ -119,6 +112,55 @@ func TestE2ERefusesDamagedFiles(t *testing.T) {
 		t.Errorf("the data folder is %v, %v; want 0700", info.Mode(), err)
 	}
 	d.start() // with everything as it was
+}
+
+// TestE2EMendsDamagedFiles: the spare takes the place of a damaged file, whose bytes are kept, and status says so.
+func TestE2EMendsDamagedFiles(t *testing.T) {
+	d, dir := usedFolder(t)
+	for _, name := range []string{"vips.json", "node.key"} {
+		path := filepath.Join(dir, name)
+		good := contents(t, path)
+		put(t, path, good[:len(good)/2])
+		d.start()
+		if out := d.must("status"); !strings.Contains(out, "damaged-file") || !strings.Contains(out, name) {
+			t.Errorf("status does not warn of %s:\n%s", name, out)
+		}
+		if kept := contents(t, path+".damaged"); !bytes.Equal(kept, good[:len(good)/2]) || !bytes.Equal(contents(t, path), good) {
+			t.Errorf("%s was not mended, or %q was not kept", name, kept)
+		}
+		d.end()
+	}
+}
+
+// usedFolder is the data folder of a daemon that has offered a service and given out a token, and has ended.
+func usedFolder(t *testing.T) (d *daemon, dir string) {
+	t.Helper()
+	h := New(t).Host("host1")
+	d = h.up(t)
+	h.helper(t, "web", "host1", "127.0.0.1:8080")
+	d.must("register", "--service", "web", "--port", "8080")
+	d.awaitService("web", 1, "passing")
+	d.vip("web")
+	d.token()
+	d.end()
+	return d, h.Path("/var/lib/micro-net")
+}
+
+// contents is what a file holds, nil when there is none.
+func contents(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func put(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestE2ERefusesTokens(t *testing.T) {
