@@ -19,19 +19,9 @@ func insiders() []Defence {
 			Files: edit("gossip/swim/delegate.go", "return d.config.Delegate.Admit(l.id, l.epoch, n.Meta)", "return nil"),
 		},
 		{
-			Name: "tellers-do-not-date", Scenario: "insider-mangles", Breaks: "status", Seeds: 2,
-			About: "How old a sign of life is follows from when it came first, whatever who passes it on says",
-			Files: edit("gossip/heartbeat/receive.go", "if in.from == o.id {", "if true {"),
-		},
-		{
 			Name: "one-honest-member-is-enough", Scenario: "insiders-withhold", Breaks: "no_false_dead", Seeds: 2,
 			About: "Whom one honest member hears is alive, whatever others keep silent about",
 			Files: edit("gossip/heartbeat/packet.go", "\tb = t.appendNews(b, now, to, doubted)\n\tb = t.appendRest(b, now, to)\n", ""),
-		},
-		{
-			Name: "equivocation-is-noticed", Scenario: "insider-equivocates", Breaks: "one_identity", Seeds: 2,
-			About: "Who signs two records under one version is found out",
-			Files: edit("gossip/receive.go", "if s.version == m.version && !s.sameHeader(&m.signedHeader) {", "if false && s.version == m.version {"),
 		},
 		{
 			Name: "fresh-addresses-are-few", Scenario: "insider-is-elsewhere", Breaks: "bounded", Seeds: 2,
@@ -59,12 +49,6 @@ func insiders() []Defence {
 // invitations: who is let in, and under which name.
 func invitations() []Defence {
 	return []Defence{
-		{
-			Name: "uses-are-on-disk", Scenario: "token-for-one", Breaks: "one_identity", Seeds: 5,
-			About: "The use of a token is on disk before the certificate exists",
-			Files: edit("node/authority.go", "\tif err := a.saveBook(b); err != nil {\n\t\treturn err\n\t}\n\treturn a.saveNames(l)",
-				"\ta.book = b\n\treturn a.saveNames(l)"),
-		},
 		{
 			Name: "names-in-the-mesh-count", Scenario: "founders-lost", Breaks: "converged", Seeds: 2,
 			About: "A name that somebody in the mesh has is given to no other, also where the authority's book is older",
