@@ -250,7 +250,13 @@ func (m *mesh) runProgram(x *machine) {
 	}
 	l := x.life
 	m.ending.Go(func() {
-		if err := m.program(l.ctx, x.name, l.node); err != nil && l.ctx.Err() == nil {
+		err := m.program(l.ctx, x.name, l.node)
+		if err == nil {
+			return
+		}
+		select {
+		case <-l.ctx.Done(): // a power cut takes the sockets first, and the life in the same moment
+		case <-time.After(time.Millisecond):
 			m.mu.Lock()
 			m.broken = append(m.broken, failure{m.now(), x.name, "program", err.Error()})
 			m.mu.Unlock()
