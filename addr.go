@@ -30,3 +30,18 @@ func AddrPortOf(a net.Addr) netip.AddrPort {
 func IsMetadataAddr(a netip.Addr) bool {
 	return a == netip.AddrFrom16([16]byte{0xfd, 0, 0x0e, 0xc2, 14: 0x02, 15: 0x54}) || a.Unmap() == netip.AddrFrom4([4]byte{100, 100, 100, 200})
 }
+
+// PrefixOf returns the part of a socket's end with so many bits of an IPv4 or IPv6 address, for counting by
+// where something comes from. It is invalid where there is no address.
+func PrefixOf(addr net.Addr, bits4, bits6 int) netip.Prefix {
+	a := AddrPortOf(addr).Addr().WithZone("")
+	bits := bits6
+	if a.Is4() {
+		bits = bits4
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}

@@ -31,16 +31,7 @@ type knocks struct {
 
 // sourceOf is the part of an address that belongs to one host: of IPv6 the network, in which a host may choose.
 func sourceOf(addr net.Addr) netip.Prefix {
-	a := micronet.AddrPortOf(addr).Addr().Unmap().WithZone("")
-	bits := 64
-	if a.Is4() {
-		bits = 32
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // no address at all: they share one place
-	}
-	return p
+	return micronet.PrefixOf(addr, 32, 64)
 }
 
 // open reports whether a guest from there is listened to.

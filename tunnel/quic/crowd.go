@@ -41,14 +41,5 @@ func (c *crowd) end(from net.Addr) {
 
 // networkOf is the part of an address that one party has all of, as a rule.
 func networkOf(addr net.Addr) netip.Prefix {
-	a := micronet.AddrPortOf(addr).Addr().Unmap().WithZone("")
-	bits := 48
-	if a.Is4() {
-		bits = 24
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // no address at all: they share one place
-	}
-	return p
+	return micronet.PrefixOf(addr, 24, 48)
 }
