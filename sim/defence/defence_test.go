@@ -21,7 +21,10 @@ import (
 // root is where the module is.
 const root = "../.."
 
-var all = flag.Bool("all", false, "build the program without each defence, and run its scenario")
+var (
+	all  = flag.Bool("all", false, "build the program without each defence, and run its scenario")
+	turn = flag.Int("turn", -1, "with -all: only a third of the defences, another one with the next number")
+)
 
 // TestTable: each change finds its place and leaves a file that can be read, and each scenario is there.
 func TestTable(t *testing.T) {
@@ -80,7 +83,10 @@ func TestDefences(t *testing.T) {
 			passes[d.Scenario] = sync.OnceValue(func() error { return pass(t, whole, d.Scenario) })
 		}
 	}
-	for _, d := range All() {
+	for i, d := range All() {
+		if *turn >= 0 && i%3 != *turn%3 {
+			continue
+		}
 		t.Run(d.Name, func(t *testing.T) {
 			t.Parallel()
 			results, code := simulate(t, build(t, dir, d.Name, d.Files), d.Scenario, d.Seeds)
