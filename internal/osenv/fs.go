@@ -37,14 +37,18 @@ func (FS) ReadFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
 	}
-	// The size of files in /proc is 0, and a file may grow: the bound is on what is read.
+	tooLarge := &fs.PathError{Op: "read", Path: path, Err: errors.New("larger than 64 MiB")}
+	if info.Size() > maxRead {
+		return nil, tooLarge
+	}
+	// The size of files in /proc is 0, and a file may grow: the bound is on what is read, too.
 	var data bytes.Buffer
-	data.Grow(int(min(info.Size(), maxRead)) + bytes.MinRead)
+	data.Grow(int(info.Size()) + bytes.MinRead)
 	if _, err := data.ReadFrom(io.LimitReader(f, maxRead+1)); err != nil {
 		return nil, err
 	}
 	if data.Len() > maxRead {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("larger than 64 MiB")}
+		return nil, tooLarge
 	}
 	return data.Bytes(), nil
 }
