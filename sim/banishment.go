@@ -63,6 +63,7 @@ func (m *mesh) banish(x, by *machine) error {
 	b := &banishment{machine: x, id: x.id, at: m.now(), known: map[*machine]*lesson{}}
 	x.revoked = x.id
 	m.banishments = append(m.banishments, b)
+	m.barring.Store(true)
 	m.oracle.changed()
 	m.teach(b, by)
 	m.watchBanishment(b)
@@ -138,21 +139,23 @@ func refuses(y *machine, id micronet.NodeID) bool {
 // ends.
 func (m *mesh) checkBanished() {
 	for _, b := range m.banishments {
-		if b.machine.revoked != b.id {
-			continue // the machine has another key since
-		}
 		for _, y := range m.machines {
-			l := b.known[y]
-			if l == nil || !l.knows || l.life != y.life {
-				continue
-			}
-			if last := max(m.lastByte(y, b.machine), m.lastByte(b.machine, y)); last > l.at {
-				l.flows = max(l.flows, last-l.at)
-			}
-			if l.flows > severTime {
-				m.fail(y.name, string(scenario.NoUnauthorized), fmt.Sprintf("a byte of %s passed %s after that was known to be revoked", b.machine.name, l.flows.Round(time.Millisecond)))
-			}
+			m.judgeBanished(b, y, max(m.lastByte(y, b.machine), m.lastByte(b.machine, y)))
 		}
+	}
+}
+
+// judgeBanished judges that a byte passed at a time between a machine and one whose key was revoked.
+func (m *mesh) judgeBanished(b *banishment, y *machine, last time.Duration) {
+	l := b.known[y]
+	if l == nil || !l.knows || l.life != y.life || b.machine.revoked != b.id {
+		return // or the machine has another key since
+	}
+	if last > l.at {
+		l.flows = max(l.flows, last-l.at)
+	}
+	if l.flows > severTime {
+		m.fail(y.name, string(scenario.NoUnauthorized), fmt.Sprintf("a byte of %s passed %s after that was known to be revoked", b.machine.name, l.flows.Round(time.Millisecond)))
 	}
 }
 

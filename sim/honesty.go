@@ -35,7 +35,7 @@ type rights struct {
 // tellBreaches fails the run for what the witness saw.
 func (m *mesh) tellBreaches() {
 	for _, f := range m.witness.breaches() {
-		if x := m.hostNamed(f.node); x != nil && !x.doubtful() {
+		if x := m.hostNamed(f.node); x != nil && !x.doubtful() && m.demands(scenario.Invariant(f.invariant)) {
 			m.fail(f.node, f.invariant, f.text)
 		}
 	}
@@ -157,32 +157,55 @@ func (m *mesh) countContest(id micronet.NodeID, unnoticed bool) {
 }
 
 // checkDurable: the key on a disk stays, there is a certificate of it, and an epoch is on disk before
-// anything is published in it.
+// anything is published in it. All are judged when they change, too; a crash changes a disk and tells nobody.
 func (m *mesh) checkDurable(s *sight) {
 	x := s.machine
-	fail := func(text string) { m.fail(x.name, string(scenario.Durable), text) }
+	fail := func(why string) {
+		if why != "" {
+			m.fail(x.name, string(scenario.Durable), why)
+		}
+	}
+	if key, ok := x.read("node.key"); ok {
+		fail(x.judgeKey(key))
+	}
+	if raw, ok := x.read("membership.json"); ok {
+		fail(x.judgeCertificate(raw, s.Self))
+	}
+	if raw, ok := x.read("epoch.json"); ok {
+		fail(unsaved(raw, m.witness.epochOf(x.name)))
+	}
+}
+
+// judgeKey tells what is wrong with the key that is on the disk now, "" for nothing.
+func (x *machine) judgeKey(key []byte) string {
 	if x.rights.wipes != x.wipes {
 		x.rights = rights{wipes: x.wipes}
 	}
-	key, ok := x.read("node.key")
-	switch {
-	case !ok:
-	case x.rights.key == nil:
+	if x.rights.key == nil {
 		x.rights.key = key
-	case !bytes.Equal(key, x.rights.key):
-		fail("has another key than before")
 	}
-	if raw, ok := x.read("membership.json"); ok && !bytes.Equal(raw, x.rights.membership) {
-		x.rights.membership = raw
-		if why := certified(raw, s.Self); why != "" {
-			fail(why)
-		}
+	if !bytes.Equal(key, x.rights.key) {
+		return "has another key than before"
 	}
+	return ""
+}
+
+// judgeCertificate does the same with the certificate, of which each is looked at once.
+func (x *machine) judgeCertificate(raw []byte, id micronet.NodeID) string {
+	if bytes.Equal(raw, x.rights.membership) {
+		return ""
+	}
+	x.rights.membership = raw
+	return certified(raw, id)
+}
+
+// unsaved tells that a daemon has used an epoch that its file does not know, "" when it does.
+func unsaved(file []byte, used uint64) string {
 	var starts struct{ Data struct{ Epoch uint64 } }
-	used := m.witness.epochOf(x.name)
-	if raw, ok := x.read("epoch.json"); ok && json.Unmarshal(raw, &starts) == nil && starts.Data.Epoch < used {
-		fail(fmt.Sprintf("published in epoch %d and has %d on its disk", used, starts.Data.Epoch))
+	if json.Unmarshal(file, &starts) == nil && starts.Data.Epoch < used {
+		return fmt.Sprintf("published in epoch %d and has %d on its disk", used, starts.Data.Epoch)
 	}
+	return ""
 }
 
 func certified(raw []byte, id micronet.NodeID) string {

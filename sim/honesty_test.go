@@ -72,7 +72,7 @@ func TestWitnessKnowsForgeries(t *testing.T) {
 	}
 	w := newWitness()
 	good := record(1, "items")
-	w.published("n1", owner, good)
+	w.published("n1", owner, good, nil)
 	altered := append(append([]byte{}, good[:len(good)-1]...), 'x')
 	unsigned := append([]byte{}, good...)
 	unsigned[bodyAt-1] ^= 1

@@ -42,22 +42,23 @@ type machine struct {
 	host  *netsim.Host
 
 	// Owned by the simulation's goroutine.
-	state   state
-	since   time.Time // when state was entered
-	stalled time.Time // end of the latest stall
-	doubted time.Time // end of the time in which nobody can say what is true of it; see doubtful
-	twinOf  *machine  // whose disk it was made with, nil for most
-	image   *netsim.DiskImage
-	revoked micronet.NodeID // its key, when that was revoked
-	inside  inside
-	boots   int
-	wipes   int             // how often its disk was lost
-	id      micronet.NodeID // of the latest daemon that was asked
-	life    *lifetime       // the latest, nil before the first
-	kept    *kept           // nil before somebody looked
-	token   string          // that it joins with, "" for the one of all
-	alike   time.Time       // since when it has known two nodes of one name, zero: it does not
-	rights  rights
+	state      state
+	since      time.Time // when state was entered
+	stalled    time.Time // end of the latest stall
+	doubted    time.Time // end of the time in which nobody can say what is true of it; see doubtful
+	twinOf     *machine  // whose disk it was made with, nil for most
+	image      *netsim.DiskImage
+	revoked    micronet.NodeID // its key, when that was revoked
+	inside     inside
+	boots      int
+	wipes      int             // how often its disk was lost
+	id         micronet.NodeID // of the latest daemon that was asked
+	life       *lifetime       // the latest, nil before the first
+	kept       *kept           // nil before somebody looked
+	token      string          // that it joins with, "" for the one of all
+	alike      time.Time       // since when it has known two nodes of one name, zero: it does not
+	rights     rights
+	diskFailed bool // its disk has refused something once
 }
 
 // depth is what a daemon is made of. In whole ones it listens on everything that needs no privilege of

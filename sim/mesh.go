@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -59,6 +60,8 @@ type mesh struct {
 	banishments []*banishment
 	insiders    []*insider
 	witness     *witness
+	moments     *moments
+	barring     atomic.Bool                       // somebody was revoked, or a policy stated: each byte counts
 	contests    map[micronet.NodeID]time.Duration // since when nobody has noticed that somebody signs twice
 	batches     [][]*machine                      // that have one token for one
 	rulings     []*ruling
@@ -83,9 +86,10 @@ func newMesh(s *scenario.Scenario, seed uint64) *mesh {
 		scenario: s, world: netsim.New(seed, netsim.Options{MTUSearch: s.NamesMTU(), Tick: tickOf(s)}), began: time.Now(),
 		rng:    rand.New(rand.NewPCG(seed, 0x5ce4a210)),
 		byHost: map[*netsim.Host]*machine{}, names: map[micronet.NodeID]*machine{},
-		verdicts: make([]verdict, len(s.Expect)), witness: newWitness(), contests: map[micronet.NodeID]time.Duration{},
+		verdicts: make([]verdict, len(s.Expect)), witness: newWitness(), moments: newMoments(), contests: map[micronet.NodeID]time.Duration{},
 	}
 	m.recorder = newRecorder(m.nameOf)
+	m.witness.alert = func() { m.moments.add(func(time.Duration) { m.tellBreaches() }) }
 	m.world.SetDefaultLink(netsim.Link{})
 	m.buildNATs()
 	for _, ref := range s.Nodes() {
@@ -111,11 +115,14 @@ func (m *mesh) forges(f scenario.Forgery) bool {
 
 // witnessed reports whether anything is demanded that only the witness sees.
 func (m *mesh) witnessed() bool {
+	return m.demands(scenario.NoForge, scenario.NoRollback, scenario.OneIdentity, scenario.Durable)
+}
+
+// demands reports whether one of these is checked all the time.
+func (m *mesh) demands(list ...scenario.Invariant) bool {
 	return slices.ContainsFunc(m.scenario.Expect, func(e scenario.Expectation) bool {
 		a, ok := e.Condition.(scenario.Always)
-		return ok && slices.ContainsFunc(a.Invariants, func(i scenario.Invariant) bool {
-			return slices.Contains([]scenario.Invariant{scenario.NoForge, scenario.NoRollback, scenario.OneIdentity, scenario.Durable}, i)
-		})
+		return ok && slices.ContainsFunc(a.Invariants, func(i scenario.Invariant) bool { return slices.Contains(list, i) })
 	})
 }
 
@@ -129,7 +136,8 @@ func (m *mesh) add(ref scenario.NodeRef) *machine {
 	x := &machine{index: i, name: ref.Name, group: ref.Group, host: h, since: time.Now()}
 	m.machines, m.refs = append(m.machines, x), append(m.refs, ref)
 	m.byHost[h] = x
-	x.inside.name = x.name
+	x.inside.name, x.inside.disk = x.name, h.Disk()
+	m.watchDisk(x)
 	if m.witnessed() {
 		x.inside.witness = m.witness
 	}
@@ -218,20 +226,26 @@ func (m *mesh) invitation(founder *machine, uses int) (string, error) {
 func (m *mesh) run() {
 	for {
 		at, some := m.agenda.next()
-		if !some || at > m.scenario.Duration {
-			break
+		over := !some || at > m.scenario.Duration
+		if over {
+			at = m.scenario.Duration
 		}
-		time.Sleep(at - m.now())
-		m.agenda.pop()()
+		switch {
+		case m.moments.wait(at - m.now()):
+			m.moments.judge()
+		case over:
+			return
+		default:
+			m.agenda.pop()()
+		}
 	}
-	time.Sleep(m.scenario.Duration - m.now())
 }
 
 // boot starts a machine's daemon.
 func (m *mesh) boot(x *machine) error {
 	env := x.host.Env()
 	env.Log = slog.New(slog.DiscardHandler)
-	env.Events = m.recorder.events(x.name)
+	env.Events = micronet.Tee(m.recorder.events(x.name), m.incidents(x))
 	more := append(x.inside.plugs(), depth(m.scenario.Fidelity)...)
 	// The founder has no token at its first start. Who is a member already does not look at it.
 	if err := x.boot(&m.ending, env, cmp.Or(x.token, m.token), more...); err != nil {
@@ -239,8 +253,22 @@ func (m *mesh) boot(x *machine) error {
 	}
 	m.recorder.add(x.name, "start", "", "")
 	m.oracle.changed()
+	m.watchEnd(x)
 	m.runProgram(x)
 	return nil
+}
+
+// watchEnd lets the end of a daemon be judged when it comes, also where a new one is started soon.
+func (m *mesh) watchEnd(x *machine) {
+	l := x.life
+	m.ending.Go(func() {
+		<-l.done
+		m.moments.add(func(time.Duration) {
+			if x.life == l {
+				m.judgeEnd(x)
+			}
+		})
+	})
 }
 
 // runProgram runs the user's program beside a daemon that has just been started.

@@ -35,20 +35,26 @@ type program struct {
 	open map[net.Conn]string // who is at the other end, "" before it has said so
 	shut bool
 
-	visits []visit              // since the last check
-	seen   map[visit]bool       // all
-	bytes  map[string]time.Time // when the last byte came, by the machine that the caller said
+	tells tells
+	seen  map[visit]bool       // all visits
+	bytes map[string]time.Time // when the last byte came, by the machine that the caller said
+}
+
+// tells is whom a program tells of its callers, from goroutines of its own.
+type tells struct {
+	visited func(visit)       // of an address and a machine that were not seen together before
+	heard   func(said string) // of bytes
 }
 
 // maxLine bounds what a caller may say first.
 const maxLine = 128
 
-func startProgram(ctx context.Context, h *netsim.Host, name string) (*program, error) {
+func startProgram(ctx context.Context, h *netsim.Host, name string, t tells) (*program, error) {
 	ln, err := h.Listen(ctx, netip.MustParseAddrPort("127.0.0.1:0"))
 	if err != nil {
 		return nil, err
 	}
-	p := &program{name: name, port: micronet.AddrPortOf(ln.Addr()).Port(), ln: ln, open: map[net.Conn]string{}, seen: map[visit]bool{}, bytes: map[string]time.Time{}}
+	p := &program{name: name, tells: t, port: micronet.AddrPortOf(ln.Addr()).Port(), ln: ln, open: map[net.Conn]string{}, seen: map[visit]bool{}, bytes: map[string]time.Time{}}
 	p.wg.Go(p.accept)
 	return p, nil
 }

@@ -73,6 +73,7 @@ func (m *mesh) rule(a scenario.Policy) (undo func()) {
 	}
 	if a.Action == scenario.Deny {
 		m.rulings = append(m.rulings, r)
+		m.barring.Store(true)
 	}
 	return func() { m.unrule(r, founder, rules) }
 }
@@ -99,19 +100,29 @@ func (m *mesh) checkRulings() {
 	for _, r := range m.rulings {
 		s := m.service(r.service)
 		for _, x := range s.places() {
-			p := s.on[x].program
-			if p == nil || !x.steady() || x.doubtful() {
-				continue
-			}
-			known := min(m.now()-r.since, m.oracle.connected(x, m.machines[0]), time.Since(x.since)-bootTime) - cutTime
-			if known <= 0 {
+			p, known := s.on[x].program, m.ruledFor(r, x)
+			if p == nil || known <= 0 {
 				continue
 			}
 			for said := range p.talking(known) {
-				if r.from == nil || r.from[said] {
-					m.fail(x.name, string(scenario.NoUnauthorized), fmt.Sprintf("%s serves %s, which a policy refuses since %v", r.service, said, r.since))
+				if r.refuses(said) {
+					m.tellRuled(r, x, said)
 				}
 			}
 		}
 	}
+}
+
+func (r *ruling) refuses(said string) bool { return r.from == nil || r.from[said] }
+
+// ruledFor is for how long a machine must have acted on a policy by now; 0 and less: it need not yet.
+func (m *mesh) ruledFor(r *ruling, x *machine) time.Duration {
+	if !x.steady() || x.doubtful() {
+		return 0
+	}
+	return min(m.now()-r.since, m.oracle.connected(x, m.machines[0]), time.Since(x.since)-bootTime) - cutTime
+}
+
+func (m *mesh) tellRuled(r *ruling, x *machine, said string) {
+	m.fail(x.name, string(scenario.NoUnauthorized), fmt.Sprintf("%s serves %s, which a policy refuses since %v", r.service, said, r.since))
 }

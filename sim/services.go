@@ -71,7 +71,7 @@ func (m *mesh) startPrograms(x *machine) {
 // startProgram starts a program and registers it by a service file. A full disk that keeps it from
 // that is the scenario's wish.
 func (m *mesh) startProgram(s *service, x *machine, i *instance) {
-	p, err := startProgram(context.Background(), x.host, x.name)
+	p, err := startProgram(context.Background(), x.host, x.name, m.watchProgram(s, x))
 	if err == nil {
 		err = register(x.host.FS(), s.spec, p.port)
 	}

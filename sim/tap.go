@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"net"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/micro/micro-net/gossip"
 	"github.com/micro/micro-net/gossip/swim"
 	"github.com/micro/micro-net/node"
+	"github.com/micro/micro-net/sim/netsim"
 	"github.com/micro/micro-net/tunnel"
 	"github.com/micro/micro-net/tunnel/quic"
 )
@@ -19,6 +21,7 @@ import (
 type inside struct {
 	witness *witness // nil: nobody looks at every record
 	name    string   // of the machine
+	disk    *netsim.Disk
 
 	mu      sync.Mutex
 	node    *node.Node
@@ -64,6 +67,9 @@ func (i *inside) membership() gossip.Membership {
 	defer i.mu.Unlock()
 	return i.members
 }
+
+// durable is what a crash would leave of a file of the daemon now.
+func (i *inside) durable(name string) []byte { return i.disk.Durable(filepath.Join(dataDir, name)) }
 
 // look lets the witness see what the daemon holds now.
 func (i *inside) look() {
@@ -162,7 +168,7 @@ type tappedMembership struct {
 
 func (m tappedMembership) Broadcast(key string, msg []byte) {
 	if w := m.inside.witness; w != nil {
-		w.published(m.inside.name, m.self, msg)
+		w.published(m.inside.name, m.self, msg, m.inside.durable)
 	}
 	m.Swim.Broadcast(key, msg)
 }

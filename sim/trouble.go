@@ -57,7 +57,10 @@ func (m *mesh) setClocks(a scenario.Clock) (undo func()) {
 // breakDisks gives disks a fault, in place of the one they had.
 func (m *mesh) breakDisks(a scenario.Disk) (undo func()) {
 	list := m.selected(a.Nodes)
-	each(list, func(x *machine) { setDiskFault(x.host, a.Fault) })
+	each(list, func(x *machine) {
+		x.diskFailed = true
+		setDiskFault(x.host, a.Fault)
+	})
 	return func() { each(list, func(x *machine) { setDiskFault(x.host, scenario.DiskWhole) }) }
 }
 

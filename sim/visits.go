@@ -19,54 +19,66 @@ type visit struct {
 	said string
 }
 
-// maxVisits bounds the different visits that one program remembers between two checks.
+// maxVisits bounds the different visits that one program remembers.
 const maxVisits = 4096
 
-// note remembers a visit that was not seen before.
+// note remembers a visit, and tells of one that was not seen before.
 func (p *program) note(v visit) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.seen[v] || len(p.visits) >= maxVisits {
-		return
+	fresh := !p.seen[v] && len(p.seen) < maxVisits
+	if fresh {
+		p.seen[v] = true
 	}
-	p.seen[v] = true
-	p.visits = append(p.visits, v)
+	p.mu.Unlock()
+	if fresh {
+		p.tells.visited(v)
+	}
 }
 
-// fresh returns the visits since it was asked last.
-func (p *program) fresh() []visit {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := p.visits
-	p.visits = nil
-	return out
-}
-
-// checkUnauthorized: whoever reaches a program is the member that the address it comes from stands
-// for. The callers of a simulation tell the truth, so that one under another's address shows that a
-// daemon let somebody in as somebody else. Only addresses that were not seen before are looked up.
-func (m *mesh) checkUnauthorized() {
-	for _, s := range m.services {
-		for _, x := range s.places() {
-			if p := s.on[x].program; p != nil {
-				m.checkVisits(s, x, p.fresh())
-			}
+// watchProgram is what a program tells: each caller, and each byte once there is anybody who may not be served.
+func (m *mesh) watchProgram(s *service, x *machine) tells {
+	t := tells{visited: func(visit) {}, heard: func(string) {}}
+	if !m.demands(scenario.NoUnauthorized) {
+		return t
+	}
+	t.visited = func(v visit) { m.moments.add(func(time.Duration) { m.judgeVisit(s, x, v) }) }
+	t.heard = func(said string) {
+		if m.barring.Load() {
+			m.moments.add(func(ago time.Duration) { m.judgeByte(s, x, said, ago) })
 		}
 	}
+	return t
 }
 
-func (m *mesh) checkVisits(s *service, x *machine, list []visit) {
-	if len(list) == 0 {
-		return
-	}
+// judgeVisit: whoever reaches a program is the member that the address it comes from stands for. The callers of a
+// simulation tell the truth, so that one under another's address shows that a daemon let somebody in as somebody
+// else. Each pair of an address and a machine is looked up once.
+func (m *mesh) judgeVisit(s *service, x *machine, v visit) {
 	table, err := vipsOf(x)
 	if err != nil {
 		m.recorder.add(x.name, "error", "", "which callers stand for which addresses: "+err.Error())
 		return
 	}
-	for _, v := range list {
-		if why := m.unauthorized(table, v); why != "" {
-			m.fail(x.name, string(scenario.NoUnauthorized), s.spec.Name+" was reached from "+v.from.String()+", "+why)
+	if why := m.unauthorized(table, v); why != "" {
+		m.fail(x.name, string(scenario.NoUnauthorized), s.spec.Name+" was reached from "+v.from.String()+", "+why)
+	}
+}
+
+// judgeByte: a byte of a caller must not come when its node is known to be revoked, or a policy refuses it.
+func (m *mesh) judgeByte(s *service, x *machine, said string, ago time.Duration) {
+	for _, b := range m.banishments {
+		switch {
+		case b.machine.name == said:
+			m.judgeBanished(b, x, m.now()-ago)
+		case b.machine == x:
+			if y := m.hostNamed(said); y != nil {
+				m.judgeBanished(b, y, m.now()-ago)
+			}
+		}
+	}
+	for _, r := range m.rulings {
+		if r.service == s.spec.Name && r.refuses(said) && m.ruledFor(r, x)-ago > 0 {
+			m.tellRuled(r, x, said)
 		}
 	}
 }
@@ -107,10 +119,11 @@ func vipsOf(x *machine) (*proxy.VIPs, error) {
 // hear notes that a byte came from a caller on a machine, as that says.
 func (p *program) hear(said string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if _, known := p.bytes[said]; known || len(p.bytes) < maxVisits {
 		p.bytes[said] = time.Now()
 	}
+	p.mu.Unlock()
+	p.tells.heard(said)
 }
 
 // heard is when a byte came last from a caller on a machine, zero for never.

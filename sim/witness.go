@@ -29,6 +29,7 @@ type witness struct {
 	liars   map[micronet.NodeID]bool  // who may have signed what its daemon did not publish
 	of      map[string]*testimony     // by machine
 	found   []failure
+	alert   func() // something was found; called with the lock held, nil for nobody
 }
 
 // testimony is what the witness has seen at one machine.
@@ -75,8 +76,9 @@ func (w *witness) born(machine string, n *node.Node) {
 	w.of[machine] = t
 }
 
-// published takes a message that a daemon spreads; those about others' records are not its own word.
-func (w *witness) published(machine string, self micronet.NodeID, msg []byte) {
+// published takes a message that a daemon spreads; those about others' records are not its own word. durable reads
+// what a crash would leave of a file now.
+func (w *witness) published(machine string, self micronet.NodeID, msg []byte, durable func(name string) []byte) {
 	h, ok := headerOf(msg)
 	if !ok || micronet.NodeID(h[18:50]) != self {
 		return
@@ -85,8 +87,11 @@ func (w *witness) published(machine string, self micronet.NodeID, msg []byte) {
 	defer w.mu.Unlock()
 	w.cluster = [16]byte(h[2:18])
 	w.signed[h], w.owners[self] = true, true
-	if t := w.of[machine]; t != nil {
-		t.epoch = max(t.epoch, versionOf(h).Epoch)
+	if t, epoch := w.of[machine], versionOf(h).Epoch; t != nil && epoch > t.epoch {
+		t.epoch = epoch
+		if why := unsaved(durable("epoch.json"), epoch); why != "" {
+			w.tell(machine, scenario.Durable, why)
+		}
 	}
 }
 
@@ -160,6 +165,9 @@ func (w *witness) forged(owner micronet.NodeID, raw []byte) string {
 func (w *witness) tell(machine string, broken scenario.Invariant, text string) {
 	if len(w.found) < maxFound {
 		w.found = append(w.found, failure{node: machine, invariant: string(broken), text: text})
+		if w.alert != nil {
+			w.alert()
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type Disk struct {
 	view    *view
 	fault   func(op, path string) error
 	watched map[string]*watchers
+	seen    map[string]func(data []byte) // by path
 	tear    tear
 	crashes uint64
 }
@@ -42,6 +43,31 @@ func (d *Disk) SetFault(f func(op, path string) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fault = f
+}
+
+// Observe tells f of each change of a file that a program makes, with what programs read from then on: nil when the
+// file is gone. f must not call the disk, nor change the data.
+func (d *Disk) Observe(path string, f func(data []byte)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.seen == nil {
+		d.seen = map[string]func([]byte){}
+	}
+	d.seen[clean(path)] = f
+}
+
+// Durable is what a crash at this moment would leave of a file, nil for nothing. No fault hits it. What a torn disk
+// keeps besides is not in it.
+func (d *Disk) Durable(path string) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.root
+	for _, name := range names(clean(path)) {
+		if n = n.durable[name]; n == nil {
+			return nil
+		}
+	}
+	return slices.Clone(n.synced)
 }
 
 // current returns the file system of the present life.
@@ -74,6 +100,13 @@ func (d *Disk) changedLocked(path string) {
 		if l := d.watched[p]; l != nil {
 			l.tell()
 		}
+	}
+	if see := d.seen[path]; see != nil {
+		var data []byte
+		if n := d.root.walk(path); n != nil {
+			data = slices.Clone(n.data)
+		}
+		see(data)
 	}
 }
 

@@ -313,3 +313,34 @@ func TestDiskFaults(t *testing.T) {
 		t.Errorf("ReadFile = %v, want not found", err)
 	}
 }
+
+// Who observes a file sees each change of it when it is made, and what a crash would leave of it is less than that
+// until it is synced.
+func TestObservedFile(t *testing.T) {
+	h := New(1, Options{}).Host("a")
+	f, d := h.FS(), h.Disk()
+	var seen []string
+	d.Observe("/key", func(data []byte) { seen = append(seen, string(data)) })
+	must(t, micronet.WriteFile(f, "/key", []byte("one"), 0o600))
+	must(t, micronet.WriteFile(f, "/other", []byte("x"), 0o600))
+	put(t, f, "/new", "two", true)
+	must(t, f.Rename("/new", "/key"))
+	if got := string(d.Durable("/key")); got != "one" {
+		t.Errorf("a crash before the folder is synced leaves %q", got)
+	}
+	must(t, f.SyncDir("/"))
+	add(t, f, "/key", "!", false)
+	if got := string(d.Durable("/key")); got != "two" {
+		t.Errorf("a crash before the file is synced leaves %q", got)
+	}
+	d.SetFault(DiskReadOnly)
+	wantErr(t, "Remove", f.Remove("/key"), syscall.EROFS)
+	d.SetFault(nil)
+	must(t, f.Remove("/key"))
+	if got := strings.Join(seen, " "); got != "one two two two! " {
+		t.Errorf("seen: %q", got)
+	}
+	if d.Durable("/nothing/at/all") != nil || d.Durable("/key/below") != nil {
+		t.Error("something is where nothing is")
+	}
+}
