@@ -19,6 +19,8 @@ type Snapshot struct {
 	// content of each.
 	Catalog   [sha256.Size]byte
 	Documents []gossip.Entry // sorted by owner
+	// Ledger is equal at nodes that hold the same statements of authorities.
+	Ledger gossip.StatementHash
 
 	view    *view
 	records *records
@@ -52,7 +54,7 @@ func (n *Node) Snapshot() (Snapshot, bool) {
 		return Snapshot{}, false
 	}
 	v := l.view.Load()
-	s := Snapshot{view: v, records: l.records, Made: v.made, Self: l.self, Nodes: v.nodes, Documents: l.records.entries(), Catalog: l.records.fingerprint()}
+	s := Snapshot{view: v, records: l.records, Made: v.made, Self: l.self, Nodes: v.nodes, Documents: l.records.entries(), Catalog: l.records.fingerprint(), Ledger: l.statements.held.Load().Fingerprint().Hash}
 	select {
 	case <-l.ready:
 		s.Ready = true

@@ -9,10 +9,7 @@ import (
 // eclipse passes nothing of others on to the victims: in packets to them is only what keeps the insider itself
 // alive, and whoever of them asks for the catalog gets an empty one.
 func eclipse(i *insider) *grip {
-	victims := map[micronet.NodeID]bool{}
-	for x := range i.about {
-		victims[x.id] = true
-	}
+	victims := i.targets()
 	return &grip{
 		packet: func(to micronet.NodeID, payload []byte) [][]byte {
 			if !victims[to] {
@@ -29,6 +26,15 @@ func eclipse(i *insider) *grip {
 			return true
 		},
 	}
+}
+
+// targets are the identities of the victims now: goroutines of the daemon may not ask the simulation.
+func (i *insider) targets() map[micronet.NodeID]bool {
+	out := map[micronet.NodeID]bool{}
+	for x := range i.about {
+		out[x.id] = true
+	}
+	return out
 }
 
 // selfish leaves of a packet the probes and their answers.
@@ -53,13 +59,21 @@ func serveNothing(in tunnel.Inbound) {
 	}
 }
 
-// appease tells each victim that the insider holds the very catalog that the victim holds, so that it finds no
-// reason to compare.
+// toldOfSums is how much of its fingerprints a node tells, and noBeats what follows where nobody's sign of life does; see
+// node's pulse.go.
+const (
+	toldOfSums = 8
+	noBeats    = 1
+)
+
+// appease tells each victim that the insider holds the very catalog and the statements that the victim holds, so
+// that it finds no reason to compare.
 func (i *insider) appease() {
 	i.victims(func(p parts, o gossip.Member) {
 		s, ok := i.mesh.machineOf(o.ID).snapshot()
 		if ok && p.under != nil {
-			_ = p.under.Send(o.ID, tunnel.ChannelHeartbeat, append(s.Catalog[:8:8], 1))
+			b := append(s.Catalog[:toldOfSums:toldOfSums], s.Ledger[:toldOfSums]...)
+			_ = p.under.Send(o.ID, tunnel.ChannelHeartbeat, append(b, noBeats))
 		}
 	})
 }

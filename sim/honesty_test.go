@@ -115,6 +115,20 @@ func TestForgeriesAreMet(t *testing.T) {
 	}
 }
 
+// What an insider says of its sums must be read, or it keeps nobody from comparing.
+func TestLiesAboutSumsAreRead(t *testing.T) {
+	for _, forgery := range []string{"withhold", "suppress"} {
+		text := quiet + "nodes: 4\nduration: 45s\ntimeline: [{at: 20s, for: 20s, insider: {node: 4, forge: " + forgery + ", about: 1-3}}]\n"
+		watch(t, text, map[time.Duration]func(*mesh){
+			39 * time.Second: func(m *mesh) {
+				if n := m.recorder.dropsOf("n1")["heartbeat: malformed"]; n > 0 {
+					t.Errorf("%s: %d packets were malformed", forgery, n)
+				}
+			},
+		})
+	}
+}
+
 // met reports whether a node has dropped, refused or reported something, or the network has seen it.
 func (m *mesh) met(what string) bool {
 	for _, x := range m.machines[:3] {

@@ -43,6 +43,7 @@ func crafts() map[scenario.Forgery]craft {
 		scenario.ForgeBlock:      {every: seldom, lie: (*insider).misversion, stream: (*insider).missync, grip: blockade},
 		scenario.ForgeMangle:     {every: often, lie: (*insider).mangle, grip: mangling},
 		scenario.ForgeWithhold:   {every: often, lie: (*insider).appease, grip: eclipse},
+		scenario.ForgeSuppress:   {every: often, lie: (*insider).appease, grip: suppression},
 		scenario.ForgeEquivocate: {every: seldom, lie: (*insider).equivocate},
 		scenario.ForgeEndpoints:  {every: often, lie: (*insider).misplace},
 		scenario.ForgeReflect:    {every: often, lie: (*insider).reflect},

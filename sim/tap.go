@@ -42,6 +42,9 @@ type grip struct {
 	state func(state []byte) []byte
 	// catalog answers a stream of a peer in the place of the daemon, and reports whether it does.
 	catalog func(in tunnel.Inbound) bool
+	// ledger does the same with one that compares ledgers, and a secretive one opens none itself.
+	ledger    func(in tunnel.Inbound) bool
+	secretive bool
 	// member does the same with a stream of membership.
 	member func(conn net.Conn, from micronet.NodeID) bool
 }
@@ -195,6 +198,9 @@ type tappedTunnel struct {
 func (tappedTunnel) ReadsSocket() bool { return true }
 
 func (t tappedTunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening) (tunnel.Outbound, error) {
+	if o.Purpose == tunnel.PurposeLedger && t.inside.held().secretive {
+		return nil, micronet.E("sim.open", micronet.Refused, "it compares with nobody").WithPeer(to)
+	}
 	s, err := t.Tunnel.Open(ctx, to, o)
 	if err != nil || o.Purpose != tunnel.PurposeCatalog {
 		return s, err
@@ -205,11 +211,20 @@ func (t tappedTunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Ope
 func (t tappedTunnel) Accept(ctx context.Context) (tunnel.Inbound, error) {
 	for {
 		in, err := t.Tunnel.Accept(ctx)
-		if err != nil || in.Opening().Purpose != tunnel.PurposeCatalog {
-			return in, err
+		if err != nil {
+			return nil, err
 		}
-		if take := t.inside.held().catalog; take == nil || !take(in) {
-			return tappedInbound{in, t.inside}, nil
+		switch held := t.inside.held(); in.Opening().Purpose {
+		case tunnel.PurposeCatalog:
+			if held.catalog == nil || !held.catalog(in) {
+				return tappedInbound{in, t.inside}, nil
+			}
+		case tunnel.PurposeLedger:
+			if held.ledger == nil || !held.ledger(in) {
+				return in, nil
+			}
+		default:
+			return in, nil
 		}
 	}
 }

@@ -24,6 +24,11 @@ func insiders() []Defence {
 			Files: edit("gossip/heartbeat/packet.go", "\tb = t.appendNews(b, now, to, doubted)\n\tb = t.appendRest(b, now, to)\n", ""),
 		},
 		{
+			Name: "ledgers-speak-for-one", Scenario: "insiders-suppress", Breaks: "revoked_within", Seeds: 2,
+			About: "Who says that it holds the same statements is believed for itself alone",
+			Files: edit("gossip/comparison.go", "return c.peers[id].same }", "{ for _, p := range c.peers { if p.same { return true } } }; return false }"),
+		},
+		{
 			Name: "fresh-addresses-are-few", Scenario: "insider-is-elsewhere", Breaks: "bounded", Seeds: 2,
 			About: "Of addresses that a node names and was not heard from, a few are tried",
 			Files: edit("tunnel/paths.go", "if !s.fresh.take(now, 1) {", "if false {"),

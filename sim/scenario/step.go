@@ -235,6 +235,7 @@ const (
 	ForgeBlock      Forgery = "block"      // what makes joining fail, to those who join
 	ForgeMangle     Forgery = "mangle"     // what it should pass on: not, late, twice, in another order, altered
 	ForgeWithhold   Forgery = "withhold"   // nothing of others to its victims, and that there is nothing
+	ForgeSuppress   Forgery = "suppress"   // all but what authorities say, and that there is nothing of that
 	ForgeEquivocate Forgery = "equivocate" // another record of its own to each, under one version
 	ForgeEndpoints  Forgery = "endpoints"  // that it is where others are, or nobody
 	ForgeReflect    Forgery = "reflect"    // requests whose answers go to its victims
