@@ -26,7 +26,7 @@ var (
 var quick = []string{
 	"short-split", "partial-partition", "host-crash", "split-30s", "one-node-isolated", "one-way-node", "rolled-back-disk",
 	"stall-of-many", "forged-dead", "forged-suspect", "poison-record", "udp-blocked", "founder-isolated", "lossy-network",
-	"insider-accuses", "insider-replays", "insider-blocks-joins", "insider-mangles", "insiders-withhold", "insiders-suppress", "insider-equivocates",
+	"insider-accuses", "insider-replays", "insider-blocks-joins", "insider-mangles", "insiders-withhold", "insiders-suppress", "insider-from-abroad", "insider-equivocates",
 	"insider-is-elsewhere", "insider-from-the-future", "token-for-one", "founders-lost",
 }
 

@@ -103,6 +103,7 @@ func TestForgeriesAreMet(t *testing.T) {
 		scenario.ForgeReplay: "underlay: replay", scenario.ForgeBombs: "gossip: unexpected-kind",
 		scenario.ForgeReflect: "gossip: sender-rate", scenario.ForgeBlock: "incompatible protocol version", scenario.ForgeEquivocate: "equivocation",
 		scenario.ForgeFuture: "version", scenario.ForgeEndpoints: "strangers",
+		scenario.ForgeForeign: "underlay: credential",
 	} {
 		text := quiet + "nodes: 4\nduration: 45s\ntimeline: [{at: 20s, for: 20s, insider: {node: 4, forge: " + string(forgery) + ", about: 1-3}}]\n"
 		watch(t, text, map[time.Duration]func(*mesh){

@@ -48,6 +48,7 @@ func crafts() map[scenario.Forgery]craft {
 		scenario.ForgeEndpoints:  {every: often, lie: (*insider).misplace},
 		scenario.ForgeReflect:    {every: often, lie: (*insider).reflect},
 		scenario.ForgeFuture:     {every: rarely, lie: (*insider).foresee, stream: (*insider).offerFuture},
+		scenario.ForgeForeign:    {every: seldom, lie: (*insider).trespass, stream: (*insider).intrude},
 		scenario.ForgeSquat:      {every: seldom, lie: (*insider).squat},
 	}
 }
@@ -71,6 +72,8 @@ type insider struct {
 	packed  []byte         // a compressed stream, nil before it is needed
 	socket  net.PacketConn // beside its daemon's, nil before it is needed
 	late    chan late      // packets that its daemon sends later than it should; see mangling
+	abroad  *abroad        // its own other cluster, nil before it is founded
+	leave   func()         // ends what it calls from there; nil: nothing
 	over    bool
 }
 
@@ -104,6 +107,9 @@ func (m *mesh) forge(a scenario.Insider) (undo func()) {
 		x.inside.seize(nil)
 		if i.socket != nil {
 			_ = i.socket.Close()
+		}
+		if i.leave != nil {
+			i.leave()
 		}
 		x.doubted = time.Now()
 		if before.After(x.doubted) {

@@ -29,6 +29,28 @@ func insiders() []Defence {
 			Files: edit("gossip/comparison.go", "return c.peers[id].same }", "{ for _, p := range c.peers { if p.same { return true } } }; return false }"),
 		},
 		{
+			Name: "members-are-of-this-cluster", Scenario: "insider-from-abroad", Breaks: "no_forge", Seeds: 2,
+			About: "Only who a root of this very cluster has signed for is a member",
+			Files: edit("internal/identity/trust.go", `	if key == nil || keyID(key) != g.Issuer {
+		return Grant{}, nil, unauthorized("grant", "the grant was issued by a key that this cluster does not know")
+	}
+	if !signedBy(`, `	if key == nil {
+		key = make(ed25519.PublicKey, ed25519.PublicKeySize)
+	} else if !signedBy(`),
+		},
+		{
+			Name: "authorities-are-of-this-cluster", Scenario: "insider-from-abroad", Breaks: "resolves", Seeds: 2,
+			About: "Only an authority of this very cluster revokes",
+			Files: edit("internal/identity/statement.go", `	key, given, err := set.statementKey(&p)
+	if err != nil {
+		return Statement{}, err
+	}
+	if !verify(`, `	key, given, err := set.statementKey(&p)
+	if err != nil {
+		key = make([]byte, ed25519.PublicKeySize)
+	} else if !verify(`),
+		},
+		{
 			Name: "fresh-addresses-are-few", Scenario: "insider-is-elsewhere", Breaks: "bounded", Seeds: 2,
 			About: "Of addresses that a node names and was not heard from, a few are tried",
 			Files: edit("tunnel/paths.go", "if !s.fresh.take(now, 1) {", "if false {"),

@@ -240,5 +240,6 @@ const (
 	ForgeEndpoints  Forgery = "endpoints"  // that it is where others are, or nobody
 	ForgeReflect    Forgery = "reflect"    // requests whose answers go to its victims
 	ForgeFuture     Forgery = "future"     // versions, epochs and beats from the end of what can be counted
+	ForgeForeign    Forgery = "foreign"    // what members and authorities of another cluster say, which it founded itself
 	ForgeSquat      Forgery = "squat"      // that it offers what its victims do
 )

@@ -345,7 +345,7 @@ func policy(r *reader) *part {
 func insider(r *reader) *part {
 	var i Insider
 	forgeries := oneOf(ForgeDead, ForgeSuspect, ForgeAlive, ForgePoison, ForgeFlood, ForgeReplay, ForgeBombs, ForgeBlock,
-		ForgeMangle, ForgeWithhold, ForgeSuppress, ForgeEquivocate, ForgeEndpoints, ForgeReflect, ForgeFuture, ForgeSquat)
+		ForgeMangle, ForgeWithhold, ForgeSuppress, ForgeEquivocate, ForgeEndpoints, ForgeReflect, ForgeFuture, ForgeForeign, ForgeSquat)
 	return &part{
 		action:   func() Action { return i },
 		fields:   fields{"node": r.node(&i.Node), "forge": into(r, &i.Forge, forgeries), "about": r.nodes(&i.About)},

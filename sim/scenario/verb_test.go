@@ -65,6 +65,7 @@ func verbCases(t *testing.T) map[string]Action {
 		"insider: {node: 4, forge: dead, about: eu}":          Insider{s("4"), ForgeDead, s("eu")},
 		"insider: {node: 2, forge: withhold, about: eu}":      Insider{s("2"), ForgeWithhold, s("eu")},
 		"insider: {node: 2, forge: suppress, about: eu}":      Insider{s("2"), ForgeSuppress, s("eu")},
+		"insider: {node: 2, forge: foreign}":                  Insider{s("2"), ForgeForeign, Selector{}},
 		"insider: {node: 2, forge: replay}":                   Insider{s("2"), ForgeReplay, Selector{}},
 		"insider: {node: 2, forge: bombs}":                    Insider{s("2"), ForgeBombs, Selector{}},
 		"insider: {node: 2, forge: block}":                    Insider{s("2"), ForgeBlock, Selector{}},
