@@ -35,6 +35,7 @@ type lesson struct {
 	knows   bool
 	at      time.Duration // when it knew
 	took    time.Duration // at-since
+	talked  bool          // bytes had passed shortly before
 	flows   time.Duration // how long after that a byte has passed, 0: none has
 }
 
@@ -111,6 +112,8 @@ func (m *mesh) lookBanished(b *banishment, y *machine) {
 	if l.since != never {
 		l.took = l.at - l.since
 	}
+	last := max(m.lastByte(y, b.machine), m.lastByte(b.machine, y))
+	l.talked = last > 0 && l.at-last < severTime
 	m.recorder.add(y.name, "revoked", "", b.machine.name)
 }
 

@@ -29,7 +29,7 @@ func (m *mesh) times() (t report.Times) {
 		default:
 			t.Revoked = append(t.Revoked, l.took)
 		}
-		if l.flows > 0 {
+		if l.talked || l.flows > 0 {
 			t.Severed = append(t.Severed, l.flows)
 		}
 	})

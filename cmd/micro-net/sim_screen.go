@@ -52,6 +52,7 @@ type simResult struct {
 	WallS        float64          `json:"wall_s"`
 	Expectations []simExpectation `json:"expectations"`
 	Failures     []string         `json:"failures"`
+	Times        report.Times     `json:"times"`
 	Command      string           `json:"command"`
 	Report       string           `json:"report"` // the folder, "" when none was written
 }
@@ -145,7 +146,7 @@ func (s *simScreen) tellTimes() {
 		{"registrations, until everybody knew them", s.times.Known},
 		{"times that a node learned of a revocation", s.times.Revoked},
 		{"times that a node learned of one that had been cut off", s.times.RevokedLate},
-		{"times that bytes still passed then", s.times.Severed},
+		{"connections to the revoked at that time, until their last byte", s.times.Severed},
 	} {
 		if len(l.took) > 0 {
 			fmt.Fprintf(s.app.out, "%d %s: %s\n", len(l.took), l.what, spread(l.took))
@@ -161,7 +162,7 @@ func slim(r *report.Run) *report.Run {
 func resultOf(r *report.Run, dir string) simResult {
 	out := simResult{
 		Scenario: r.Scenario, Seed: r.Seed, Passed: r.Passed, Nodes: r.Nodes, VirtualS: r.Virtual.Seconds(), WallS: r.Wall.Seconds(),
-		Command: r.Command, Report: dir, Expectations: []simExpectation{}, Failures: []string{},
+		Command: r.Command, Report: dir, Expectations: []simExpectation{}, Failures: []string{}, Times: r.Times,
 	}
 	for _, e := range r.Expectations {
 		out.Expectations = append(out.Expectations, simExpectation{e.Text, e.Held, e.Measured})

@@ -87,7 +87,7 @@ func TestSimPrintsData(t *testing.T) {
 	write(t, "tiny.yaml", tinyScenario)
 	r := sim("run", "tiny.yaml", "--json")
 	var got []simResult
-	if err := json.Unmarshal([]byte(r.out), &got); err != nil || len(got) != 1 || !got[0].Passed || got[0].Nodes != 3 || len(got[0].Expectations) != 2 {
+	if err := json.Unmarshal([]byte(r.out), &got); err != nil || len(got) != 1 || !got[0].Passed || got[0].Nodes != 3 || len(got[0].Expectations) != 2 || !strings.Contains(r.out, `"revoked_s": []`) {
 		t.Errorf("%+v, %v\n%s%s", got, err, r.out, r.err)
 	}
 	if r := sim("list"); r.code != 0 || !strings.Contains(r.out, "short-split") {

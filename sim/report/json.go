@@ -30,7 +30,7 @@ type jsonRun struct {
 	Passed       bool              `json:"passed"`
 	Failures     []jsonFailure     `json:"failures"`
 	Expectations []jsonExpectation `json:"expectations"`
-	Times        jsonTimes         `json:"times"`
+	Times        Times             `json:"times"`
 	Faults       []jsonSpan        `json:"faults"`
 	Samples      []jsonSample      `json:"samples"`
 	Traffic      []jsonTraffic     `json:"traffic"`
@@ -135,6 +135,12 @@ type jsonNodeState struct {
 	Text string `json:"text"`
 }
 
+// MarshalJSON writes the lists in seconds, none of them null.
+func (t Times) MarshalJSON() ([]byte, error) {
+	seconds := func(list []time.Duration) []float64 { return each(list, time.Duration.Seconds) }
+	return json.Marshal(jsonTimes{seconds(t.Heal), seconds(t.Gone), seconds(t.Known), seconds(t.Revoked), seconds(t.RevokedLate), seconds(t.Severed)})
+}
+
 // JSON writes the whole run for programs. Names are in snake_case and end in their unit (_s seconds,
 // _ms milliseconds, _bytes); what was not measured is null; lists are never null. The seed is a
 // string, because many readers keep numbers of at most 53 bits. The size grows with the run.
@@ -158,10 +164,7 @@ func toJSON(r *Run) *jsonRun {
 		return jsonFailure{f.At.Seconds(), f.Node, f.Invariant, f.Text}
 	})
 	j.Expectations = each(r.Expectations, func(e Expectation) jsonExpectation { return jsonExpectation(e) })
-	seconds := func(list []time.Duration) []float64 { return each(list, time.Duration.Seconds) }
-	j.Times = jsonTimes{
-		seconds(r.Times.Heal), seconds(r.Times.Gone), seconds(r.Times.Known), seconds(r.Times.Revoked), seconds(r.Times.RevokedLate), seconds(r.Times.Severed),
-	}
+	j.Times = r.Times
 	j.Faults = each(r.Faults, spanJSON)
 	j.Samples = each(r.Samples, sampleJSON)
 	j.Traffic = each(r.Traffic, func(t Traffic) jsonTraffic { return jsonTraffic{t.Service, each(t.Buckets, bucketJSON)} })
