@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -76,6 +78,76 @@ func TestQ25_AttestedByProcess(t *testing.T) {
 		becomes(host, 950, netsim.Program{Parent: 50, Start: 950, UID: 7})
 		if b.answers(all[0], "pay", "b")() == nil {
 			t.Error("a process that has got the number of shop later is taken for shop")
+		}
+		becomes(host, 1, netsim.Program{})
+	})
+}
+
+// TestQ25_AttestedThroughAForward: whoever connects to a port that a program forwards calls as that program, which
+// is the one that the daemon sees, and as no other. So a forward gives its service to all who reach its port, and
+// nobody's service gets through a forward of another.
+func TestQ25_AttestedThroughAForward(t *testing.T) {
+	inBubble(t, 86, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		ln := b.listen(all[1].host, "127.0.0.1:0")
+		b.accept(ln, func(c net.Conn) { _, _ = io.Copy(c, c) })
+		b.register(all[1], "pay", ln)
+		b.await(5*time.Second, "pay is known", func() error { _, err := b.lookup(t.Context(), all[0], "pay"); return err })
+		host, shop := all[0].host, withoutChecks("shop", 9000)
+		host.SetProgram(50, netsim.Program{Parent: 1, Start: 500})
+		shop[0].PID, shop[0].PIDStart = 50, 500
+		if _, err := all[0].backend().Register(0, shop); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range all {
+			n.life().enforce(t.Context(), policy.Compile([]policy.Rule{onlyShop}))
+		}
+		daemon := api.NewClient(host.Env().Net, "unix://"+all[0].life().config.Daemon.Socket)
+		shops, stranger := netsim.Program{Parent: 50, Start: 501}, netsim.Program{Parent: 1, Start: 502}
+		for _, c := range []struct {
+			who           string
+			user, forward netsim.Program
+			want          bool
+		}{
+			{"a stranger through shop's forward", stranger, shops, true},
+			{"shop through a stranger's forward", shops, stranger, false},
+		} {
+			port := b.listen(host, "127.0.0.1:0")
+			becomes(host, int(c.user.Start), c.user)
+			user, err := host.Env().Net.Dial(t.Context(), netip.Addr{}, micronet.AddrPortOf(port.Addr()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			becomes(host, int(c.forward.Start), c.forward)
+			here, err := port.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			up, err := daemon.Dial(t.Context(), "pay")
+			if (err == nil) != c.want {
+				t.Errorf("%s: %v", c.who, err)
+			}
+			if err != nil {
+				contains(t, "the error", err.Error(), `refused by the policy "only-shop" at b`)
+				continue
+			}
+			pass := func(to, from net.Conn) {
+				_, _ = io.Copy(to, from)
+				_, _ = to.Close(), from.Close()
+			}
+			b.wg.Go(func() { pass(up, here) })
+			b.wg.Go(func() { pass(here, up) })
+			say(t, user)
+			// A rule against shop finds the connection, whose service is known at the called node.
+			all[1].life().enforce(t.Context(), policy.Compile([]policy.Rule{{Name: "no-shop", From: policy.Callers{Service: "shop"}, Action: policy.Deny}}))
+			if err := user.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := user.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s goes on although shop is refused", c.who)
+			}
+			all[1].life().enforce(t.Context(), policy.Compile([]policy.Rule{onlyShop}))
+			_ = user.Close()
 		}
 		becomes(host, 1, netsim.Program{})
 	})

@@ -290,22 +290,35 @@ func TestQ20_PingsReachOnlyKnownNodes(t *testing.T) {
 	})
 }
 
-// A certified member that asks others to probe makes nobody send to who is no member, however often it asks.
+// A certified member that asks others to probe makes nobody send to who is no member, however often it asks. A
+// member is probed each time, so that what is asked for is understood.
 func TestQ20_IndirectProbesReachOnlyMembers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, victim := pair(t)
 		c.fabric.add(Config{Self: testID(77), Epoch: 1, Delegate: &gossiptest.Delegate{}})
-		addr, source := testID(77).Addr(), testID(1).Addr()
-		ask := indirectPing{
-			SeqNo: 1, Target: addr.Addr().AsSlice(), Port: addr.Port(), Node: life{testID(77), 1}.String(), Nack: true,
-			SourceAddr: source.Addr().AsSlice(), SourcePort: source.Port(), SourceNode: life{testID(1), 1}.String(),
+		const asked = 50
+		probes := func(of micronet.NodeID) (sent int) {
+			addr, source := of.Addr(), testID(1).Addr()
+			ask := indirectPing{
+				SeqNo: 1, Target: addr.Addr().AsSlice(), Port: addr.Port(), Node: life{of, 1}.String(), Nack: true,
+				SourceAddr: source.Addr().AsSlice(), SourcePort: source.Port(), SourceNode: life{testID(1), 1}.String(),
+			}
+			before := c.fabric.sentTo(of)
+			for range asked {
+				victim.HandlePacket(testID(1), encode(t, kindIndirectPing, ask), time.Now())
+			}
+			time.Sleep(2 * time.Second)
+			return c.fabric.sentTo(of) - before
 		}
-		for range 50 {
-			victim.HandlePacket(testID(1), encode(t, kindIndirectPing, ask), time.Now())
-		}
-		time.Sleep(2 * time.Second)
-		if got := c.fabric.sentTo(testID(77)); got != 0 {
+		if got := probes(testID(77)); got != 0 {
 			t.Errorf("%d packets were sent to a stranger", got)
+		}
+		if _, err := c.start(2, 1).Join(t.Context(), victim.self.id); err != nil {
+			t.Fatal(err)
+		}
+		c.converged(5 * time.Second)
+		if got := probes(testID(2)); got < asked {
+			t.Errorf("%d packets were sent to a member, want at least %d", got, asked)
 		}
 		if got := victim.status(testID(1)); got != micronet.Alive {
 			t.Errorf("the other member is %s", got)
