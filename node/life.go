@@ -338,9 +338,11 @@ func (l *life) become(pass *passport) error {
 // assembleStatements reads what the authorities have said, before anything of the cluster is sent, taken or
 // believed.
 func (l *life) assembleStatements() error {
-	var err error
-	if l.statements, err = loadStatements(l.env, l.node.disk, l.pass.trust); err != nil {
-		return err
+	if l.statements = l.pass.stated; l.statements == nil {
+		var err error
+		if l.statements, err = loadStatements(l.env, l.node.disk, l.pass.trust); err != nil {
+			return err
+		}
 	}
 	l.statements.spread, l.statements.changed = l.spread, l.restate
 	l.pass.trust.SetRevoked(l.statements.outcasts().keys())

@@ -25,6 +25,7 @@ type passport struct {
 	promotion  atomic.Pointer[identity.Promotion] // nil unless the root made this node an authority
 	next       atomic.Pointer[identity.Root]      // takes the place of root; nil unless that is under way here
 	turned     atomic.Bool                        // next signs already
+	stated     *statements                        // read with it; nil where the membership is new
 
 	// turn is a lock that may be held while files are written: a mutex must not be.
 	turn chan struct{}
@@ -128,6 +129,10 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 	if err := p.member().Validate(keys, env.Wall()); err != nil {
 		env.Log.Error("the certificate is not valid at this host's time", "err", err, "time", env.Wall().Format(time.RFC3339),
 			"fix", "check the clock; an authority renews a certificate that has not ended long ago, else a new token is needed")
+	}
+	// The membership may be an older one than the root key: the roots that came since are in the statements.
+	if p.stated, err = loadStatements(env, d, p.trust); err != nil {
+		return nil, err
 	}
 	return p, errors.Join(p.loadRoot(d), p.loadNextRoot(d), p.loadPromotion(d))
 }

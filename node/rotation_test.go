@@ -293,3 +293,48 @@ func TestQ8_RotationSurvivesCrashes(t *testing.T) {
 		}
 	})
 }
+
+// TestQ8_OlderMembershipAfterARotation: a membership that is as it was before the root was replaced does not keep
+// a node from starting with the new root key, be it made or imported there.
+func TestQ8_OlderMembershipAfterARotation(t *testing.T) {
+	inBubble(t, 416, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		b.rotate(all[0])
+		b.await(4*time.Minute, "all have moved", b.rotated(2, all...))
+		b.await(time.Minute, "it is over", b.over(all[0]))
+		sealed, err := all[0].backend().ExportRoot(phrase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := all[1].backend().ImportRoot(api.SealedRoot{Root: sealed.Root, Passphrase: phrase}); err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range all {
+			name := n.host.Name()
+			b.powerCut(n)
+			d := disk{fs: n.host.FS(), dir: testDir}
+			if err := d.write(fileMembership, []byte("damaged")); err != nil {
+				t.Fatal(err)
+			}
+			all[i] = b.start(name, "")
+			if codesOf(all[i], "damaged-file") == "" {
+				t.Errorf("%s does not say that its membership was damaged", name)
+			}
+			if b.invite(all[i]) == "" {
+				t.Errorf("%s makes no tokens", name)
+			}
+		}
+		b.await(20*time.Second, "both are there", b.alive(2, all...))
+		b.await(4*time.Minute, "both have moved again", b.rotated(2, all...))
+	})
+}
+
+// over checks that the root key is not being replaced at a node.
+func (b *bubble) over(at *simNode) func() error {
+	return func() error {
+		if _, found, _ := at.node.disk.loadRaw(fileNextRoot); found || at.life().pass.next.Load() != nil {
+			return fmt.Errorf("the root key is still being replaced")
+		}
+		return nil
+	}
+}
