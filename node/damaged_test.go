@@ -373,13 +373,19 @@ func TestH33_KeysAreNeverLost(t *testing.T) {
 	e := settledEstate(t, h.Env())
 	root := e.pass.root.Load().MarshalKey()
 	whole := h.Disk().Snapshot()
-	if err := e.d.fs.Remove(e.d.path(fileKeys)); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{fileMembership, fileMembership + spareSuffix} {
+		if err := e.d.discard(fileKeys, fileKeys+spareSuffix, fileMembership); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := loadKeys(e.env, e.d)
+		wantError(t, "without keys", err, micronet.Invalid, "node.key and its spare are missing", "membership.json.spare away")
+		h.Disk().Restore(whole)
+		if err := e.d.discard(name); err != nil {
+			t.Fatal(err)
+		}
 	}
-	_, _, err := loadKeys(e.env, e.d)
-	wantError(t, "without keys", err, micronet.Invalid, "node.key is missing", "node.key.spare")
 	h.Disk().Restore(whole)
-	if err := e.d.fs.Remove(e.d.path(fileMembership)); err != nil {
+	if err := e.d.discard(fileMembership, fileMembership+spareSuffix); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -440,6 +446,39 @@ func TestD2_DaemonAndDamagedFiles(t *testing.T) {
 		b.start("a", "")
 		b.await(10*time.Second, "b is seen again", b.alive(2, a))
 		b.await(5*time.Second, "echo answers again", b.answers(a, "echo", "a"))
+	})
+}
+
+// TestD2_MissingIdentityIsRestored: a daemon whose keys or membership are gone is the same node by their spares, and
+// says so; where a spare is of no use it refuses to start, and never founds another cluster.
+func TestD2_MissingIdentityIsRestored(t *testing.T) {
+	inBubble(t, 21, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		n := b.start("b", b.invite(a))
+		id, cluster := n.node.ID(), n.life().pass.trust.Cluster()
+		b.halt(n)
+		whole := n.host.Disk().Snapshot()
+		d := disk{fs: n.host.FS(), dir: testDir}
+		for _, gone := range [][]string{{fileKeys}, {fileMembership}, {fileKeys, fileMembership}} {
+			n.host.Disk().Restore(whole)
+			if err := d.discard(gone...); err != nil {
+				t.Fatal(err)
+			}
+			n = b.start("b", "")
+			if n.node.ID() != id || n.life().pass.trust.Cluster() != cluster {
+				t.Errorf("without %v it is another node", gone)
+			}
+			if codesOf(n, "damaged-file") == "" {
+				t.Errorf("without %v there is no warning", gone)
+			}
+			b.halt(n)
+			n.host.Disk().Restore(whole)
+			if err := errors.Join(d.discard(gone...), d.write(gone[0]+spareSuffix, []byte("damaged"))); err != nil {
+				t.Fatal(err)
+			}
+			b.launch("b", "")
+			wantError(t, "with a damaged spare", b.ended(n, time.Minute), micronet.Invalid, gone[0]+" is missing", "nothing was overwritten")
+		}
 	})
 }
 

@@ -202,7 +202,8 @@ func (d disk) remove(names ...string) error {
 	return err
 }
 
-// rename makes a file take the place of another, for good. What lies beside the other goes first.
+// rename makes a file take the place of another, for good. What lies beside the other goes first, and it
+// has a spare again at the end.
 func (d disk) rename(from, to string) error {
 	if !d.keeps() {
 		return nil
@@ -215,6 +216,10 @@ func (d disk) rename(from, to string) error {
 	}
 	if err := d.fs.SyncDir(d.dir); err != nil {
 		return diskError("data-dir", err)
+	}
+	if spareOf(to) != spareNone {
+		_, err := d.keepFormer(to)
+		d.diary.note(err)
 	}
 	return nil
 }

@@ -102,11 +102,18 @@ func loadKeys(env micronet.Env, d disk) (keys identity.Keys, fresh bool, err err
 
 // missesKeys refuses to draw new keys in a folder whose membership is for others: they may come back.
 func (d disk) missesKeys() error {
-	if _, found, err := d.loadRaw(fileMembership); !found || err != nil {
-		return err
+	for _, name := range []string{fileMembership, fileMembership + spareSuffix} {
+		_, found, err := d.loadRaw(name)
+		if err != nil {
+			return err
+		}
+		if found {
+			return micronet.E("data-dir", micronet.Invalid, "%s and its spare are missing, and %s is for their keys", d.path(fileKeys), d.path(name)).
+				WithFix("restore %s from a backup; or move %s and %s away, and join with a new token",
+					d.path(fileKeys), d.path(fileMembership), d.path(fileMembership+spareSuffix))
+		}
 	}
-	return micronet.E("data-dir", micronet.Invalid, "%s is missing, and %s is for its keys", d.path(fileKeys), d.path(fileMembership)).
-		WithFix("restore it from %s or a backup; or move both away, and join with a new token", d.path(fileKeys+spareSuffix))
+	return nil
 }
 
 func keepKeys(d disk, keys identity.Keys) error {

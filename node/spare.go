@@ -13,7 +13,8 @@ import (
 )
 
 // spare is what the second file beside one of the data folder holds. It takes the place of a file that is
-// damaged, never of one that is gone: who removes a file has removed it.
+// damaged. Of one that is gone it does where the node would be another one without it; who removes any other
+// file has removed it.
 type spare int
 
 const (
@@ -45,12 +46,18 @@ func spareOf(name string) spare {
 // such file.
 func (d disk) read(name string, parse func(raw []byte) error) (found bool, err error) {
 	raw, found, err := d.loadRaw(name)
-	if !found || err != nil {
+	if err != nil {
 		return found, err
 	}
 	second, spared, err := d.loadSpare(name)
 	if err != nil {
 		return true, err // others can read or write it
+	}
+	if !found {
+		if !spared || !identifies(name) {
+			return false, nil
+		}
+		return true, d.restore(name, second, parse)
 	}
 	bad := parse(raw)
 	switch {
@@ -63,6 +70,22 @@ func (d disk) read(name string, parse func(raw []byte) error) (found bool, err e
 		return true, damaged(d.path(name), bad.Error())
 	}
 	return true, d.replace(name, raw, second, bad)
+}
+
+// identifies reports whether the node is another one without a file. We never leave its spare behind when we
+// remove it.
+func identifies(name string) bool { return name == fileKeys || name == fileMembership }
+
+// restore puts the spare in the place of a file that is gone.
+func (d disk) restore(name string, second []byte, parse func([]byte) error) error {
+	if bad := parse(second); bad != nil {
+		return damaged(d.path(name+spareSuffix), fmt.Sprintf("%s is missing, and here %s", d.path(name), bad))
+	}
+	if err := d.write(name, second); err != nil {
+		return err
+	}
+	d.diary.mended(fmt.Sprintf("%s was missing, and is %s now", d.path(name), spareOf(name)))
+	return nil
 }
 
 // readOr is read for a file that the node can do without: one that is damaged is begun anew.
