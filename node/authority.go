@@ -95,12 +95,7 @@ func (l *life) newAuthority(issuer *identity.Authority) (*authority, error) {
 	if err := a.loadBook(); err != nil {
 		return nil, err
 	}
-	uses := newTokenUses(a.book)
-	var err error
-	if a.log, err = openIssuances(d, p.trust.Cluster(), a.names.Issued, uses.count); err != nil {
-		return nil, err
-	}
-	if err := a.agree(uses); err != nil {
+	if err := a.openLog(p); err != nil {
 		return nil, err
 	}
 	return a, a.saveNames(a.names.with(p.member().Name, p.id()))
@@ -112,6 +107,42 @@ func (a *authority) loadBook() error {
 		a.book, err = identity.UnmarshalTokenBook(raw)
 		return err
 	}, "all open tokens are void, make new ones with `micro-net invite`")
+}
+
+// openLog reads the log of what was issued. One that is damaged goes on after its last sound line, and says so
+// itself: who cannot issue is no use to anybody, and what was in it is kept.
+func (a *authority) openLog(p *passport) error {
+	uses := newTokenUses(a.book)
+	var err error
+	if a.log, err = openIssuances(a.disk, p.trust.Cluster(), a.names.Issued, uses.count); err == nil {
+		return a.agree(uses)
+	}
+	if micronet.KindOf(err) != micronet.Invalid {
+		return err
+	}
+	// Nothing speaks for the book of tokens any more: an older one would give uses back.
+	if err := a.saveBook(identity.TokenBook{}); err != nil {
+		return err
+	}
+	if err := a.salvageLog(p); err != nil {
+		return err
+	}
+	a.disk.diary.mended(fmt.Sprintf("%s was damaged (%s), and goes on after line %d; all open tokens are void, make new ones with `micro-net invite`",
+		a.disk.path(fileIssued), cause(err), a.log.at.Count-1))
+	return nil
+}
+
+// salvageLog makes the log begin again after its last sound line, with one that says so.
+func (a *authority) salvageLog(p *passport) error {
+	faulty := &issuances{disk: a.disk, cluster: p.trust.Cluster(), at: identity.NewIssuanceLog(p.trust.Cluster())}
+	if err := faulty.salvage(); err != nil {
+		return err
+	}
+	var err error
+	if a.log, err = openIssuances(a.disk, p.trust.Cluster(), 0, ignore); err != nil {
+		return err
+	}
+	return a.log.note(identity.Issuance{Time: a.env.Wall(), What: identity.IssuedDamaged, Node: p.id(), Name: p.member().Name})
 }
 
 // agree takes the uses of tokens that the log speaks of and the book does not, as when an older book was put

@@ -138,6 +138,10 @@ func (w *wrecker) step() {
 		{"redeem", 8, e.auth != nil && len(e.open) > 0, func() error { return e.redeem(w.r) }},
 		{"redeem what was used up", 2, e.auth != nil && len(e.former) > 0, func() error { return e.thieve(w.r) }},
 		{"renew", 2, e.auth != nil && e.auth.asked[e.keys.ID()].count < maxRenewals, e.renew},
+		{"renew over a full log", 1, e.auth != nil && e.auth.asked[e.keys.ID()].count < maxRenewals, func() error {
+			e.auth.log.size = maxIssued
+			return e.renew()
+		}},
 		{"meet", 2, e.auth != nil, e.meet},
 		{"free a name", 1, e.auth != nil && len(e.auth.names.Names) > 1, e.release},
 		{"promote", 1, e.pass.root.Load() != nil && e.pass.promotion.Load() == nil, e.promote},

@@ -494,7 +494,7 @@ func (b *bubble) damage(a *simNode, whole netsim.DiskImage, name string, spared 
 	if err := d.write(name, []byte("somebody else's file\n")); err != nil {
 		b.t.Fatal(err)
 	}
-	if begunAnew := name == fileTokens || name == filePeers; !begunAnew && (!spared || spareOf(name) == spareNone) {
+	if begunAnew := name == fileTokens || name == filePeers || name == fileIssued; !begunAnew && (!spared || spareOf(name) == spareNone) {
 		b.launch("a", "")
 		wantError(b.t, name, b.ended(a, time.Minute), micronet.Invalid, d.path(name), "nothing was overwritten")
 		return

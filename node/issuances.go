@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/node/api"
 )
@@ -49,7 +50,7 @@ func openIssuances(d disk, cluster identity.ClusterID, least uint64, see func([]
 		see(list)
 	}
 	if i.at.Count < least && d.keeps() {
-		return nil, damaged(d.path(fileIssued), fmt.Sprintf("it has %d lines, and %d were written", i.at.Count, least))
+		return nil, damagedLog(d.path(fileIssued), fmt.Sprintf("it has %d lines, and %d were written", i.at.Count, least))
 	}
 	if i.torn {
 		return i, d.saveRaw(fileIssued, whole)
@@ -77,7 +78,7 @@ func (i *issuances) parts() ([]string, error) {
 }
 
 // load verifies a file that follows on what was read before. whole is what it holds but for a last line
-// that is torn.
+// that is torn, or for all from a fault on.
 func (i *issuances) load(name string) (list []identity.Issuance, whole []byte, err error) {
 	raw, found, err := i.disk.loadRaw(name)
 	if !found && err == nil {
@@ -92,11 +93,16 @@ func (i *issuances) load(name string) (list []identity.Issuance, whole []byte, e
 	if err == nil && i.torn && name != fileIssued {
 		err = errors.New("its last line is cut short")
 	}
-	if err != nil {
-		return list, nil, damaged(i.disk.path(name), err.Error())
-	}
 	i.first, i.at, i.size = first, next, n
-	return list, raw[:n], nil
+	if err != nil {
+		err = damagedLog(i.disk.path(name), err.Error())
+	}
+	return list, raw[:n], err
+}
+
+func damagedLog(path, why string) error {
+	return micronet.E("data-dir", micronet.Invalid, "%s cannot be used: %s", path, why).
+		WithFix("nothing was overwritten; restore it from a backup, or start the daemon again: the log goes on after the last line that is sound, and the rest is kept")
 }
 
 // note writes what is about to leave this authority. It is on disk when note returns nil.
@@ -120,6 +126,55 @@ func (i *issuances) note(e identity.Issuance) error {
 		return err
 	}
 	i.at, i.size = next, i.size+len(line)
+	return nil
+}
+
+// salvage makes the files of a log end in front of the first fault. What was in those that are not sound is kept
+// beside them, and what is cut goes from the end on: after a crash the fault is still there, or lines are missing.
+func (i *issuances) salvage() error {
+	parts, err := i.parts()
+	if err != nil {
+		return err
+	}
+	for n, name := range parts {
+		_, whole, err := i.load(name)
+		switch {
+		case err == nil:
+			continue
+		case micronet.KindOf(err) != micronet.Invalid:
+			return err
+		}
+		if err := i.keepFaulty(parts[n:]); err != nil {
+			return err
+		}
+		for last := len(parts) - 1; last > n; last-- {
+			if err := i.disk.discard(parts[last]); err != nil {
+				return err
+			}
+		}
+		return i.disk.saveRaw(name, whole)
+	}
+	return nil // lines are missing at its end
+}
+
+// keepFaulty copies files that cannot be used, or cannot be without those that cannot.
+func (i *issuances) keepFaulty(names []string) error {
+	for _, name := range names {
+		raw, found, err := i.disk.loadRaw(name)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		kept, err := i.disk.free(name + damagedSuffix)
+		if err != nil {
+			return err
+		}
+		if err := i.disk.write(kept, raw); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -158,7 +213,7 @@ func (i *issuances) all() ([]identity.Issuance, error) {
 		}
 	}
 	if err == nil && i.disk.keeps() && from.at != i.at {
-		err = damaged(i.disk.path(fileIssued), fmt.Sprintf("it ends at line %d, and this daemon has written %d", from.at.Count, i.at.Count))
+		err = damagedLog(i.disk.path(fileIssued), fmt.Sprintf("it ends at line %d, and this daemon has written %d", from.at.Count, i.at.Count))
 	}
 	return out, err
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/node/api"
+	"github.com/micro/micro-net/sim/netsim"
 )
 
 const phrase = "a long enough phrase"
@@ -106,7 +108,7 @@ func TestForeignRootIsRefused(t *testing.T) {
 }
 
 // TestQ7_IssuanceLogOnDisk: everything that is issued is in the log before it leaves, over restarts;
-// a torn end is cut off, and what was changed keeps the daemon from starting.
+// a torn end is cut off, and a log that was changed goes on after the last sound line, and says so for good.
 func TestQ7_IssuanceLogOnDisk(t *testing.T) {
 	inBubble(t, 93, func(t *testing.T, b *bubble) {
 		all := b.mesh("a", "b")
@@ -149,14 +151,49 @@ func TestQ7_IssuanceLogOnDisk(t *testing.T) {
 		check("after one more")
 		b.halt(a)
 		whole, _, _ = a.node.disk.loadRaw(fileIssued)
-		put(bytes.Replace(whole, []byte(`"join"`), []byte(`"jion"`), 1))
-		b.launch("a", "")
-		wantError(t, "a changed log", b.ended(a, time.Minute), micronet.Invalid, "issued.log cannot be used", "line 2 of the issuance log is damaged")
+		changed := bytes.Replace(whole, []byte(`"join"`), []byte(`"jion"`), 1)
+		put(changed)
+		a = b.start("a", "")
+		want = []string{"found a", "damaged a"}
+		check("after a changed line")
+		if kept, _, err := a.node.disk.loadRaw(fileIssued + damagedSuffix); err != nil || !bytes.Equal(kept, changed) {
+			t.Errorf("the changed log was not kept: %v", err)
+		}
+		contains(t, "warnings", codesOf(a, "damaged-file"), "damaged-file")
+		b.prepare("d").host.StepWall(9 * day)
+		d := b.start("d", b.invite(a))
+		want = append(want, "join d")
+		check("after one more")
+		b.halt(a)
 		put(nil)
-		b.launch("a", "")
-		wantError(t, "an empty log", b.ended(a, time.Minute), micronet.Invalid, "it has 0 lines, and", "were written")
-		put(whole)
+		a = b.start("a", "")
+		want = []string{"damaged a"}
+		check("after an empty log")
+		b.await(time.Minute, "all see all", b.alive(4, a, all[1], d))
+		b.halt(a)
+		a = b.start("a", "")
+		check("after another start")
+	})
+}
+
+// TestQ5_DamagedLogGivesNoUseBack: where the log cannot speak for the book of tokens, no token is good.
+func TestQ5_DamagedLogGivesNoUseBack(t *testing.T) {
+	inBubble(t, 96, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		token := b.invite(a)
+		older, _, err := a.node.disk.loadRaw(fileTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.start("b", token)
+		b.halt(a)
+		d := disk{fs: a.host.FS(), dir: testDir}
+		if err := errors.Join(d.write(fileTokens, older), d.write(fileIssued, []byte("damaged\n"))); err != nil {
+			t.Fatal(err)
+		}
 		b.start("a", "")
+		thief := b.launch("thief", token)
+		wantError(t, "with a token that was used", b.ended(thief, time.Minute), micronet.Refused, "token")
 	})
 }
 
@@ -233,4 +270,57 @@ func TestIssuanceLogTurnsOver(t *testing.T) {
 			t.Errorf("%v, %v", left, err)
 		}
 	})
+}
+
+// TestO4_CrashWhileTheLogTurnsOver: a crash at any moment of it loses no line that was written, and the log goes on,
+// also over the next turn.
+func TestO4_CrashWhileTheLogTurnsOver(t *testing.T) {
+	world := netsim.New(1, netsim.Options{})
+	h, later := world.Host("h"), world.Host("later")
+	var wrecks []netsim.DiskImage
+	tap := false
+	d := disk{dir: testDir, fs: tappedFS{h.Env().FS, func() {
+		if tap {
+			wrecks = append(wrecks, h.Disk().Wreck(0), h.Disk().Wreck(uint64(2*len(wrecks)+1)))
+		}
+	}}}
+	if err := d.fs.MkdirAll(testDir, folderPerm); err != nil {
+		t.Fatal(err)
+	}
+	cluster := identity.ClusterID{1}
+	log, err := openIssuances(d, cluster, 0, ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	note := func(log *issuances) {
+		t.Helper()
+		if err := log.note(identity.Issuance{What: identity.IssuedJoin, Name: "n"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note(log)
+	note(log)
+	log.size, tap = maxIssued, true
+	note(log)
+	tap = false
+	if len(wrecks) < 8 {
+		t.Fatalf("there are only %d wrecks", len(wrecks))
+	}
+	for i, image := range wrecks {
+		later.Disk().Restore(image)
+		d := disk{dir: testDir, fs: later.Env().FS}
+		log, err := openIssuances(d, cluster, 2, ignore)
+		if err != nil {
+			t.Fatalf("wreck %d: %v", i, err)
+		}
+		for range 2 {
+			note(log)
+			log.size = maxIssued
+			note(log)
+		}
+		again, err := openIssuances(d, cluster, log.at.Count, ignore)
+		if err != nil || again.at != log.at {
+			t.Fatalf("wreck %d: after further turns: %v", i, err)
+		}
+	}
 }

@@ -31,7 +31,7 @@ func (a *app) nodeLogCommand() *cobra.Command {
 			}
 			if log.Fault != "" {
 				return micronet.E("log", micronet.Internal, "the log is not what was written: %s", log.Fault).
-					WithFix("find out who changed it; the lines in front of the fault are sound")
+					WithFix("find out who changed it; the lines in front of the fault are sound, and the log goes on after them when the daemon is started again")
 			}
 			return nil
 		})

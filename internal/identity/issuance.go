@@ -32,6 +32,8 @@ const (
 	IssuedPromote = "promote" // the right to issue
 	// IssuedRevocation ends what was issued to a node. It has no serial and no end of its own.
 	IssuedRevocation = "revoke"
+	// IssuedDamaged says that lines after the one before were lost. It has no serial and no end either.
+	IssuedDamaged = "damaged"
 )
 
 // MaxIssuance bounds a line in bytes, its end included.

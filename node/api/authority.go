@@ -37,7 +37,7 @@ type IssuanceLog struct {
 type Issuance struct {
 	Number uint64    `json:"number"`
 	Time   time.Time `json:"time"`
-	What   string    `json:"what"` // found, join, renewal, promote, revoke
+	What   string    `json:"what"` // found, join, renewal, promote, revoke, damaged
 	Node   string    `json:"node"`
 	ID     string    `json:"id"`
 	Serial string    `json:"serial"`
