@@ -33,6 +33,7 @@ type KnownPeer struct {
 	Credential []byte          `json:"credential,omitempty"` // at most 512 bytes
 	Heard      time.Time       `json:"heard"`                // last sign of life, by Env.Wall
 	Revoked    bool            `json:"revoked,omitempty"`    // never dialled, and kept so that it stays so
+	Left       uint64          `json:"left,omitempty"`       // epoch of its goodbye, 0 without one
 }
 
 func (p *KnownPeer) validate() error {

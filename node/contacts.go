@@ -30,12 +30,12 @@ type contacts struct {
 	disk disk
 	pass *passport
 
-	mu      sync.Mutex
-	book    *gossip.AddressBook
-	known   map[micronet.NodeID]identity.Credential // of those in the book
-	changed bool
-	met     bool // somebody for the first time since the file was written
-	dropped bool // the file is not ours any more
+	mu       sync.Mutex
+	book     *gossip.AddressBook
+	known    map[micronet.NodeID]identity.Credential // of those in the book
+	changed  bool
+	pressing bool // somebody was met for the first time, or left, since the file was written
+	dropped  bool // the file is not ours any more
 }
 
 func loadContacts(env micronet.Env, d disk, pass *passport) (*contacts, error) {
@@ -80,8 +80,13 @@ func (c *contacts) learn(cred identity.Credential, raw []byte) bool {
 		return false
 	}
 	c.known[cred.ID] = cred
-	c.changed, c.met = true, c.met || !ok
-	err := c.book.Remember(gossip.KnownPeer{ID: cred.ID, Name: cred.Name, Credential: raw, Heard: c.env.Wall()})
+	c.changed, c.pressing = true, c.pressing || !ok
+	before, _ := c.book.Get(cred.ID)
+	p := gossip.KnownPeer{ID: cred.ID, Name: cred.Name, Credential: raw, Heard: c.env.Wall()}
+	if before.Left >= cred.Epoch {
+		p.Left = before.Left // it was made before the goodbye, and came late
+	}
+	err := c.book.Remember(p)
 	if err != nil {
 		c.env.Events.BackgroundError("node.contacts", err)
 	}
@@ -121,6 +126,20 @@ func (c *contacts) heard(alive func(micronet.NodeID) bool) {
 	if c.book.Expire(now) > 0 {
 		c.changed = true
 		c.pruneLocked()
+	}
+}
+
+// parted notes the goodbye of a node, so that it is not missed after a restart.
+func (c *contacts) parted(id micronet.NodeID, epoch uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.book.Get(id)
+	if !ok || epoch <= p.Left || epoch < c.known[id].Epoch {
+		return
+	}
+	p.Left = epoch
+	if c.book.Remember(p) == nil {
+		c.changed, c.pressing = true, true
 	}
 }
 
@@ -206,7 +225,7 @@ func (c *contacts) unsaved() ([]byte, error) {
 	if !c.changed || c.dropped {
 		return nil, nil
 	}
-	c.changed, c.met = false, false
+	c.changed, c.pressing = false, false
 	return c.book.MarshalJSON()
 }
 
@@ -228,7 +247,7 @@ func (c *contacts) keep(ctx context.Context, alive func(micronet.NodeID) bool) e
 			c.save()
 			return nil
 		case <-soon.C:
-			if c.hasMet() {
+			if c.isPressing() {
 				c.save()
 			}
 		case <-t.C:
@@ -238,10 +257,10 @@ func (c *contacts) keep(ctx context.Context, alive func(micronet.NodeID) bool) e
 	}
 }
 
-func (c *contacts) hasMet() bool {
+func (c *contacts) isPressing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.met
+	return c.pressing
 }
 
 // isAuthority reports whether a node says that it can sign.
@@ -262,10 +281,11 @@ func (c *contacts) isAuthorityLocked(id micronet.NodeID) bool {
 	return c.known[id].Flags&identity.FlagAuthority != 0
 }
 
-// silence is how long ago a node that is remembered was alive.
+// silence is how long ago a node that is remembered was alive, and the epoch of its goodbye, 0 without one.
 type silence struct {
-	id  micronet.NodeID
-	ago time.Duration
+	id   micronet.NodeID
+	ago  time.Duration
+	left uint64
 }
 
 // silent tells of all that are remembered and were alive within the last days how long ago that was.
@@ -277,7 +297,7 @@ func (c *contacts) silent() []silence {
 	for i := range peers {
 		p := &peers[i]
 		if ago := now.Sub(p.Heard); ago < gossip.DefaultKeep && c.isKnownLocked(p.ID) {
-			out = append(out, silence{p.ID, max(0, ago)})
+			out = append(out, silence{p.ID, max(0, ago), p.Left})
 		}
 	}
 	return out

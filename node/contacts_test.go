@@ -137,7 +137,7 @@ func TestContactsSave(t *testing.T) {
 			t.Errorf("%s: %d writes, want %d", step.what, writes, step.want)
 		}
 	}
-	if s := c.silent(); !slices.Equal(s, []silence{{id(1), 0}, {id(2), time.Hour + time.Minute}}) {
+	if s := c.silent(); !slices.Equal(s, []silence{{id: id(1), ago: 0}, {id: id(2), ago: time.Hour + time.Minute}}) {
 		t.Errorf("silent are %v", s)
 	}
 	*wall = wall.Add(gossip.DefaultKeep)

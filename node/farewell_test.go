@@ -104,3 +104,42 @@ func TestRegisterReplaces(t *testing.T) {
 		put(82, 1)
 	})
 }
+
+// TestGoodbyesOutliveARestart: who left is not missed by an authority that starts again alone, and the name is free.
+func TestGoodbyesOutliveARestart(t *testing.T) {
+	inBubble(t, 335, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c", "d")
+		b.promote(all[0], "b")
+		b.await(10*time.Second, "all know", b.signing(all[2], "a", "b"))
+		for _, n := range all[2:] {
+			if _, err := n.backend().Leave(t.Context(), api.LeaveRequest{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.ended(n, 2*drainFor); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.await(10*time.Second, "b knows", func() error { return errors.Join(b.seen("c", "left", "b")(), b.seen("d", "left", "b")()) })
+		time.Sleep(2 * saveSoon)
+		b.powerCut(all[0])
+		b.powerCut(all[1])
+		a := b.start("b", "")
+		b.await(time.Minute, "it is ready", func() error {
+			if !a.backend().Status().Ready {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		time.Sleep(time.Minute)
+		if err := errors.Join(b.seen("c", "left", "b")(), b.seen("d", "left", "b")()); err != nil {
+			t.Error(err)
+		}
+		if codesOf(a, "minority") != "" {
+			t.Error("those who left are missed")
+		}
+		n := b.start("new", b.invite(a), func(c *Config) { c.Env.Host.Name = "c" })
+		if got := n.backend().Status().Node.Name; got != "c" {
+			t.Errorf("it is called %s although the name is free", got)
+		}
+	})
+}

@@ -131,10 +131,11 @@ func (l *life) lost(v *view) []gossip.RedialPeer {
 		if m := v.members[p.ID]; m != nil {
 			status = m.Status
 		}
-		if n := v.byID[p.ID]; n != nil && n.Status == micronet.Left {
+		if n := v.byID[p.ID]; n != nil && n.Status == micronet.Left && l.records.version(p.ID).Epoch != 0 {
 			status = micronet.Left
 		} else if status == micronet.Left {
-			// Only the signed goodbye counts; without it the peer is looked for as if dead.
+			// Only the signed goodbye counts; without it the peer is looked for as if dead. So is one whose
+			// goodbye is from before this start: it may be back.
 			status = micronet.Dead
 		}
 		out = append(out, gossip.RedialPeer{ID: p.ID, Heard: l.lastHeard(now, p), Status: status, Near: l.contacts.place(p.ID)})

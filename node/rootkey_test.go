@@ -272,9 +272,9 @@ func TestIssuanceLogTurnsOver(t *testing.T) {
 	})
 }
 
-// TestO4_CrashWhileTheLogTurnsOver: a crash at any moment of it loses no line that was written, and the log goes on,
+// TestCrashWhileTheLogTurnsOver: a crash at any moment of it loses no line that was written, and the log goes on,
 // also over the next turn.
-func TestO4_CrashWhileTheLogTurnsOver(t *testing.T) {
+func TestCrashWhileTheLogTurnsOver(t *testing.T) {
 	world := netsim.New(1, netsim.Options{})
 	h, later := world.Host("h"), world.Host("later")
 	var wrecks []netsim.DiskImage

@@ -287,9 +287,12 @@ func (l *life) tellChanges(now *view) {
 	defer func() { l.told = told }()
 	for i := range now.nodes {
 		n := &now.nodes[i]
+		if n.Status == micronet.Left {
+			l.contacts.parted(n.ID, n.Epoch)
+		}
 		before, known := l.told[n.ID]
 		// A peer that is only remembered is not news: it was not alive to us before.
-		if n.ID == l.self || (!known && (n.Status == micronet.Dead || n.Status == micronet.Suspect || n.Status == micronet.Revoked)) {
+		if n.ID == l.self || (!known && n.Status != micronet.Alive) {
 			continue
 		}
 		told[n.ID] = n.Status

@@ -173,9 +173,7 @@ func (v *view) list(s *sight) {
 	}
 	for _, gone := range s.silent {
 		if isNew(gone.id) {
-			n := s.node(gone.id, nil, nil)
-			n.Heard = s.now.Add(-gone.ago)
-			list = append(list, n)
+			list = append(list, s.absent(gone))
 		}
 	}
 	for _, id := range s.outcasts.lately(s.wall) {
@@ -279,6 +277,16 @@ func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micr
 		n.Epoch = max(n.Epoch, m.Epoch)
 	}
 	n.Status = s.status(&n, m, e)
+	return n
+}
+
+// absent says what is believed of a node of which there is nothing but what this node remembers.
+func (s *sight) absent(gone silence) micronet.Node {
+	n := s.node(gone.id, nil, nil)
+	n.Heard = s.now.Add(-gone.ago)
+	if gone.left != 0 && n.Status != micronet.Revoked {
+		n.Status, n.Epoch = micronet.Left, gone.left
+	}
 	return n
 }
 

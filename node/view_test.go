@@ -155,7 +155,7 @@ func instancesOf(none bool, services ...string) (out []micronet.Instance) {
 
 func TestViewOfTheMesh(t *testing.T) {
 	s := mesh(3, 2, 4)
-	s.silent = []silence{{id(7), time.Hour}, {id(1), time.Minute}}
+	s.silent = []silence{{id: id(7), ago: time.Hour}, {id: id(1), ago: time.Minute}}
 	s.met = met{id(7): s.now.Add(-deadAfter)}
 	heard := s.path
 	s.path = func(of micronet.NodeID) (tunnel.PathInfo, bool) {
@@ -233,7 +233,7 @@ func TestNobodyIsDeadAtTheStart(t *testing.T) {
 			s := oneOtherSight(start.Add(after), c.member, c.entry, tunnel.PathInfo{}, false)
 			s.met = former
 			if c.remembered {
-				s.silent = []silence{{id(1), time.Hour}}
+				s.silent = []silence{{id: id(1), ago: time.Hour}}
 			}
 			v := makeView(s)
 			former = v.met
