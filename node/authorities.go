@@ -29,7 +29,7 @@ func (n *Node) Demote(ctx context.Context, node string) error {
 func (n *Node) RotateRoot(ctx context.Context) error {
 	l, err := n.ready(ctx)
 	if err == nil {
-		_, err = backend{l}.RotateRoot(ctx, api.RotateRequest{})
+		_, err = backend{l}.RotateRoot(ctx, api.RotateRequest{Force: true})
 	}
 	return err
 }

@@ -29,6 +29,7 @@ type authority struct {
 	lost    func(micronet.NodeID) bool // who has lost its name
 	revoked func(micronet.NodeID) bool
 	ended   func(micronet.NodeID) time.Time // when somebody's right to sign ended last
+	shown   func() []byte                   // the root that guests are shown
 
 	// turn is a lock that may be held while files are written: a mutex must not be.
 	turn     chan struct{}
@@ -85,7 +86,7 @@ func (l *life) newAuthority(issuer *identity.Authority) (*authority, error) {
 	d, p := l.node.disk, l.pass
 	a := &authority{
 		env: l.env, disk: d, members: l.introductions, alive: l.mayBeAlive, others: l.holderOf,
-		lost: l.isLost, revoked: l.pass.trust.Revoked, ended: p.trust.EndedAt, turn: make(chan struct{}, 1),
+		lost: l.isLost, revoked: l.pass.trust.Revoked, ended: p.trust.EndedAt, shown: func() []byte { return p.trust.RootOf(p.member()) }, turn: make(chan struct{}, 1),
 		asked: map[micronet.NodeID]asking{},
 	}
 	a.issuer.Store(issuer)
@@ -383,7 +384,7 @@ func (a *authority) invite(r api.InviteRequest, addresses []string) (api.Invitat
 	a.lock()
 	defer a.unlock()
 	token, book, err := a.book.Mint(a.env.Entropy, a.env.Wall(), a.issuer.Load(), identity.Invitation{
-		Kind: identity.JoinToken, TTL: ttl, Uses: r.Uses, Name: r.Name, Addresses: addresses,
+		Kind: identity.JoinToken, TTL: ttl, Uses: r.Uses, Name: r.Name, Addresses: addresses, Shown: a.shown(),
 	})
 	if err != nil {
 		return api.Invitation{}, err

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -204,9 +205,11 @@ func (j *joiner) at(ctx context.Context, addr netip.AddrPort, token identity.Tok
 // unreachable lists what became of each address, in the order of the token.
 func unreachable(targets []target, outcome map[string]error) error {
 	var parts, ports []string
+	fix := ""
 	for _, t := range targets {
 		said := t.String()
 		if err := outcome[said]; err != nil {
+			fix = cmp.Or(fix, remedy(err))
 			parts = append(parts, said+": "+cause(err))
 		} else {
 			parts = append(parts, said+": no answer")
@@ -223,8 +226,19 @@ func unreachable(targets []target, outcome map[string]error) error {
 		return micronet.E("join", micronet.Unreachable, "no address of the token can be used (%s)", strings.Join(parts, ", ")).
 			WithFix("make a token with `micro-net invite --address HOST[:PORT]`")
 	}
-	return micronet.E("join", micronet.Unreachable, "no address of the token answered (%s)", strings.Join(parts, ", ")).
-		WithFix("open UDP port %s towards that host, or make a token with `micro-net invite --address HOST[:PORT]`", strings.Join(ports, " and "))
+	e := micronet.E("join", micronet.Unreachable, "no address of the token answered (%s)", strings.Join(parts, ", "))
+	if fix != "" {
+		return e.WithFix("%s", fix)
+	}
+	return e.WithFix("open UDP port %s towards that host, or make a token with `micro-net invite --address HOST[:PORT]`", strings.Join(ports, " and "))
+}
+
+// remedy is what whoever answered would have done about it, "" when nobody did answer: then ports may be shut.
+func remedy(err error) string {
+	if e, ok := errors.AsType[*micronet.Error](err); ok && e.Kind == micronet.Unauthorized {
+		return e.Fix
+	}
+	return ""
 }
 
 // cause is the innermost words of an error, for lists.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -64,6 +65,9 @@ func (l *life) inRotation(ctx context.Context, do func() error) error {
 // RotateRoot replaces the cluster's root key by another one. It returns once that is announced, the rest is
 // done by itself.
 func (b backend) RotateRoot(ctx context.Context, r api.RotateRequest) (out api.Rotation, err error) {
+	if r.Status {
+		return b.l.rotationStatus(), nil
+	}
 	if _, err := b.root("node root rotate"); err != nil {
 		return api.Rotation{}, err
 	}
@@ -72,13 +76,59 @@ func (b backend) RotateRoot(ctx context.Context, r api.RotateRequest) (out api.R
 			out, err = b.l.retireNow(ctx)
 			return err
 		}
+		if err := b.l.mayRotate(r.Force); err != nil {
+			return err
+		}
 		if err := b.l.beginRotation(ctx); err != nil {
 			return err
 		}
-		out = b.l.rotationOf(b.l.pass.next.Load())
+		out = b.l.rotationOf(b.l.pass.next.Load().Certificate)
 		return nil
 	})
 	return out, err
+}
+
+// rotateAgain is how soon after a replacement of the root key the next one is more likely a mistake: who asks how
+// far it is must not begin another one.
+const rotateAgain = 24 * time.Hour
+
+func (l *life) mayRotate(force bool) error {
+	ended, some := lastEnd(l.stated(identity.StatementRoot))
+	if force || !some || l.pass.next.Load() != nil || l.env.Wall().Sub(ended) >= rotateAgain {
+		return nil
+	}
+	return micronet.E("node root rotate", micronet.Refused, "the root key was replaced already: that ended on %s", ended.UTC().Format(time.RFC3339)).
+		WithFix("see `micro-net node root rotate --status`; with --yes it is replaced once more")
+}
+
+// lastEnd is when a root ended last.
+func lastEnd(list []identity.Statement) (at time.Time, some bool) {
+	for i := range list {
+		if end := list[i].Clock.Time(); !list[i].Ends().IsZero() && end.After(at) {
+			at, some = end, true
+		}
+	}
+	return at, some
+}
+
+// rotationStatus says how far the last replacement of the root key is, wherever it was begun.
+func (l *life) rotationStatus() api.Rotation {
+	if next := l.pass.next.Load(); next != nil {
+		return l.rotationOf(next.Certificate)
+	}
+	list := l.stated(identity.StatementRoot)
+	if len(list) == 0 {
+		return api.Rotation{Step: api.RotationNone, Nodes: 1 + len(l.alive()), Waiting: []string{}}
+	}
+	newest := slices.MaxFunc(list, func(a, b identity.Statement) int { return cmp.Compare(a.Clock, b.Clock) })
+	out := l.rotationOf(newest.Body)
+	switch at, _ := lastEnd(list); {
+	case !newest.Ends().IsZero():
+		out.Step, out.Ended = api.RotationRetired, &at
+	case !l.env.Wall().Before(newest.Clock.Time().Add(rootSettle)):
+		out.Step = api.RotationRenewing
+	}
+	return out
 }
 
 // beginRotation makes the next root key and announces it, as far as that has not been done.
@@ -177,7 +227,7 @@ func (l *life) retireNow(ctx context.Context) (api.Rotation, error) {
 		return api.Rotation{}, micronet.E("node root rotate", micronet.Refused, "the new root key does not sign yet").
 			WithFix("wait for a minute or two, so that everybody knows it")
 	}
-	out := l.rotationOf(next)
+	out := l.rotationOf(next.Certificate)
 	out.Step = api.RotationRetired
 	return out, l.retire(ctx)
 }
@@ -218,9 +268,9 @@ func (l *life) unmoved(key identity.KeyID) (names []string) {
 	return names
 }
 
-// rotationOf says how far it is.
-func (l *life) rotationOf(next *identity.Root) api.Rotation {
-	hash, key, m := next.Hash(), identity.KeyIDOf(next.Certificate), l.pass.member()
+// rotationOf says how far the replacement by a root is.
+func (l *life) rotationOf(next []byte) api.Rotation {
+	hash, key, m := identity.RootHashOf(next), identity.KeyIDOf(next), l.pass.member()
 	out := api.Rotation{Root: hex.EncodeToString(hash[:]), Step: api.RotationAnnounced, Nodes: 1 + len(l.alive()), Waiting: append([]string{}, l.unmoved(key)...)}
 	if m.Origin() != key {
 		out.Waiting = append(out.Waiting, l.name)
@@ -244,10 +294,15 @@ func (l *life) rotationWarning() (api.Warning, bool) {
 	if next == nil {
 		return api.Warning{}, false
 	}
-	r := l.rotationOf(next)
+	r := l.rotationOf(next.Certificate)
 	text := fmt.Sprintf("the root key is being replaced: %d of %d nodes have a certificate under the new one", r.Renewed, r.Nodes)
+	fix := "nothing: it goes on by itself"
 	if len(r.Waiting) > 0 {
 		text += "; missing " + shortList(r.Waiting)
 	}
-	return api.Warning{Code: "root-rotation", Text: text, Fix: "nothing: it goes on by itself; `micro-net node root rotate --retire` ends it without those that are missing"}, true
+	if len(r.Waiting) > 0 && r.Step == api.RotationRenewing {
+		fix = "it ends once those that are missing have renewed, which takes minutes; if they do not, see their logs and start them again, " +
+			"revoke those that are lost (`micro-net node revoke NODE`), or end it without them: `micro-net node root rotate --retire`"
+	}
+	return api.Warning{Code: "root-rotation", Text: text, Fix: fix}, true
 }

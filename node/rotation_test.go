@@ -132,7 +132,7 @@ func (b *bubble) rotated(roots int, by ...*simNode) func() error {
 
 func (b *bubble) rotate(at *simNode) api.Rotation {
 	b.t.Helper()
-	r, err := at.backend().RotateRoot(b.t.Context(), api.RotateRequest{})
+	r, err := at.backend().RotateRoot(b.t.Context(), api.RotateRequest{Force: true})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -337,4 +337,42 @@ func (b *bubble) over(at *simNode) func() error {
 		}
 		return nil
 	}
+}
+
+// TestRotationIsNotBegunTwice: who asks how far a replacement of the root key is, or runs it again when it has ended,
+// begins no other one; any node tells how far it is.
+func TestRotationIsNotBegunTwice(t *testing.T) {
+	inBubble(t, 417, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		ask := func(at *simNode, r api.RotateRequest) (api.Rotation, error) {
+			return at.backend().RotateRoot(t.Context(), r)
+		}
+		expect := func(step string, by ...*simNode) {
+			t.Helper()
+			for _, n := range by {
+				if r, err := ask(n, api.RotateRequest{Status: true}); err != nil || r.Step != step || r.Nodes != 2 || (r.Ended != nil) != (step == api.RotationRetired) {
+					t.Errorf("%s: %+v, %v; want %s", n.host.Name(), r, err, step)
+				}
+			}
+		}
+		expect(api.RotationNone, all...)
+		first, err := ask(all[0], api.RotateRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		expect(api.RotationAnnounced, all...)
+		if again, err := ask(all[0], api.RotateRequest{}); err != nil || again.Root != first.Root {
+			t.Errorf("while it is under way: %+v, %v", again, err)
+		}
+		b.await(4*time.Minute, "all have moved", b.rotated(2, all...))
+		b.await(time.Minute, "it is over", b.over(all[0]))
+		expect(api.RotationRetired, all...)
+		_, err = ask(all[0], api.RotateRequest{})
+		wantError(t, "again", err, micronet.Refused, "replaced already: that ended on", "--status", "--yes")
+		b.later(day)
+		if r, err := ask(all[0], api.RotateRequest{}); err != nil || r.Root == first.Root {
+			t.Errorf("a day later: %+v, %v", r, err)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -13,6 +14,15 @@ import (
 
 // maxInput bounds what is read from standard input; files are bounded by micronet.FS.
 const maxInput = 64 << 20
+
+// readLine reads what somebody types up to the end of the line. Ctrl-C ends the wait for it.
+func (a *app) readLine(ctx context.Context) (string, error) {
+	line, err := await(ctx, func() ([]byte, error) { return bufio.NewReader(io.LimitReader(a.in, maxInput)).ReadBytes('\n') })
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return string(bytes.TrimSpace(line)), err
+}
 
 // readInput reads a file, or standard input for "-". Ctrl-C ends the wait for somebody to type.
 func (a *app) readInput(ctx context.Context, op, name string) ([]byte, error) {
@@ -27,14 +37,18 @@ func (a *app) readInput(ctx context.Context, op, name string) ([]byte, error) {
 		}
 		return data, nil
 	}
+	return await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.in, maxInput)) })
+}
+
+// await ends the wait for a reader that cannot be interrupted; that ends with the process.
+func await(ctx context.Context, from func() ([]byte, error)) ([]byte, error) {
 	type result struct {
 		data []byte
 		err  error
 	}
-	// The reader cannot be interrupted; it ends with the process.
 	read := make(chan result, 1)
 	go func() {
-		data, err := io.ReadAll(io.LimitReader(a.in, maxInput))
+		data, err := from()
 		read <- result{data, err}
 	}()
 	select {

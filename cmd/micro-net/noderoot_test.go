@@ -94,3 +94,25 @@ func TestNodeVerbsFail(t *testing.T) {
 		}
 	}
 }
+
+// TestRotationIsConfirmed where somebody types; scripts need not be asked, and the daemon refuses what is done
+// twice in a row.
+func TestRotationIsConfirmed(t *testing.T) {
+	for typed, want := range map[string]string{"y\n": "rotate false true", "yes": "rotate false true", "n\n": "", "\n": "", "": ""} {
+		var out, errs output
+		w := newWorld(t).start()
+		a := w.app(&out, &errs)
+		a.inTerminal, a.in = true, strings.NewReader(typed)
+		code := a.run(t.Context(), []string{"node", "root", "rotate"})
+		if w.backend.noted() != want || (code == 0) != (want != "") {
+			t.Errorf("%q: exit %d, %q", typed, code, w.backend.noted())
+		}
+		if said := errs.String(); !strings.Contains(said, "ended on 2026-01-02T03:04:05Z") || !strings.Contains(said, "void") {
+			t.Errorf("%q: it says %q", typed, said)
+		}
+	}
+	w := newWorld(t).start()
+	if r := w.run("node", "root", "rotate", "--yes"); r.code != 0 || w.backend.noted() != "rotate false true" {
+		t.Errorf("%+v, %q", r, w.backend.noted())
+	}
+}

@@ -40,6 +40,7 @@ func TestVerbsThatPrint(t *testing.T) {
 		"node-demote":           {"node", "demote", "b", "--force"},
 		"node-root-rotate":      {"node", "root", "rotate"},
 		"node-root-rotate-json": {"node", "root", "rotate", "--json"},
+		"node-root-status":      {"node", "root", "rotate", "--status"},
 		"node-root-retire":      {"node", "root", "rotate", "--retire"},
 		"help-rotate":           {"node", "root", "rotate", "--help"},
 		"help-node":             {"node", "--help"},

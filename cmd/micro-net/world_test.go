@@ -330,10 +330,14 @@ func (b *fakeBackend) Demote(_ context.Context, r api.DemoteRequest) (api.Demote
 
 func (b *fakeBackend) RotateRoot(_ context.Context, r api.RotateRequest) (api.Rotation, error) {
 	out := api.Rotation{Root: "0a1b2c3d4e5f60718293", Step: api.RotationRenewing, Nodes: 3, Renewed: 1, Waiting: []string{"b", "c"}}
+	if r.Status {
+		ended := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		return api.Rotation{Root: out.Root, Step: api.RotationRetired, Nodes: 3, Renewed: 3, Waiting: []string{}, Ended: &ended}, nil
+	}
 	if r.Retire {
 		out.Step = api.RotationRetired
 	}
-	return out, b.note("rotate %v", r.Retire)
+	return out, b.note("rotate %v %v", r.Retire, r.Force)
 }
 
 func (b *fakeBackend) ExportRoot(passphrase string) (api.SealedRoot, error) {

@@ -50,7 +50,7 @@ func (r Root) Authority(entropy io.Reader) (*Authority, error) {
 // Cluster returns the id and the name of the cluster.
 func (a *Authority) Cluster() (ClusterID, string) { return a.cluster, a.clusterName }
 
-// RootHash names the root that this authority's signatures lead to. Join tokens pin it.
+// RootHash names the root that this authority's signatures lead to.
 func (a *Authority) RootHash() RootHash { return hashRoot(publicKey(a.root)) }
 
 // IsRoot reports whether this is the root itself.

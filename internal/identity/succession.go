@@ -116,6 +116,25 @@ func (t Token) trustAmong(roots []*x509.Certificate) (*Trust, bool) {
 	return trust, err == nil
 }
 
+// pin names the root that a guest is to trust. While a root is replaced, what a node shows and what it signs under
+// may lead to different ones: who trusts the older one understands both.
+func (a *Authority) pin(shown []byte) RootHash {
+	c, err := parseCertificate("root", shown)
+	if err == nil && isHeir(a.root, a.cluster, func(key ed25519.PublicKey) bool { return key.Equal(publicKey(c)) }) {
+		return hashRoot(publicKey(c))
+	}
+	return a.RootHash()
+}
+
+// RootOf returns the root (DER) that a membership leads to, nil when it is not trusted.
+func (t *Trust) RootOf(m Membership) []byte {
+	root, err := t.rootOf(m.Chain)
+	if err != nil {
+		return nil
+	}
+	return root
+}
+
 // KeyIDOf names the key of a certificate as grants do; zero when it cannot be read.
 func KeyIDOf(certificate []byte) KeyID {
 	c, err := parseCertificate("root", certificate)
@@ -135,6 +154,15 @@ func originOf(grant []byte, issuers [][]byte) KeyID {
 		return KeyID{}
 	}
 	return g.Issuer
+}
+
+// RootHashOf is the hash by which tokens and statements name a root; zero when its certificate cannot be read.
+func RootHashOf(certificate []byte) RootHash {
+	c, err := parseCertificate("root", certificate)
+	if err != nil {
+		return RootHash{}
+	}
+	return hashRoot(publicKey(c))
 }
 
 // Origin names the root that the membership leads to.

@@ -240,6 +240,28 @@ func TestQ5_TokensOutliveRotations(t *testing.T) {
 	}
 }
 
+// TestTokensOfARotation: who signs under the new root already and shows the former one, or the other way round, makes
+// tokens that are good there, and later.
+func TestTokensOfARotation(t *testing.T) {
+	w := newWorld(t, 1)
+	all := w.line(t, 2)
+	w.trust = trusting(t, all...)
+	for _, c := range []struct{ signs, shows int }{{0, 0}, {1, 0}, {0, 1}, {1, 1}} {
+		f := newFounder(t, w, w.issuer(t, w.trust, all[c.signs]))
+		k, m := w.member(t, w.issuer(t, w.trust, all[c.shows]), "founder")
+		f.tls = w.tls(k, m)
+		i := invitation
+		i.Uses, i.Shown = 2, w.trust.RootOf(m)
+		token := f.invite(t, i)
+		for _, name := range []string{"one", "two"} {
+			if j := f.join(t, token, w.keys(t), Wish{Name: name}); j.clientError != nil || j.serverError != nil {
+				t.Errorf("%+v: %s: %v, %v", c, name, j.clientError, j.serverError)
+			}
+			f.auth, f.tls = w.issuer(t, w.trust, all[1]), w.tls(w.member(t, w.issuer(t, w.trust, all[1]), "founder"))
+		}
+	}
+}
+
 // FuzzSuccession puts what the fuzzer makes of an extension into a root certificate that a thief has signed
 // for himself: it never makes him an heir.
 func FuzzSuccession(f *testing.F) {

@@ -61,6 +61,7 @@ type Invitation struct {
 	Uses      int           // 1 to MaxTokenUses
 	Name      string        // the only node name it is for; "" any
 	Addresses []string      // host:port where the cluster may be reached
+	Shown     []byte        // root that who answers leads to as a member, if that may be another one than it signs under
 }
 
 // Mint makes a token of this authority's cluster. Write the returned book to disk, then show
@@ -83,7 +84,7 @@ func (b TokenBook) Mint(entropy io.Reader, now time.Time, a *Authority, i Invita
 	}
 	cluster, name := a.Cluster()
 	t := Token{
-		Kind: i.Kind, Cluster: cluster, ClusterName: name, RootHash: a.RootHash(), ID: id, Secret: secret,
+		Kind: i.Kind, Cluster: cluster, ClusterName: name, RootHash: a.pin(i.Shown), ID: id, Secret: secret,
 		Expires: now.UTC().Add(i.TTL).Truncate(time.Second), Name: i.Name, Addresses: slices.Clone(i.Addresses),
 	}
 	if err := t.check(); err != nil {

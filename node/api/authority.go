@@ -71,19 +71,23 @@ type Demoted struct {
 // RotateRequest asks to replace the root key, or to go on with that.
 type RotateRequest struct {
 	Retire bool `json:"retire,omitempty"` // end the former root now, whoever has no certificate under the new one
+	Status bool `json:"status,omitempty"` // only tell; any node can
+	Force  bool `json:"force,omitempty"`  // also when a replacement has ended within a day
 }
 
 // Rotation is how far the replacement of the root key is.
 type Rotation struct {
-	Root    string   `json:"root"`    // hash of the new root key, hexadecimal
-	Step    string   `json:"step"`    // announced, renewing, retired
-	Nodes   int      `json:"nodes"`   // that are alive
-	Renewed int      `json:"renewed"` // of these, who has a certificate under the new root
-	Waiting []string `json:"waiting"` // the others
+	Root    string     `json:"root"`            // hash of the new root key, hexadecimal
+	Step    string     `json:"step"`            // announced, renewing, retired; none when there never was one
+	Nodes   int        `json:"nodes"`           // that are alive
+	Renewed int        `json:"renewed"`         // of these, who has a certificate under the new root
+	Waiting []string   `json:"waiting"`         // the others
+	Ended   *time.Time `json:"ended,omitempty"` // when the former root ended
 }
 
 // The steps of a Rotation.
 const (
+	RotationNone      = "none"      // the root key was never replaced
 	RotationAnnounced = "announced" // all trust both roots, the former one signs
 	RotationRenewing  = "renewing"  // the new one signs, certificates are renewed under it
 	RotationRetired   = "retired"   // the former one counts for nothing new
