@@ -195,6 +195,16 @@ func (c *contacts) origin(id micronet.NodeID) identity.KeyID {
 	return c.known[id].Origin
 }
 
+// renewAfter is when a node should ask for a new certificate, zero when its credential was not seen.
+func (c *contacts) renewAfter(id micronet.NodeID) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.known[id]; !ok {
+		return time.Time{}
+	}
+	return c.known[id].RenewAfter()
+}
+
 // issued is when the certificate of a node begins, zero when its credential was not seen.
 func (c *contacts) issued(id micronet.NodeID) time.Time {
 	c.mu.Lock()

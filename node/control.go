@@ -112,6 +112,9 @@ func (l *life) renewFor(a *authority, id micronet.NodeID) (renewal, error) {
 	if name == "" {
 		return renewal{}, micronet.E("node.certificate", micronet.Unreachable, "this node does not know the asker's name yet").WithPeer(id)
 	}
+	if l.leadsBack(a, l.contacts.origin(id), l.contacts.renewAfter(id)) {
+		return renewal{}, newRootAway("node.certificate").WithPeer(id)
+	}
 	m, err := l.issueFor(a, id, name)
 	if err != nil {
 		return renewal{}, err

@@ -130,6 +130,9 @@ func (l *life) extend(id micronet.NodeID, shown []byte) (extension, error) {
 	if g.ID != id || !g.Roles.Has(identity.RoleAuthority) || name == "" {
 		return extension{}, micronet.E("node.promote", micronet.Refused, "the promotion is not one of the node that shows it").WithPeer(id)
 	}
+	if l.leadsBack(a, p.Origin(), p.RenewAfter()) {
+		return extension{}, newRootAway("node.promote").WithPeer(id)
+	}
 	next, err := a.promote(id, name)
 	if err != nil {
 		return extension{}, err
@@ -145,8 +148,8 @@ func (l *life) keepPromotion(ctx context.Context, plan *reissue) {
 		return
 	}
 	wall := l.env.Wall()
+	l.reviewRight(ctx)
 	if wall.After(p.Ends()) {
-		l.loseRight()
 		return
 	}
 	if now := time.Now(); !plan.isDue(now, wall, p) && (!l.mustMove(p.Origin(), 0) || now.Before(plan.next)) {
@@ -158,21 +161,45 @@ func (l *life) keepPromotion(ctx context.Context, plan *reissue) {
 	}
 }
 
-// loseRight makes this node an authority no more when its right to sign has ended.
-func (l *life) loseRight() {
-	if l.pass.root.Load() != nil || l.gate.authority.Swap(nil) == nil {
+// reviewRight makes this node an authority no more when its right to sign has ended, and one again when it has not:
+// the clock was wrong, at the start or since.
+func (l *life) reviewRight(ctx context.Context) {
+	due := func() bool {
+		p := l.pass.promotion.Load()
+		return p != nil && l.pass.root.Load() == nil && !l.pass.trust.Revoked(l.self) && l.holds(p) != (l.gate.authority.Load() != nil)
+	}
+	if !due() {
 		return
 	}
-	l.env.Log.Error("the right of this node to sign for the cluster has ended", "fix", promoteAgain)
-	poke(l.reissued)
+	err := l.pass.inTurn(ctx, func() error {
+		if l.pass.gone || !due() {
+			return nil
+		}
+		if l.gate.authority.Load() == nil {
+			return l.resign()
+		}
+		l.gate.authority.Store(nil)
+		l.env.Log.Error("the right of this node to sign for the cluster has ended", "fix", promoteAgain)
+		poke(l.reissued)
+		return nil
+	})
+	if ctx.Err() == nil {
+		l.report("node.promote", err)
+	}
+}
+
+// holds reports whether a promotion counts by this host's clock.
+func (l *life) holds(p *identity.Promotion) bool {
+	wall := l.env.Wall()
+	return !wall.Before(p.Begins()) && !wall.After(p.Ends())
 }
 
 // renewPromotion gets a new promotion from where the root key is. It is nil too when that is nowhere.
 func (l *life) renewPromotion(ctx context.Context, p *identity.Promotion) error {
 	if l.pass.root.Load() != nil {
 		a := l.gate.authority.Load()
-		if a == nil {
-			return nil // its key was revoked
+		if a == nil || l.leadsBack(a, p.Origin(), p.RenewAfter()) {
+			return nil // its key was revoked, or the new root is about to sign
 		}
 		next, err := a.promote(l.self, l.name)
 		if err != nil {

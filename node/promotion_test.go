@@ -270,3 +270,40 @@ func TestLastAuthorityStays(t *testing.T) {
 		wantError(t, "the last but one", err, micronet.Refused, "only authority")
 	})
 }
+
+// TestRightComesBack: a right to sign that had ended by a clock that was wrong, while the daemon ran or when it
+// started, is there again when the clock is right.
+func TestRightComesBack(t *testing.T) {
+	inBubble(t, 419, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		deputy := all[1]
+		b.promote(all[0], "b")
+		b.await(10*time.Second, "it signs", b.signing(all[0], "b"))
+		signs := func(want bool) func() error {
+			return func() error {
+				if got := deputy.life().gate.authority.Load() != nil; got != want {
+					return fmt.Errorf("it signs: %v", got)
+				}
+				return nil
+			}
+		}
+		for _, step := range []time.Duration{2 * 365 * day, -5 * 365 * day} {
+			deputy.host.StepWall(step)
+			b.await(time.Minute, "the clock is wrong", signs(false))
+			deputy.host.StepWall(-step)
+			b.await(time.Minute, "the clock is right", signs(true))
+		}
+		b.halt(deputy)
+		deputy.host.StepWall(2 * 365 * day)
+		deputy = b.launch("b", "")
+		b.await(time.Minute, "it is there", func() error {
+			if deputy.life() == nil {
+				return fmt.Errorf("not yet")
+			}
+			return signs(false)()
+		})
+		deputy.host.StepWall(-2 * 365 * day)
+		b.await(time.Minute, "the clock is right", signs(true))
+		b.start("c", b.invite(deputy))
+	})
+}

@@ -105,6 +105,19 @@ func (l *life) moveSpread() time.Duration {
 	return time.Duration(float64(most) * float64(binary.BigEndian.Uint16(l.self[:2])) / (1 << 16))
 }
 
+// leadsBack reports whether what an authority issues for somebody would lead to a root that was replaced, while he has
+// as much already: it would be no use, and count among his renewals.
+func (l *life) leadsBack(a *authority, has identity.KeyID, due time.Time) bool {
+	h, origin := l.heir.Load(), a.issuer.Load().Origin()
+	return h != nil && origin != h.key && origin == has && l.env.Wall().Before(due)
+}
+
+// newRootAway says why nothing is issued that would lead back.
+func newRootAway(op string) *micronet.Error {
+	return micronet.E(op, micronet.Refused, "the root key is being replaced, and the new one does not sign here yet").
+		WithFix("start the node that has the root key, if it is down; it goes on by itself")
+}
+
 // checkMove refuses to take one certificate for another under the same former root before it is time.
 func (l *life) checkMove(origin identity.KeyID) error {
 	m, h := l.pass.member(), l.heir.Load()
@@ -114,11 +127,20 @@ func (l *life) checkMove(origin identity.KeyID) error {
 	return micronet.E("node.certificate", micronet.Refused, "it would lead to the former root")
 }
 
-// renewers lists whom to ask for a certificate: where there is a new root, whoever has its key.
+// renewers lists whom to ask for a certificate: where there is a new root, whoever has its key, or issues under it
+// already. Where none of these is there, a certificate under the former one is of use only when it is time for it.
 func (l *life) renewers() []micronet.NodeID {
-	m := l.pass.member()
-	if holders := l.rootHolders(); l.mustMove(m.Origin(), 0) && len(holders) > 0 {
+	m, all := l.pass.member(), l.authorities()
+	if !l.mustMove(m.Origin(), 0) {
+		return all
+	}
+	if holders := l.rootHolders(); len(holders) > 0 {
 		return holders
 	}
-	return l.authorities()
+	key := l.heir.Load().key
+	moved := slices.DeleteFunc(slices.Clone(all), func(id micronet.NodeID) bool { return l.contacts.origin(id) != key })
+	if len(moved) > 0 || l.env.Wall().Before(m.RenewAfter()) {
+		return moved
+	}
+	return all
 }

@@ -376,3 +376,36 @@ func TestRotationIsNotBegunTwice(t *testing.T) {
 		}
 	})
 }
+
+// TestRotationWaitsForItsHost: while the node with the root keys is down, nobody asks for certificates that would
+// lead back, none are issued, and nothing counts as failed: everybody moves as soon as it is there again.
+func TestRotationWaitsForItsHost(t *testing.T) {
+	inBubble(t, 418, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		b.promote(all[0], "b")
+		b.await(10*time.Second, "all know", b.signing(all[2], "a", "b"))
+		b.rotate(all[0])
+		raw, err := all[1].life().pass.promotion.Load().Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = all[0].life().extend(all[1].node.ID(), raw)
+		wantError(t, "a promotion before the new root signs", err, micronet.Refused, "does not sign here yet")
+		time.Sleep(10 * time.Second)
+		b.halt(all[0])
+		deputy := all[1].life().gate.authority.Load()
+		before := deputy.log.at.Count
+		time.Sleep(time.Hour)
+		if n := deputy.log.at.Count - before; n != 0 {
+			t.Errorf("%d certificates were issued that nobody can use", n)
+		}
+		err = all[2].life().renewAt(t.Context(), all[1].node.ID())
+		wantError(t, "who asks all the same", err, micronet.Refused, "the new one does not sign here yet")
+		if n := len(deputy.asked); n != 0 {
+			t.Errorf("%d nodes are counted", n)
+		}
+		all[0] = b.start("a", "")
+		b.await(time.Minute, "all have moved", b.rotated(2, all...))
+		b.await(time.Minute, "it is over", b.over(all[0]))
+	})
+}

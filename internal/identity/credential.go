@@ -66,6 +66,9 @@ const (
 	fieldEndpoints = 3
 )
 
+// RenewAfter returns when the node should ask for a new membership, as far as its credential tells.
+func (c Credential) RenewAfter() time.Time { return c.window().renewAfter() }
+
 func (c Credential) window() window { return window{c.Begins, c.Expires} }
 
 // NewCredential states what self says, signed by the node. The last endpoints are left out when
