@@ -452,7 +452,7 @@ func (b backend) Dial(ctx context.Context, service string, from micronet.Caller)
 		c.Abort()
 		return nil, err
 	}
-	return c, nil
+	return programConn{Conn: c, l: b.l, from: from, service: service}, nil
 }
 
 // destination reads a service as people type it: any name, or the DNS form with or without domain.

@@ -38,10 +38,7 @@ func (a *app) talk(ctx context.Context, far *farEnd, conn net.Conn) error {
 		}
 	}()
 	_, err := io.Copy(a.out, conn)
-	if err != nil || far.silent(ctx) {
-		return far.lost(ctx, "dial", err)
-	}
-	return nil
+	return far.lost(ctx, "dial", err)
 }
 
 // halfClose tells the other end that nothing more comes.

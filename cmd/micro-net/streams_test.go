@@ -81,6 +81,44 @@ func TestDialEndsWithTheService(t *testing.T) {
 	}
 }
 
+// cutConn is a connection of which the daemon knows why it was cut.
+type cutConn struct {
+	*net.TCPConn
+	why error
+}
+
+func (c cutConn) WhyCut(context.Context, error) error { return c.why }
+
+// TestCutByTheMesh: a connection that was cut is a failure, with the reason and its exit code.
+func TestCutByTheMesh(t *testing.T) {
+	refused := micronet.E("dial", micronet.Refused, "web: the connection was cut: the policy says no").WithFix("look")
+	broken := micronet.E("dial", micronet.Unreachable, "web: the connection to b was cut: reset")
+	for _, c := range []struct {
+		verb string
+		why  error
+		code int
+		says string
+	}{
+		{"dial", refused, 4, "micro-net: dial: web: the connection was cut: the policy says no; look\n"},
+		{"dial", broken, 5, "micro-net: dial: web: the connection to b was cut: reset\n"},
+		{"call", refused, 4, "micro-net: call: web: the connection was cut: the policy says no; look\n"},
+	} {
+		w := newWorld(t).start()
+		play := serving(func(conn net.Conn) {
+			_, _ = conn.Read(make([]byte, 4096)) // the request, or its absence
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = conn.Close()
+		})
+		w.backend.dial = func() (net.Conn, error) {
+			conn, err := play()
+			return cutConn{conn.(*net.TCPConn), c.why}, err
+		}
+		if r := w.run(c.verb, "web"); r.code != c.code || r.err != c.says {
+			t.Errorf("%s: exit %d, %q, want %d, %q", c.verb, r.code, r.err, c.code, c.says)
+		}
+	}
+}
+
 func TestForward(t *testing.T) {
 	w := newWorld(t).start()
 	w.backend.dial = serving(lastWord)

@@ -354,7 +354,7 @@ func (c *Client) upgrade(ctx context.Context, conn net.Conn, service string) (ne
 		defer res.Body.Close()
 		return nil, c.readProblem(res)
 	}
-	return &streamConn{Conn: conn, r: r, node: res.Header.Get(nodeHeader)}, nil
+	return &streamConn{Conn: conn, r: r, node: res.Header.Get(nodeHeader), id: res.Header.Get(streamHeader)}, nil
 }
 
 // streamConn reads first what came along with the answer's header.
@@ -362,7 +362,11 @@ type streamConn struct {
 	net.Conn
 	r    *bufio.Reader
 	node string
+	id   string
 }
+
+// ID names the stream to End, "" when the daemon gave no name.
+func (c *streamConn) ID() string { return c.id }
 
 // Node is the name of the node at the other end, "" when the daemon did not say.
 func (c *streamConn) Node() string { return c.node }

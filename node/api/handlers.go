@@ -39,6 +39,7 @@ func (s *Server) routes() http.Handler {
 	get("/api/v1/clocks", func(r *http.Request) (any, error) { return b.Clocks(r.Context()), nil })
 	get("/api/v1/openapi.json", func(*http.Request) (any, error) { return json.RawMessage(openAPI), nil })
 	mux.HandleFunc("GET /api/v1/dial", s.allow(mayRead, s.dial))
+	mux.HandleFunc("GET /api/v1/dial/{stream}/end", s.allow(mayRead, s.dialEnd))
 	mux.HandleFunc("POST /api/v1/instances", s.allow(mayRegister, s.register))
 	mux.HandleFunc("DELETE /api/v1/instances/{id}", s.allow(mayRegister, s.deregister))
 	mux.HandleFunc("POST /api/v1/invite", s.allow(mayAll, s.invite))

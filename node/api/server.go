@@ -50,6 +50,7 @@ type Server struct {
 	backend Backend
 	config  Config
 	active  active
+	ends    ends
 }
 
 // NewServer makes a server; Run starts it.

@@ -80,7 +80,7 @@ func TestOpenAPIIsComplete(t *testing.T) {
 	for path, methods := range map[string]string{
 		"/api/v1/status": "get", "/api/v1/nodes": "get", "/api/v1/services": "get", "/api/v1/services/{name}": "get", "/api/v1/routes": "get",
 		"/api/v1/connections": "get", "/api/v1/graph": "get", "/api/v1/config": "get", "/api/v1/resolve": "get", "/api/v1/ping": "get", "/api/v1/clocks": "get",
-		"/api/v1/dial": "get", "/api/v1/instances": "post", "/api/v1/instances/{id}": "delete", "/api/v1/invite": "post", "/api/v1/join": "post",
+		"/api/v1/dial": "get", "/api/v1/dial/{stream}/end": "get", "/api/v1/instances": "post", "/api/v1/instances/{id}": "delete", "/api/v1/invite": "post", "/api/v1/join": "post",
 		"/api/v1/leave": "post", "/api/v1/node/log": "get", "/api/v1/node/root/export": "post", "/api/v1/node/root/remove": "post",
 		"/api/v1/node/root/import": "post", "/api/v1/node/revoke": "post", "/api/v1/node/forget": "post",
 		"/api/v1/node/promote": "post", "/api/v1/node/demote": "post", "/api/v1/node/root/rotate": "post",
@@ -277,6 +277,40 @@ func TestDialServiceClosesFirst(t *testing.T) {
 	fmt.Fprint(caller, "still here")
 	_ = caller.Close()
 	wantRead(t, service, "still here")
+}
+
+// TestDialSaysWhyItEnded: a raw stream just ends; whether it was cut is told to who asks for it by its name.
+func TestDialSaysWhyItEnded(t *testing.T) {
+	w := newWorld(t, Config{}).start()
+	for what, c := range map[string]struct {
+		end  func(*net.TCPConn) error
+		want string
+	}{
+		"closed": {func(c *net.TCPConn) error { return c.Close() }, ""},
+		"reset":  {func(c *net.TCPConn) error { return errors.Join(c.SetLinger(0), c.Close()) }, "connection reset by peer"},
+	} {
+		caller, service := dialed(t, w)
+		if err := c.end(service); err != nil {
+			t.Fatal(err)
+		}
+		wantRead(t, caller, "")
+		id := caller.(interface{ ID() string }).ID()
+		err := w.client().End(t.Context(), id)
+		if len(id) != 2*streamID || (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: stream %q has ended with %v, want %q", what, id, err, c.want)
+		}
+	}
+}
+
+// TestEndsAreBounded: the oldest gives way.
+func TestEndsAreBounded(t *testing.T) {
+	var e ends
+	for i := range maxEnds + 1 {
+		e.put(fmt.Sprint(i), whyOf(nil, io.ErrUnexpectedEOF))
+	}
+	if e.get("0") != nil || e.get("1") == nil || len(e.of) != maxEnds || len(e.order) != maxEnds {
+		t.Errorf("%d ends are remembered", len(e.of))
+	}
 }
 
 func TestDialBulk(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -36,6 +38,10 @@ func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("Upgrade") != streamProtocol {
 		return micronet.E("api.dial", micronet.Invalid, "the request does not ask for Upgrade: %s", streamProtocol)
 	}
+	id, err := s.newStreamID()
+	if err != nil {
+		return err
+	}
 	service := r.URL.Query().Get("service")
 	up, err := s.backend.Dial(r.Context(), service, s.callerOf(accessOf(r.Context())))
 	if err != nil {
@@ -47,12 +53,8 @@ func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
 		return micronet.E("api.dial", micronet.Internal, "hijack: %w", err)
 	}
 	defer conn.Close()
-	head := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + streamProtocol + "\r\n"
-	if node := nodeOf(up); node != "" {
-		head += nodeHeader + ": " + node + "\r\n"
-	}
 	// The stream has no deadlines but its own.
-	if _, err := io.WriteString(conn, head+"\r\n"); err != nil || conn.SetDeadline(time.Time{}) != nil {
+	if _, err := io.WriteString(conn, upgradeHead(id, nodeOf(up))); err != nil || conn.SetDeadline(time.Time{}) != nil {
 		return nil // the client is gone
 	}
 	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close(); _ = up.Close() })
@@ -63,31 +65,70 @@ func (s *Server) dial(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return micronet.E("api.dial", micronet.Internal, "read ahead: %w", err)
 	}
-	splice(early, conn, up)
+	var first sync.Once
+	splice(early, conn, up, func(err error) { first.Do(func() { s.ends.put(id, whyOf(up, err)) }) })
 	return nil
 }
 
+func upgradeHead(id, node string) string {
+	head := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + streamProtocol + "\r\n" + streamHeader + ": " + id + "\r\n"
+	if node != "" {
+		head += nodeHeader + ": " + node + "\r\n"
+	}
+	return head + "\r\n"
+}
+
 // splice copies both ways with half-close until both directions have ended; early is what the
-// client sent first. An error ends both: after a broken direction the other one has no reader left.
-func splice(early []byte, client, up net.Conn) {
+// client sent first. An error ends both: after a broken direction the other one has no reader left. cut
+// is told of errors of the service's side, before the client sees the end.
+func splice(early []byte, client, up net.Conn, cut func(error)) {
 	done := make(chan struct{})
+	faults := &faulty{Conn: up, cut: cut}
 	go func() {
 		defer close(done)
-		_, err := io.Copy(up, bytes.NewReader(early))
+		_, err := io.Copy(faults, bytes.NewReader(early))
 		if err == nil {
-			_, err = io.Copy(up, unwrap(client))
+			_, err = io.Copy(faults, unwrap(client))
 		}
-		closeWrite(up, err)
+		if !closeWrite(up, err) {
+			faults.ended.Store(true)
+			_ = up.Close()
+		}
 	}()
-	_, err := io.Copy(unwrap(client), up)
-	closeWrite(client, err)
+	_, err := io.Copy(unwrap(client), faults)
+	if !closeWrite(client, err) {
+		_ = client.Close()
+	}
 	<-done
 }
 
-func closeWrite(c net.Conn, failed error) {
-	if hc, ok := unwrap(c).(interface{ CloseWrite() error }); ok && failed == nil && hc.CloseWrite() == nil {
-		return
+// closeWrite ends one direction. It is false where nothing more can be said in it: then closing both is
+// the message.
+func closeWrite(c net.Conn, failed error) bool {
+	hc, ok := unwrap(c).(interface{ CloseWrite() error })
+	return ok && failed == nil && hc.CloseWrite() == nil
+}
+
+// faulty tells of a connection's faults, until it was ended on purpose.
+type faulty struct {
+	net.Conn
+	cut   func(error)
+	ended atomic.Bool
+}
+
+func (f *faulty) Read(b []byte) (int, error) {
+	n, err := f.Conn.Read(b)
+	return n, f.note(err)
+}
+
+func (f *faulty) Write(b []byte) (int, error) {
+	n, err := f.Conn.Write(b)
+	return n, f.note(err)
+}
+
+func (f *faulty) note(err error) error {
+	if err != nil && err != io.EOF && !f.ended.Load() { //nolint:errorlint // the io.Reader contract
+		f.cut(err)
 	}
-	// Nothing more can be said in this direction: the close is the message.
-	_ = c.Close()
+	return err
 }
