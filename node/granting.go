@@ -99,7 +99,7 @@ func (b backend) mayWithhold(op string, grants map[micronet.NodeID][]string) err
 		return nil
 	}
 	return micronet.E(op, micronet.Refused, "nobody would be led any more to %s", shortList(lost)).
-		WithFix("grant the names first, `micro-net node grant %s %s`, or say --force", first.node.Name, strings.Join(first.services, " "))
+		WithFix("grant the names as well, %s, or say --force", grantMore(first.node.Name, grants[first.node.ID], first.services))
 }
 
 // Withheld says of services of this node that nobody is led to them, and why.
@@ -108,8 +108,8 @@ func (b backend) Withheld(services []config.Service) []string {
 	names := b.l.names.Load()
 	for i := range services {
 		if s := services[i].Name; !names.Allows(b.l.self, s) {
-			one := squat{node: &micronet.Node{Name: b.l.name}, services: []string{s}}
-			out = append(out, "nobody is led to "+services[i].ID+": "+notGranted(s, b.l.name)+"; "+grantFix(&one))
+			one := squat{node: &micronet.Node{ID: b.l.self, Name: b.l.name}, services: []string{s}}
+			out = append(out, "nobody is led to "+services[i].ID+": "+notGranted(s, b.l.name)+"; "+b.l.grantFix(&one))
 		}
 	}
 	return out

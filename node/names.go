@@ -116,13 +116,9 @@ func (v *view) squatted(self micronet.NodeID, names *policy.Names) []squat {
 	})
 }
 
-// notGranted says why nobody is led to an instance, and grantFix what to do about it.
+// notGranted says why nobody is led to an instance.
 func notGranted(service, node string) string {
 	return fmt.Sprintf("%s was not granted the name %q", node, service)
-}
-
-func grantFix(s *squat) string {
-	return fmt.Sprintf("if it is to offer that: `micro-net node grant %s %s` at an authority", s.node.Name, strings.Join(s.services, " "))
 }
 
 // namesWarnings tell of services that are withheld, and of names that others have begun to offer.
@@ -132,7 +128,7 @@ func (l *life) namesWarnings(now time.Time) (out []api.Warning) {
 	if len(squats) > 0 && squats[0].node.ID == l.self {
 		out = append(out, api.Warning{
 			Code: "not-granted", Text: "nobody is led to what this node offers without having been granted the name: " + strings.Join(squats[0].services, ", "),
-			Fix: grantFix(&squats[0]),
+			Fix: l.grantFix(&squats[0]),
 		})
 		squats = squats[1:]
 	}
@@ -143,7 +139,7 @@ func (l *life) namesWarnings(now time.Time) (out []api.Warning) {
 		}
 		out = append(out, api.Warning{
 			Code: "names-withheld", Text: "nodes offer services whose names they were not granted, and nobody is led to them: " + shortList(words),
-			Fix: grantFix(&squats[0]) + "; if a node should not offer it, see who uses it, and `micro-net node revoke " + squats[0].node.Name + "`",
+			Fix: l.grantFix(&squats[0]) + "; if a node should not offer it, see who uses it, and `micro-net node revoke " + squats[0].node.Name + "`",
 		})
 	}
 	if news := v.newHolders(now); len(news) > 0 && l.names.Load() == nil {
@@ -166,7 +162,7 @@ func (l *life) tellNames(old, now *view) {
 			continue
 		}
 		l.env.Log.Warn("a node offers services whose names it was not granted, and nobody is led to them",
-			"node", s.node.Name, "peer", s.node.ID.Short(), "svc", strings.Join(s.services, ","), "fix", grantFix(&s))
+			"node", s.node.Name, "peer", s.node.ID.Short(), "svc", strings.Join(s.services, ","), "fix", l.grantFix(&s))
 	}
 	if l.names.Load() == nil {
 		l.tellHolders(old, now)

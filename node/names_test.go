@@ -99,6 +99,9 @@ func TestQ11_UngrantedNamesGetNoTraffic(t *testing.T) {
 		if got := mesh[2].backend().Withheld(withoutChecks("payments", 80)); len(got) != 1 || !strings.Contains(got[0], "node grant c payments") {
 			t.Errorf("who registers at c is told %q", got)
 		}
+		if got := mesh[1].backend().Withheld(withoutChecks("orders", 80)); len(got) != 1 || !strings.Contains(got[0], "`micro-net node grant b 'pay*' orders`") {
+			t.Errorf("what b was granted already is lost in %q", got)
+		}
 		if got := mesh[1].backend().Withheld(withoutChecks("payments", 80)); len(got) != 0 {
 			t.Errorf("who registers at b is told %q", got)
 		}

@@ -79,6 +79,24 @@ func NewNames(grants map[micronet.NodeID][]string) *Names {
 	return n
 }
 
+// With adds services to a grant, and takes nothing from it: the union that allows both. It is false where an
+// exception with a * takes one of them out, which cannot be lifted for one name alone.
+func With(patterns []string, services ...string) (union []string, ok bool) {
+	union = slices.DeleteFunc(slices.Clone(patterns), func(p string) bool {
+		return slices.ContainsFunc(services, func(s string) bool { return strings.EqualFold(p, "!"+s) })
+	})
+	if len(union) == 0 && len(patterns) > 0 {
+		return []string{"*"}, true // exceptions alone grant all else, and none is left
+	}
+	for _, s := range services {
+		if !newNames(union).allows(s) {
+			union = append(union, s)
+		}
+	}
+	now := newNames(union)
+	return union, !slices.ContainsFunc(services, func(s string) bool { return !now.allows(s) })
+}
+
 // newNames reads patterns. One with a ! takes out what the others grant; alone it grants all else.
 func newNames(patterns []string) (out names) {
 	for _, text := range patterns {
@@ -100,11 +118,11 @@ func (n *Names) Allows(id micronet.NodeID, service string) bool {
 	if n == nil {
 		return true
 	}
-	g := n.grants[id]
-	if len(g.granted) == 0 {
-		return false
-	}
+	return n.grants[id].allows(service)
+}
+
+func (n names) allows(service string) bool {
 	name := strings.ToLower(service)
-	return slices.ContainsFunc(g.granted, func(p pattern) bool { return p.matches(name) }) &&
-		!slices.ContainsFunc(g.excepted, func(p pattern) bool { return p.hits(name) })
+	return slices.ContainsFunc(n.granted, func(p pattern) bool { return p.matches(name) }) &&
+		!slices.ContainsFunc(n.excepted, func(p pattern) bool { return p.hits(name) })
 }

@@ -109,3 +109,25 @@ func slowlyAllows(patterns []string, service string) bool {
 	}
 	return len(patterns) > 0 && (hit || !positive)
 }
+
+// TestWith: the union allows what was allowed and what is added.
+func TestWith(t *testing.T) {
+	for _, c := range []struct {
+		before, services, want string
+		ok                     bool
+	}{
+		{"", "web", "web", true},
+		{"web api-*", "db", "web api-* db", true},
+		{"web api-*", "api-1 db db", "web api-* db", true},
+		{"* !payments", "Payments", "*", true},
+		{"* !payments !db", "payments", "* !db", true},
+		{"!payments", "payments", "*", true},
+		{"!payments !db", "payments", "!db", true},
+		{"* !pay*", "payments", "* !pay* payments", false},
+	} {
+		got, ok := With(strings.Fields(c.before), strings.Fields(c.services)...)
+		if strings.Join(got, " ") != c.want || ok != c.ok {
+			t.Errorf("%q with %q = %q, %v, want %q, %v", c.before, c.services, got, ok, c.want, c.ok)
+		}
+	}
+}
