@@ -35,6 +35,7 @@ const (
 	RouteEjected  RouteState = "ejected"
 	RouteDamped   RouteState = "damped"
 	RouteDraining RouteState = "draining"
+	RouteWithheld RouteState = "withheld" // nobody is led there: its node was not granted the name
 )
 
 // Route is one way to one instance.

@@ -213,13 +213,22 @@ func isNamed(s *api.Service) bool {
 
 // Routes lists the ways to instances.
 func (b backend) Routes(service string) ([]api.Route, error) {
-	if service != "" && len(b.l.view.Load().instances[service]) == 0 {
+	v := b.l.view.Load()
+	if service != "" && len(v.instances[service])+len(v.withheld[service]) == 0 {
 		return nil, unknownService(service)
 	}
 	out := []api.Route{}
 	for _, v := range b.l.router.Routes(time.Now(), service) {
 		out = append(out, routeOf(&v))
 	}
+	for _, name := range v.offered() {
+		if service == "" || service == name {
+			for _, p := range v.withheld[name] {
+				out = append(out, b.withheldRoute(p))
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, c api.Route) int { return strings.Compare(a.Service, c.Service) })
 	return out, nil
 }
 

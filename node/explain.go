@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,7 +19,7 @@ const maxExplained = 5
 // a call does, and has no effect.
 func (b backend) Explain(ctx context.Context, service string, from micronet.Caller) (api.Explanation, error) {
 	dest := b.destination(service)
-	if len(b.l.view.Load().of(dest)) == 0 {
+	if v := b.l.view.Load(); len(v.of(dest))+len(v.withheldOf(dest)) == 0 {
 		return api.Explanation{}, unknownService(service)
 	}
 	from.Node = b.l.self
@@ -46,6 +47,12 @@ func (b backend) candidates(dest micronet.Destination, from policy.Source) []api
 			Route: routeOf(&v), Allowed: verdict.Allowed, Rule: verdict.Rule, Policy: verdict.Reason, Audited: verdict.Audited,
 		})
 	}
+	for _, p := range b.l.view.Load().withheldOf(dest) {
+		verdict := b.l.verdict(from, &p.instance)
+		out = append(out, api.Candidate{
+			Route: b.withheldRoute(p), Allowed: verdict.Allowed, Rule: verdict.Rule, Policy: verdict.Reason, Audited: verdict.Audited,
+		})
+	}
 	return out
 }
 
@@ -57,9 +64,7 @@ func (b backend) answer(e *api.Explanation, dest micronet.Destination, from poli
 	for range maxExplained {
 		choice, err := b.l.router.Pick(time.Now(), dest, tried)
 		if err != nil {
-			if e.Answer = refused; refused == "" {
-				e.Answer = err.Error()
-			}
+			e.Answer = cmp.Or(refused, b.l.whyNobody(dest, err).Error())
 			return
 		}
 		key := choice.Route.Key()

@@ -402,7 +402,7 @@ func (l *life) assembleProxy() {
 	l.guard = newGuard(l.env.Events, l.self, l.name, l.origin())
 	l.attest = newAttestor(l.env, func() []speaker { return l.node.registry.speakers(l.env.Host.UID) })
 	l.dialer = proxy.NewDialer(proxy.DialerConfig{
-		Env: l.env, Self: l.self, Routes: routes{l.router}, Opener: opener{l.tun, l.fresh}, LocalFrom: from, Flows: l.flows, Guard: l.guard,
+		Env: l.env, Self: l.self, Routes: routes{l.router, l.whyNobody}, Opener: opener{l.tun, l.fresh}, LocalFrom: from, Flows: l.flows, Guard: l.guard,
 		Attest: l.attested,
 	})
 	l.receiver = proxy.NewReceiver(proxy.ReceiverConfig{

@@ -108,6 +108,21 @@ func TestQ11_UngrantedNamesGetNoTraffic(t *testing.T) {
 	})
 }
 
+// withheldSays checks that routes and explain show what is withheld, and returns what a call ends with.
+func withheldSays(t *testing.T, n *simNode, service string) error {
+	t.Helper()
+	routes, err := n.backend().Routes(service)
+	if err != nil || len(routes) != 1 || routes[0].State != micronet.RouteWithheld || !strings.Contains(routes[0].Reason, "node grant") {
+		t.Errorf("%s has routes %+v, %v", n.host.Name(), routes, err)
+	}
+	e, err := n.backend().Explain(t.Context(), service, micronet.Caller{})
+	if err != nil || len(e.Candidates) != 1 || e.Candidates[0].Picked || !strings.Contains(e.Answer, "and withheld") {
+		t.Errorf("%s explains %+v, %v", n.host.Name(), e, err)
+	}
+	_, err = n.backend().Dial(t.Context(), service, micronet.Caller{})
+	return err
+}
+
 // Grants go with the statements: they reach who is restarted, and are taken back.
 func TestGrantsComeAndGo(t *testing.T) {
 	inBubble(t, 194, func(t *testing.T, b *bubble) {
@@ -129,6 +144,10 @@ func TestGrantsComeAndGo(t *testing.T) {
 		b.await(time.Second, "nobody is led to it", all(leads(mesh[0], "web", ""), leads(mesh[1], "web", ""), leads(mesh[2], "web", "")))
 		if list, err := mesh[2].backend().Services("web"); err != nil || list[0].DNS != "" || list[0].VIP != "" {
 			t.Errorf("a service of which all is withheld has a name: %+v, %v", list, err)
+		}
+		for _, n := range mesh {
+			says := withheldSays(t, n, "web")
+			wantError(t, "a call at "+n.host.Name(), says, micronet.Refused, `"web" is registered at b, and withheld`, "`micro-net node grant b web`")
 		}
 		if err := grant(false, "web"); err != nil {
 			t.Fatal(err)

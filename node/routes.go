@@ -10,7 +10,11 @@ import (
 )
 
 // routes lends the router to the proxy.
-type routes struct{ router Router }
+type routes struct {
+	router Router
+	// whyNobody is the error of a pick that led to nobody, for people.
+	whyNobody func(micronet.Destination, error) error
+}
 
 var _ proxy.Routes = routes{}
 
@@ -18,7 +22,7 @@ var _ proxy.Routes = routes{}
 func (r routes) Pick(now time.Time, dest micronet.Destination, tried []micronet.InstanceKey) (proxy.Ticket, error) {
 	choice, err := r.router.Pick(now, dest, tried)
 	if err != nil {
-		return proxy.Ticket{}, err
+		return proxy.Ticket{}, r.whyNobody(dest, err)
 	}
 	r.router.Start(choice)
 	return proxy.Ticket{Route: *choice.Route, Done: func(now time.Time, o proxy.Outcome) {

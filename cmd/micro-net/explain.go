@@ -17,7 +17,7 @@ func (a *app) explainCommand() *cobra.Command {
 				return err
 			}
 			return a.print(e, func(t *table) {
-				t.text("a call of %s from %s: %s", e.Service, callerName(&e.From), e.Answer)
+				t.text("a call of %s from %s: %s", e.Service, callerName(&e.From), withoutParts(e.Answer))
 				t.row("", "INSTANCE", "NODE", "PATH", "STATE", "METRIC", "REASON", "ALLOWED", "POLICY", "AUDITED")
 				for i := range e.Candidates {
 					c := &e.Candidates[i]
