@@ -31,13 +31,16 @@ func (b backend) Status() api.Status {
 	l, v := b.l, b.l.view.Load()
 	m := l.pass.member()
 	s := api.Status{
-		Node:      api.StatusNode{ID: l.self.String(), Name: m.Name, Cluster: m.ClusterName, Version: l.config.Version, Address: b.address()},
+		Node:      api.StatusNode{ID: l.self.String(), Name: m.Name, Cluster: m.ClusterName, Version: l.config.Version, Address: b.address(), Status: b.ownStatus()},
 		Ready:     b.Ready() == nil,
 		Listeners: b.listeners(), Services: len(v.instances),
 		Certificate: api.Certificate{Expires: m.NotAfter.UTC()}, Warnings: l.warnings(),
 	}
 	s.Nodes.Revoked = len(l.outcasts.Load().revoked)
 	for i := range v.nodes {
+		if v.nodes[i].ID == l.self && s.Node.Status == micronet.Revoked {
+			continue // it is counted already
+		}
 		switch v.nodes[i].Status {
 		case micronet.Alive:
 			s.Nodes.Alive++
@@ -48,6 +51,14 @@ func (b backend) Status() api.Status {
 		}
 	}
 	return s
+}
+
+// ownStatus is alive, or revoked: a node learns of that while it runs.
+func (b backend) ownStatus() micronet.NodeStatus {
+	if b.l.outcasts.Load().isRevoked(b.l.self) {
+		return micronet.Revoked
+	}
+	return micronet.Alive
 }
 
 func (b backend) address() string {
@@ -94,6 +105,9 @@ func (b backend) Nodes() []api.Node {
 		}
 		if !n.Heard.IsZero() && !a.Self {
 			a.AgeMs = time.Since(n.Heard).Milliseconds()
+		}
+		if a.Self {
+			a.Status = b.ownStatus()
 		}
 		if len(n.Endpoints) > 0 {
 			a.Address = n.Endpoints[0].String()
@@ -479,6 +493,9 @@ func (b backend) Healthy() error { return nil }
 
 // Ready says why the node is not ready.
 func (b backend) Ready() error {
+	if err := b.l.revoked("ready"); err != nil {
+		return err
+	}
 	select {
 	case <-b.l.ready:
 		return nil

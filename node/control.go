@@ -200,7 +200,7 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 			l.pass.member().ClusterName, plural(others, "other node", "other nodes")).
 			WithFix("promote another node first: `micro-net node promote NAME`; or let the others leave first, or use --force")
 	}
-	lost := l.rootWarning()
+	lost, revoked := l.rootWarning(), l.outcasts.Load().isRevoked(l.self)
 	// Without its membership the node has left, whatever happens to the rest.
 	if err := l.giveUp(ctx, func() error { return l.node.disk.remove(fileMembership) }); err != nil {
 		return "", err
@@ -209,6 +209,10 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 	l.report("node.leave", forgetCluster(l.node.disk))
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
+	if revoked { // nobody listens to it any more, and its name is free
+		l.stop(errLeft)
+		return lost, nil
+	}
 	freed := l.giveBack(bye)
 	heard := l.sayGoodbye(bye)
 	l.stop(errLeft)
@@ -259,6 +263,9 @@ func (l *life) giveBack(ctx context.Context) (freed bool) {
 func (l *life) move(ctx context.Context, text string) error {
 	token, err := identity.ParseToken(text, identity.JoinToken)
 	if err != nil {
+		return err
+	}
+	if err := l.revoked("join"); err != nil {
 		return err
 	}
 	if token.Cluster == l.pass.trust.Cluster() {

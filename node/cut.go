@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -48,26 +47,16 @@ func (d programConn) WhyCut(ctx context.Context, err error) error {
 // refused says why the connection would not be let in now, nil when it would.
 func (d programConn) refused() error {
 	const op = "dial"
-	r, out := d.Route(), d.l.outcasts.Load()
-	if out.isRevoked(d.l.self) {
-		w, _ := d.l.revokedWarning()
-		return micronet.E(op, micronet.Refused, "%s: the connection was cut: %s", d.service, w.Text).WithFix("%s", w.Fix)
+	if err := d.l.revoked(op); err != nil {
+		return err
 	}
-	if gone, revoked := out.revoked[r.Node]; revoked {
-		return micronet.E(op, micronet.Refused, "%s: the connection was cut: %s", d.service, gone.text(r.NodeName)).
+	r := d.Route()
+	if gone, revoked := d.l.outcasts.Load().revoked[r.Node]; revoked {
+		return micronet.E(op, micronet.Refused, "%s: the connection was cut: %s", d.service, gone.text(d.l, r.NodeName)).
 			WithFix("see `micro-net routes %s` for other instances", d.service)
 	}
 	if err := d.l.guard.Allows(d.from, &r.Instance); err != nil {
 		return micronet.E(op, micronet.Refused, "%s: the connection was cut: %w", d.service, err).WithFix("see `micro-net explain %s` and `micro-net policy list`", d.service)
 	}
 	return nil
-}
-
-// text tells of a revocation.
-func (r *revocation) text(name string) string {
-	why := ""
-	if r.Reason != "" {
-		why = fmt.Sprintf(": %q", r.Reason)
-	}
-	return fmt.Sprintf("%s was revoked on %s%s", name, r.Since.Time().Format(time.RFC3339), why)
 }

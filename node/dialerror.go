@@ -13,6 +13,9 @@ const tryAgain = "try again; `micro-net nodes` shows who answers"
 // dialError names what a caller can do something about: a name that can be none, and the nodes that
 // do not answer.
 func (b backend) dialError(service string, d micronet.Destination, err error) error {
+	if own := b.l.revoked("dial"); own != nil {
+		return own
+	}
 	kind := micronet.KindOf(err)
 	if kind == micronet.NotFound && !isNameLike(service) {
 		return micronet.E("dial", micronet.Invalid, "%q is no name of a service", service).WithFix("see `micro-net services`")

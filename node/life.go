@@ -191,7 +191,7 @@ func (l *life) token(pass *passport) (*identity.Token, error) {
 	if pass.expired(l.env) && l.needsToken(pass, token) {
 		return &token, nil
 	}
-	l.env.Log.Info("the token is not needed: this node is a member already", "cluster", token.ClusterName)
+	l.env.Log.Info("the token is not used: this data folder has a membership already", "cluster", token.ClusterName)
 	return nil, nil
 }
 

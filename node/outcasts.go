@@ -21,8 +21,9 @@ type outcasts struct {
 // revocation is that of one key.
 type revocation struct {
 	identity.Revoked
-	identity.Revocation        // the oldest one's
-	raw                 []byte // of that
+	identity.Revocation                 // the oldest one's
+	by                  micronet.NodeID // who signed that; zero: the root key
+	raw                 []byte          // of that
 }
 
 // isRevoked reports whether a key counts for nothing any more.
@@ -61,6 +62,9 @@ func (o *outcasts) revoke(st *gossip.Statement) {
 	r, known := o.revoked[id]
 	if !known {
 		r.Since, r.raw = identity.Clock(st.Clock), st.Raw
+		if !st.Root {
+			r.by = st.Issuer
+		}
 		if full, err := identity.ParseStatement(st.Raw); err == nil {
 			r.Revocation, _ = identity.ParseRevocation(full.Body) // it was read when it was verified
 		}

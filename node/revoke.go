@@ -147,18 +147,44 @@ func (a *authority) noteRevocation(id micronet.NodeID, name string) error {
 	return a.log.note(identity.Issuance{Time: a.env.Wall(), What: identity.IssuedRevocation, Node: id, Name: name})
 }
 
+// text tells of a revocation: who was revoked, by whom, when and why.
+func (r *revocation) text(l *life, name string) string {
+	by, why := l.signerName(r.by), ""
+	if r.Reason != "" {
+		why = fmt.Sprintf(": %q", r.Reason)
+	}
+	return fmt.Sprintf("%s was revoked by %s on %s%s", name, by, r.Since.Time().Format(time.RFC3339), why)
+}
+
+// signerName names who has signed a statement; zero is the root key, wherever that was then.
+func (l *life) signerName(id micronet.NodeID) string {
+	if !id.IsZero() {
+		return l.node.nameOf(id)
+	}
+	if l.view.Load() != nil {
+		if holders := l.rootHolders(); len(holders) > 0 {
+			return "the root key, which " + l.node.nameOf(holders[0]) + " has,"
+		}
+	}
+	return "the root key of the cluster"
+}
+
+const revokedFix = "run `micro-net leave`, which gives the revoked key up and ends the daemon; then join as a new node, `micro-net up --join @token`"
+
 // revokedWarning says that this node's own key was revoked.
 func (l *life) revokedWarning() (api.Warning, bool) {
 	r, revoked := l.outcasts.Load().revoked[l.self]
 	if !revoked {
 		return api.Warning{}, false
 	}
-	why := ""
-	if r.Reason != "" {
-		why = fmt.Sprintf(": %q", r.Reason)
+	return api.Warning{Code: "revoked", Text: r.text(l, "this node") + "; all others refuse its key for good", Fix: revokedFix}, true
+}
+
+// revoked is the error of what a node cannot do whose key was revoked, nil for all others.
+func (l *life) revoked(op string) error {
+	w, revoked := l.revokedWarning()
+	if !revoked {
+		return nil
 	}
-	return api.Warning{
-		Code: "revoked", Text: fmt.Sprintf("an authority of the cluster has revoked this node on %s%s; the others refuse it", r.Since.Time().Format(time.RFC3339), why),
-		Fix: "stop it; if it is to be a member again, run `micro-net leave` and join anew with a token",
-	}, true
+	return micronet.E(op, micronet.Refused, "%s", w.Text).WithFix("%s", w.Fix)
 }

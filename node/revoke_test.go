@@ -133,6 +133,42 @@ func TestQ23_RevocationCutsFlows(t *testing.T) {
 	})
 }
 
+// TestRevokedNodeSaysSo: a revoked node is not ready, tells who revoked it, and what it advises works.
+func TestRevokedNodeSaysSo(t *testing.T) {
+	inBubble(t, 87, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		b.source(all[1], "web")
+		b.await(5*time.Second, "c knows it", b.dials(all[2], "web"))
+		token := b.invite(all[0])
+		b.revoke(all[0], api.Revocation{Node: "c", Reason: "stolen"})
+		c := all[2].backend()
+		b.await(2*time.Second, "c knows", func() error {
+			if s := c.Status(); s.Ready || s.Node.Status != micronet.Revoked || s.Nodes.Revoked != 1 {
+				return fmt.Errorf("it says %+v", s)
+			}
+			return nil
+		})
+		for _, n := range c.Nodes() {
+			if n.Self != (n.Status == micronet.Revoked) {
+				t.Errorf("c shows itself so: %+v", n)
+			}
+		}
+		const by = "this node was revoked by the root key, which a has, on "
+		b.await(5*time.Second, "a call is refused", func() error {
+			_, err := c.Dial(t.Context(), "web", micronet.Caller{})
+			if micronet.KindOf(err) != micronet.Refused || !strings.Contains(err.Error(), by) {
+				return fmt.Errorf("it ends with %v", err)
+			}
+			return nil
+		})
+		wantError(t, "ready", c.Ready(), micronet.Refused, by, `"stolen"`)
+		wantError(t, "join", c.Join(t.Context(), token), micronet.Refused, by, "micro-net leave", "up --join")
+		if bye, err := c.Leave(t.Context(), api.LeaveRequest{}); bye.Warning != "" || err != nil {
+			t.Errorf("leave warns %q, %v", bye.Warning, err)
+		}
+	})
+}
+
 // TestQ3_RevocationIsOfTheKey: no new certificate, restart, token or name makes a revoked key good again, and
 // its name is free.
 func TestQ3_RevocationIsOfTheKey(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/node/api"
 )
 
@@ -38,7 +39,10 @@ func (a *app) statusCommand() *cobra.Command {
 
 func (a *app) statusScreen(t *table, s *api.Status) {
 	state := "ready"
-	if !s.Ready {
+	switch {
+	case s.Node.Status == micronet.Revoked:
+		state = "revoked: the other nodes refuse it for good"
+	case !s.Ready:
 		state = "not ready: the catalog is not synchronised yet"
 	}
 	t.row("node", fmt.Sprintf("%s (%s)", s.Node.Name, shortID(s.Node.ID)))

@@ -47,6 +47,9 @@ func parseWait(word string) (wait, error) {
 }
 
 func untilReady(_ context.Context, _ *api.Client, s *api.Status) error {
+	if s.Node.Status == micronet.Revoked {
+		return micronet.E("status", micronet.Refused, "this node was revoked").WithFix("see `micro-net status`")
+	}
 	if !s.Ready {
 		return errors.New("the node is not ready")
 	}

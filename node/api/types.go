@@ -24,6 +24,8 @@ type StatusNode struct {
 	Cluster string `json:"cluster"`
 	Version string `json:"version"`
 	Address string `json:"address"`
+	// Status is alive, or revoked: then all others refuse this node for good.
+	Status micronet.NodeStatus `json:"status"`
 }
 
 // Listeners are the addresses that were taken; "off" for one that is switched off.
