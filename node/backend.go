@@ -31,7 +31,7 @@ func (b backend) Status() api.Status {
 	l, v := b.l, b.l.view.Load()
 	m := l.pass.member()
 	s := api.Status{
-		Node:      api.StatusNode{ID: l.self.String(), Name: m.Name, Cluster: m.ClusterName, Version: l.config.Version, Address: b.address(), Status: b.ownStatus()},
+		Node:      api.StatusNode{ID: l.self.String(), Name: m.Name, Cluster: m.ClusterName, Version: l.config.Version, Address: b.address(), Status: b.ownStatus(), Roles: b.roles(l.self)},
 		Ready:     b.Ready() == nil,
 		Listeners: b.listeners(), Services: len(v.instances),
 		Certificate: api.Certificate{Expires: m.NotAfter.UTC()}, Warnings: l.warnings(),
@@ -59,6 +59,25 @@ func (b backend) ownStatus() micronet.NodeStatus {
 		return micronet.Revoked
 	}
 	return micronet.Alive
+}
+
+// roles are what a node may sign. Nobody keeps any whose key was revoked.
+func (b backend) roles(id micronet.NodeID) []string {
+	l, out := b.l, []string{}
+	root, authority := l.contacts.hasRoot(id), l.contacts.isAuthority(id)
+	if id == l.self {
+		root, authority = l.pass.root.Load() != nil, l.gate.authority.Load() != nil
+	}
+	if l.outcasts.Load().isRevoked(id) {
+		return out
+	}
+	if root {
+		out = append(out, api.RoleRoot)
+	}
+	if authority {
+		out = append(out, api.RoleAuthority)
+	}
+	return out
 }
 
 func (b backend) address() string {
@@ -101,7 +120,7 @@ func (b backend) Nodes() []api.Node {
 		n := &v.nodes[i]
 		a := api.Node{
 			ID: n.ID.String(), Name: n.Name, Cluster: n.Cluster, Status: n.Status, Version: n.Version,
-			RTTMs: ms(n.RTT), Gateway: n.Gateway, Self: n.ID == b.l.self,
+			RTTMs: ms(n.RTT), Gateway: n.Gateway, Roles: b.roles(n.ID), Self: n.ID == b.l.self,
 		}
 		if !n.Heard.IsZero() && !a.Self {
 			a.AgeMs = time.Since(n.Heard).Milliseconds()

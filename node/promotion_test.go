@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,14 @@ func (b *bubble) promote(at *simNode, name string) api.Promoted {
 		b.t.Fatal(err)
 	}
 	return p
+}
+
+// rolesAt is what a node shows of who may sign.
+func rolesAt(n *simNode) (text string) {
+	for _, o := range n.backend().Nodes() {
+		text += o.Name + " " + strings.Join(o.Roles, ",") + "; "
+	}
+	return text
 }
 
 // signing checks whom a node takes for authorities.
@@ -53,6 +62,15 @@ func TestQ8_PromotedNodeStandsIn(t *testing.T) {
 			t.Errorf("promoted %+v", p)
 		}
 		b.await(10*time.Second, "c sees both", b.signing(c, "a", "b"))
+		b.await(10*time.Second, "c shows what they may", func() error {
+			if got := rolesAt(c); got != "a root,authority; b authority; c ; " {
+				return fmt.Errorf("it shows %s", got)
+			}
+			return nil
+		})
+		if s := a.backend().Status(); strings.Join(s.Node.Roles, ",") != "root,authority" {
+			t.Errorf("a says of itself %v", s.Node.Roles)
+		}
 		b.await(10*time.Second, "the warning ends", func() error {
 			if codesOf(a, "one-authority") != "" {
 				return fmt.Errorf("it warns on")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -15,14 +16,14 @@ func (a *app) nodesCommand() *cobra.Command {
 				return err
 			}
 			return a.print(list, func(t *table) {
-				t.row("NAME", "CLUSTER", "STATUS", "ADDRESS", "RTT", "AGE", "VERSION", "ID")
+				t.row("NAME", "CLUSTER", "STATUS", "ROLES", "ADDRESS", "RTT", "AGE", "VERSION", "ID")
 				for i := range list {
 					n := &list[i]
 					name, heard := n.Name, age(n.AgeMs)
 					if n.Self {
 						name, heard = name+"*", ""
 					}
-					t.row(name, n.Cluster, n.Status, n.Address, rtt(n.RTTMs), heard, n.Version, shortID(n.ID))
+					t.row(name, n.Cluster, n.Status, strings.Join(n.Roles, ","), n.Address, rtt(n.RTTMs), heard, n.Version, shortID(n.ID))
 				}
 			})
 		})))

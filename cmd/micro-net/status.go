@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,6 +49,7 @@ func (a *app) statusScreen(t *table, s *api.Status) {
 	t.row("node", fmt.Sprintf("%s (%s)", s.Node.Name, shortID(s.Node.ID)))
 	t.row("cluster", s.Node.Cluster)
 	t.row("state", state)
+	t.row("roles", strings.Join(s.Node.Roles, ", "))
 	t.row("version", s.Node.Version)
 	t.row("address", s.Node.Address)
 	t.row("nodes", fmt.Sprintf("%d alive, %d suspect, %d dead, %d revoked", s.Nodes.Alive, s.Nodes.Suspect, s.Nodes.Dead, s.Nodes.Revoked))

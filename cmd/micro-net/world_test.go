@@ -213,7 +213,7 @@ type fakeBackend struct {
 func newFakeBackend() *fakeBackend {
 	b := &fakeBackend{held: make(chan string, 16)}
 	b.status = api.Status{
-		Node:  api.StatusNode{ID: "aaaaaaaaaaaaaaaa", Name: "a", Cluster: "main", Version: "v1.2.3", Address: "192.0.2.1:8085"},
+		Node:  api.StatusNode{ID: "aaaaaaaaaaaaaaaa", Name: "a", Cluster: "main", Version: "v1.2.3", Address: "192.0.2.1:8085", Roles: []string{"root", "authority"}},
 		Ready: true, Nodes: api.NodeCounts{Alive: 2, Dead: 1}, Services: 2,
 		Listeners:   api.Listeners{Mesh: "[::]:8085", API: "127.0.0.1:8500", Socket: "/run/micro-net/api.sock", DNS: "127.0.0.1:8600", Proxy: "off", VIPs: "bound"},
 		Certificate: api.Certificate{Expires: wall.Add(14 * 24 * time.Hour)},
@@ -225,7 +225,7 @@ func newFakeBackend() *fakeBackend {
 		{Name: "newer", Action: policy.Allow, Problem: "field 9"},
 	}
 	b.nodes = []api.Node{
-		{ID: "aaaaaaaaaaaaaaaa", Name: "a", Cluster: "main", Status: micronet.Alive, Address: "192.0.2.1:8085", Version: "v1.2.3", Self: true},
+		{ID: "aaaaaaaaaaaaaaaa", Name: "a", Cluster: "main", Status: micronet.Alive, Address: "192.0.2.1:8085", Version: "v1.2.3", Roles: []string{"root", "authority"}, Self: true},
 		{ID: "bbbbbbbbbbbbbbbb", Name: "b", Cluster: "main", Status: micronet.Alive, Address: "192.0.2.2:8085", Version: "v1.2.3", RTTMs: 1.234, AgeMs: 400},
 		{ID: "cccccccccccccccc", Name: "c", Cluster: "main", Status: micronet.Dead, Address: "192.0.2.3:8085", Version: "v1.2.2", AgeMs: 3 * 3600 * 1000},
 	}

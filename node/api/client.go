@@ -219,7 +219,7 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 // Status asks for the node's status.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	s, err := get[Status](ctx, c, "/api/v1/status")
-	if err == nil && s.Node == (StatusNode{}) {
+	if err == nil && s.Node.ID+s.Node.Name == "" {
 		err = c.stranger()
 	}
 	return s, err

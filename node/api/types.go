@@ -26,6 +26,7 @@ type StatusNode struct {
 	Address string `json:"address"`
 	// Status is alive, or revoked: then all others refuse this node for good.
 	Status micronet.NodeStatus `json:"status"`
+	Roles  []string            `json:"roles"` // as in Node
 }
 
 // Listeners are the addresses that were taken; "off" for one that is switched off.
@@ -58,6 +59,12 @@ type Warning struct {
 	Fix  string `json:"fix"`
 }
 
+// The roles of a node, as far as it has shown them here.
+const (
+	RoleRoot      = "root"      // has the cluster's root key
+	RoleAuthority = "authority" // signs for the cluster
+)
+
 // Node is one daemon of the mesh.
 type Node struct {
 	ID      string              `json:"id"`
@@ -69,6 +76,7 @@ type Node struct {
 	RTTMs   float64             `json:"rtt_ms"`
 	AgeMs   int64               `json:"age_ms"`
 	Gateway bool                `json:"gateway"`
+	Roles   []string            `json:"roles"` // RoleRoot and RoleAuthority
 	Self    bool                `json:"self"`
 }
 
