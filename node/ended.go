@@ -55,17 +55,8 @@ func (b backend) Demote(ctx context.Context, r api.DemoteRequest) (api.Demoted, 
 	if err != nil {
 		return api.Demoted{}, err
 	}
-	signs := l.contacts.isAuthority(n.ID)
-	if n.ID == l.self {
-		signs = l.pass.promotion.Load() != nil
-	}
-	switch {
-	case n.ID == l.self && !signs:
-		return api.Demoted{}, micronet.E("node demote", micronet.Refused, "%s signs with the root key", n.Name).
-			WithFix("take the key off this host: `micro-net node root export FILE --remove`")
-	case !signs && !r.Force:
-		return api.Demoted{}, micronet.E("node demote", micronet.Refused, "%s does not say that it is an authority", n.Name).
-			WithPeer(n.ID).WithFix("use --force if it may be one all the same")
+	if err := l.mayDemote(n, r.Force); err != nil {
+		return api.Demoted{}, err
 	}
 	a := l.gate.authority.Load()
 	if a == nil {
@@ -79,4 +70,28 @@ func (b backend) Demote(ctx context.Context, r api.DemoteRequest) (api.Demoted, 
 	}
 	l.env.Log.Info("a node is no authority of the cluster any more", "node", n.Name, "peer", n.ID.Short())
 	return api.Demoted{Node: n.Name, ID: n.ID.String()}, nil
+}
+
+// mayDemote refuses what would change nothing. Who has the root key signs with it, whatever else it was given;
+// what another node says of that may be a lie, so it can be demoted all the same.
+func (l *life) mayDemote(n *micronet.Node, force bool) error {
+	const op = "node demote"
+	refused := func(format string, args ...any) *micronet.Error {
+		return micronet.E(op, micronet.Refused, format, args...)
+	}
+	switch {
+	case n.ID == l.self:
+		return refused("%s has the root key of the cluster and signs with it: no demotion ends that", n.Name).
+			WithFix("take the key off this host, `micro-net node root export FILE --remove`, once another node signs (`micro-net node promote NAME`); " +
+				"if this node was promoted as well, import the key on another host and demote it from there")
+	case force:
+		return nil
+	case l.contacts.hasRoot(n.ID):
+		return refused("%s has the root key of the cluster and signs with it: no demotion ends that", n.Name).WithPeer(n.ID).
+			WithFix("take the key off first, on %s: `micro-net node root export FILE --remove`; if it is not to be trusted with it any more, `micro-net node root rotate`; "+
+				"--force ends only what it was promoted to", n.Name)
+	case !l.contacts.isAuthority(n.ID):
+		return refused("%s does not say that it is an authority", n.Name).WithPeer(n.ID).WithFix("use --force if it may be one all the same")
+	}
+	return nil
 }

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +19,27 @@ func (b *bubble) demote(at *simNode, name string) {
 	}
 }
 
+// exported is the root key of a node, with what opens it.
+func exported(t *testing.T, n *simNode) api.SealedRoot {
+	t.Helper()
+	sealed, err := n.backend().ExportRoot(phrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed.Passphrase = phrase
+	return sealed
+}
+
+// holdsRoot checks that a node takes another one for a holder of the root key.
+func holdsRoot(by *simNode, name string) error {
+	for _, o := range by.backend().Nodes() {
+		if o.Name == name && slices.Contains(o.Roles, api.RoleRoot) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not shown with the key", name)
+}
+
 // TestQ8_DemotedNodeStaysAMember: it signs no more, at once and after restarts, and says so; who was renewed by
 // it stays; promoted anew it signs again.
 func TestQ8_DemotedNodeStaysAMember(t *testing.T) {
@@ -28,12 +51,26 @@ func TestQ8_DemotedNodeStaysAMember(t *testing.T) {
 			return err
 		}
 		wantError(t, "no authority", demote(api.DemoteRequest{Node: "b"}), micronet.Refused, "does not say that it is an authority", "--force")
-		wantError(t, "itself", demote(api.DemoteRequest{Node: "a"}), micronet.Refused, "signs with the root key", "root export")
+		wantError(t, "itself", demote(api.DemoteRequest{Node: "a"}), micronet.Refused, "signs with it", "root export")
 		wantError(t, "nobody", demote(api.DemoteRequest{Node: "x"}), micronet.NotFound)
 		_, err := c.backend().Demote(t.Context(), api.DemoteRequest{Node: "b"})
 		wantError(t, "elsewhere", err, micronet.Refused, "run it on a")
 		b.promote(a, "b")
 		b.await(10*time.Second, "all know", b.signing(c, "a", "b"))
+		if err := deputy.backend().ImportRoot(exported(t, a)); err != nil {
+			t.Fatal(err)
+		}
+		b.await(10*time.Second, "a knows that b has the key", func() error { return holdsRoot(a, "b") })
+		wantError(t, "with the root key", demote(api.DemoteRequest{Node: "b"}), micronet.Refused, "b has the root key", "on b: `micro-net node root export FILE --remove`")
+		if err := deputy.backend().RemoveRoot(api.RootRemoval{SealedRoot: exported(t, deputy)}); err != nil {
+			t.Fatal(err)
+		}
+		b.await(10*time.Second, "a knows that b has it no more", func() error {
+			if holdsRoot(a, "b") == nil {
+				return errors.New("it does not")
+			}
+			return nil
+		})
 		b.halt(a)
 		n := b.start("d", b.invite(deputy)) // by b
 		a = b.start("a", "")

@@ -37,6 +37,6 @@ func (a *app) nodeDemoteCommand() *cobra.Command {
 				t.text("%s (%s) signs no more; what it has issued counts until it is renewed elsewhere", d.Node, shortID(d.ID))
 			})
 		})
-	c.Flags().BoolVar(&force, "force", false, "also when the node does not say that it is an authority")
+	c.Flags().BoolVar(&force, "force", false, "also when the node does not say that it is an authority, or says that it has the root key")
 	return a.printsData(a.talks(c))
 }
