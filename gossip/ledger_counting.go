@@ -34,6 +34,17 @@ func (l *Ledger) Ended() map[micronet.NodeID][]uint64 {
 	return out
 }
 
+// Enders returns the newest statements that count and by which somebody's word counts no more, at most so many.
+func (l *Ledger) Enders(most int) (out []Statement) {
+	for _, h := range l.counting().order {
+		if (h.Revokes || !h.Ends.IsZero()) && l.counting().entitled(&h.Statement) {
+			out = append(out, h.Statement)
+		}
+	}
+	slices.SortFunc(out, func(a, b Statement) int { return cmp.Or(cmp.Compare(b.Clock, a.Clock), bytes.Compare(b.Raw, a.Raw)) })
+	return out[:min(len(out), most)]
+}
+
 // Of returns of each subject the newest statement of a kind that counts, sorted by subject. It is not
 // for revocations.
 func (l *Ledger) Of(kind uint8) []Statement {

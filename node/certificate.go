@@ -90,13 +90,15 @@ func (l *life) keepCertificate(ctx context.Context) error {
 		l.keepRotation(ctx)
 		l.keepPromotion(ctx, &right)
 		m, now := l.pass.member(), time.Now()
-		if plan.isDue(now, l.env.Wall(), &m) || (l.mustMove(m.Origin(), l.moveSpread()) && !now.Before(plan.next)) {
+		anew := l.pass.void.Load() != nil || l.mustMove(m.Origin(), l.moveSpread())
+		if plan.isDue(now, l.env.Wall(), &m) || (anew && !now.Before(plan.next)) {
 			l.tryRenewal(ctx, &plan)
 		}
 		told = l.tellAlarm(told)
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-l.voided:
 		case <-t.C:
 		}
 	}
@@ -117,7 +119,7 @@ func (l *life) tryRenewal(ctx context.Context, plan *reissue) {
 // authority that gives one, and makes it the one in use. It is nil too when there is nobody to ask.
 func (l *life) renewCertificate(ctx context.Context) error {
 	if a := l.gate.authority.Load(); a != nil {
-		if m := l.pass.member(); l.leadsBack(a, m.Origin(), m.RenewAfter()) {
+		if m := l.pass.member(); l.pass.void.Load() == nil && l.leadsBack(a, m.Origin(), m.RenewAfter()) {
 			return nil // it waits for whoever has the root key
 		}
 		m, err := l.issueFor(a, l.self, l.name)
@@ -167,13 +169,10 @@ func (l *life) renewAt(ctx context.Context, id micronet.NodeID) error {
 // useMembership makes a new membership the one in use. It is on disk before anybody sees it. Tunnels
 // stay as they are, the next handshake shows the new certificate.
 func (l *life) useMembership(ctx context.Context, m identity.Membership) error {
-	if err := m.Validate(l.keys, l.env.Wall()); err != nil {
+	if err := l.pass.trust.VerifyMembership(m, l.self, l.env.Wall()); err != nil {
 		return err
 	}
-	if old := l.pass.member(); !m.NotAfter.After(old.NotAfter) {
-		return micronet.E("node.certificate", micronet.Refused, "the new certificate ends no later than the present one, on %s", m.NotAfter.Format(time.RFC3339))
-	}
-	if err := l.checkMove(m.Origin()); err != nil {
+	if err := l.checkBetter(m); err != nil {
 		return err
 	}
 	if err := l.pass.adopt(ctx, l.node.disk, m); err != nil {
@@ -182,6 +181,18 @@ func (l *life) useMembership(ctx context.Context, m identity.Membership) error {
 	l.env.Log.Info("renewed the certificate of this node", "expires", m.NotAfter.Format(time.RFC3339))
 	poke(l.reissued)
 	return nil
+}
+
+// checkBetter refuses a membership that is no better than the present one. Any is better than one that others
+// refuse.
+func (l *life) checkBetter(m identity.Membership) error {
+	if l.pass.void.Load() != nil {
+		return nil
+	}
+	if old := l.pass.member(); !m.NotAfter.After(old.NotAfter) {
+		return micronet.E("node.certificate", micronet.Refused, "the new certificate ends no later than the present one, on %s", m.NotAfter.Format(time.RFC3339))
+	}
+	return l.checkMove(m.Origin())
 }
 
 // tellAlarm logs that the end of the certificate has come nearer, once for each step.

@@ -212,6 +212,18 @@ func (c *contacts) issued(id micronet.NodeID) time.Time {
 	return c.known[id].Begins
 }
 
+// check verifies anew the newest credential of a node that is remembered.
+func (c *contacts) check(id micronet.NodeID, trust *identity.Trust) error {
+	c.mu.Lock()
+	p, known := c.book.Get(id)
+	c.mu.Unlock()
+	if !known {
+		return nil
+	}
+	_, err := trust.VerifyCredential(p.Credential, c.env.Wall(), gossip.PeerKept)
+	return err
+}
+
 // save writes the address book if it changed. It is not called twice at once. What could not be
 // written is tried again at the next call.
 func (c *contacts) save() {

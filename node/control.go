@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -111,6 +112,10 @@ func (l *life) renewFor(a *authority, id micronet.NodeID) (renewal, error) {
 	name := l.contacts.name(id)
 	if name == "" {
 		return renewal{}, micronet.E("node.certificate", micronet.Unreachable, "this node does not know the asker's name yet").WithPeer(id)
+	}
+	// Tunnels stay when a certificate is disavowed: it must not buy one that counts.
+	if err := l.contacts.check(id, l.pass.trust); errors.Is(err, identity.ErrRevoked) {
+		return renewal{}, micronet.E("node.certificate", micronet.Refused, "%w", err).WithPeer(id).WithFix("join anew with a token: `micro-net up --join TOKEN`")
 	}
 	if l.leadsBack(a, l.contacts.origin(id), l.contacts.renewAfter(id)) {
 		return renewal{}, newRootAway("node.certificate").WithPeer(id)

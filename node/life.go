@@ -77,6 +77,7 @@ type life struct {
 	restating  chan struct{}                // a lock that may be held while effects are waited for
 	looked     chan struct{}                // capacity 1: the view must be made anew
 	reissued   chan struct{}                // capacity 1: this node has another certificate
+	voided     chan struct{}                // capacity 1: others refuse the certificate of this node
 	views      *broadcast                   // fires when the view was made anew
 	address    *self
 
@@ -98,7 +99,7 @@ func (n *Node) live(ctx context.Context) error {
 	}
 	l := &life{
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
-		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1),
+		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1), voided: make(chan struct{}, 1),
 		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
 		shares: newShares(), rotating: make(chan struct{}, 1),
 	}
@@ -188,18 +189,28 @@ func (l *life) token(pass *passport) (*identity.Token, error) {
 			l.config.DataDir, pass.member().ClusterName, pass.trust.Cluster(), token.ClusterName, token.Cluster).
 			WithFix("start it without --join and run `micro-net leave` or `micro-net join @token`, or use another --data-dir")
 	}
-	if pass.expired(l.env) && l.needsToken(pass, token) {
+	if l.needsToken(pass, token) {
 		return &token, nil
 	}
 	l.env.Log.Info("the token is not used: this data folder has a membership already", "cluster", token.ClusterName)
 	return nil, nil
 }
 
-// needsToken reports whether a node whose certificate has ended has to join anew: with a token that is still
-// good it is back at once, and without one for as long as an authority renews it.
+// needsToken reports whether a node that cannot renew its certificate itself has to join anew, as that has ended or
+// others refuse it: with a token that is still good it is back at once. Without one an ended certificate is
+// as good as any for as long as an authority renews it.
 func (l *life) needsToken(pass *passport, token identity.Token) bool {
+	if issuer, err := pass.issuer(l.env); issuer != nil && err == nil {
+		return false
+	}
 	now := l.env.Wall()
-	return !now.After(token.Expires) || now.After(pass.member().NotAfter.Add(l.config.ExpiredGrace))
+	switch good := !now.After(token.Expires); {
+	case pass.refused(l.env) != nil:
+		return good
+	case now.After(pass.member().NotAfter):
+		return good || now.After(pass.member().NotAfter.Add(l.config.ExpiredGrace))
+	}
+	return false
 }
 
 func (l *life) wish() identity.Wish {
@@ -340,14 +351,12 @@ func (l *life) become(pass *passport) error {
 func (l *life) assembleStatements() error {
 	if l.statements = l.pass.stated; l.statements == nil {
 		var err error
-		if l.statements, err = loadStatements(l.env, l.node.disk, l.pass.trust); err != nil {
+		if l.statements, err = readStatements(l.env, l.node.disk, l.pass.trust); err != nil {
 			return err
 		}
 	}
 	l.statements.spread, l.statements.changed = l.spread, l.restate
-	l.pass.trust.SetRevoked(l.statements.outcasts().keys())
 	l.outcasts.Store(&outcasts{}) // none was cast out yet: restate does it
-	l.pass.trust.SetEnded(l.statements.ended())
 	return nil
 }
 

@@ -19,6 +19,8 @@ import (
 type passport struct {
 	keys       identity.Keys
 	membership atomic.Pointer[identity.Membership] // replaced by a renewal
+	former     atomic.Pointer[identity.Membership] // which that renewed, in this life; nil: none that counts
+	void       atomic.Pointer[string]              // why others refuse the membership; nil: they do not
 	trust      *identity.Trust
 	grace      atomic.Int64                       // how long after its end a certificate of others counts, nanoseconds
 	root       atomic.Pointer[identity.Root]      // nil unless the cluster's root key is here
@@ -138,7 +140,7 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 			"fix", "check the clock; an authority renews a certificate that has not ended long ago, else a new token is needed")
 	}
 	// The membership may be an older one than the root key: the roots that came since are in the statements.
-	if p.stated, err = loadStatements(env, d, p.trust); err != nil {
+	if p.stated, err = readStatements(env, d, p.trust); err != nil {
 		return nil, err
 	}
 	return p, errors.Join(p.loadRoot(d), p.loadNextRoot(d), p.loadPromotion(d))
@@ -156,6 +158,9 @@ func (p *passport) adopt(ctx context.Context, d disk, m identity.Membership) err
 		}
 		if err := d.saveRaw(fileMembership, raw); err != nil {
 			return err
+		}
+		if p.void.Swap(nil) == nil {
+			p.former.Store(p.membership.Load())
 		}
 		p.membership.Store(&m)
 		return nil
@@ -179,11 +184,6 @@ func (p *passport) inTurn(ctx context.Context, do func() error) error {
 	}
 	defer func() { <-p.turn }()
 	return do()
-}
-
-// expired reports whether the certificate has ended and this node cannot renew it itself.
-func (p *passport) expired(env micronet.Env) bool {
-	return !p.signs() && errors.Is(p.member().Validate(p.keys, env.Wall()), identity.ErrExpired)
 }
 
 // readPassport reads a membership of these keys; nil when there is none. Its dates are not checked.

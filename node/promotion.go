@@ -188,10 +188,10 @@ func (l *life) reviewRight(ctx context.Context) {
 	}
 }
 
-// holds reports whether a promotion counts by this host's clock.
+// holds reports whether a promotion counts, for others and by this host's clock.
 func (l *life) holds(p *identity.Promotion) bool {
 	wall := l.env.Wall()
-	return !wall.Before(p.Begins()) && !wall.After(p.Ends())
+	return !wall.Before(p.Begins()) && !wall.After(p.Ends()) && l.rightRefused() == nil
 }
 
 // renewPromotion gets a new promotion from where the root key is. It is nil too when that is nowhere.
@@ -234,6 +234,8 @@ func (l *life) promotionWarning() (api.Warning, bool) {
 	}
 	left := p.Ends().Sub(l.env.Wall())
 	switch {
+	case l.rightRefused() != nil:
+		return api.Warning{Code: "promotion-void", Text: "others refuse what this node signs: " + cause(l.rightRefused()), Fix: promoteAgain}, true
 	case left <= 0:
 		return api.Warning{Code: "promotion-ended", Text: "the right of this node to sign for the cluster has ended", Fix: promoteAgain}, true
 	case left < p.Term()/3:

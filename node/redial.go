@@ -112,6 +112,7 @@ func (l *life) meet(ctx context.Context, id micronet.NodeID) bool {
 	l.report("ledger.sync", l.agreeWith(ctx, id))
 	n, err := l.members.Join(ctx, id)
 	if err != nil || n == 0 {
+		l.remind(id)
 		return false
 	}
 	l.report("catalog.sync", l.syncWith(ctx, id))

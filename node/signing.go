@@ -12,7 +12,7 @@ import (
 // which. The caller has the passport's turn.
 func (l *life) resign() error {
 	issuer, err := l.pass.issuer(l.env)
-	if err != nil {
+	if err := l.mayNotSign(err); err != nil {
 		return err
 	}
 	if l.pass.trust.Revoked(l.self) {
@@ -35,8 +35,8 @@ func (l *life) resign() error {
 
 // mayNotSign lets a node start whose right to sign has ended: it is a member like all others then.
 func (l *life) mayNotSign(err error) error {
-	if errors.Is(err, identity.ErrExpired) || errors.Is(err, identity.ErrNotYetValid) || errors.Is(err, identity.ErrDemoted) {
-		l.env.Log.Error("this node cannot sign for the cluster at this host's time", "err", err, "fix", "check the clock; promote this node again")
+	if errors.Is(err, identity.ErrExpired) || errors.Is(err, identity.ErrNotYetValid) || errors.Is(err, identity.ErrDemoted) || errors.Is(err, identity.ErrVoid) {
+		l.env.Log.Error("this node cannot sign for the cluster", "err", err, "fix", "check the clock; promote this node again")
 		return nil
 	}
 	return err

@@ -80,6 +80,16 @@ func loadStatements(env micronet.Env, d disk, trust *identity.Trust) (*statement
 	return s, nil
 }
 
+// readStatements reads what was held, and makes it count in the trust.
+func readStatements(env micronet.Env, d disk, trust *identity.Trust) (*statements, error) {
+	s, err := loadStatements(env, d, trust)
+	if err == nil {
+		trust.SetRevoked(s.outcasts().keys())
+		trust.SetEnded(s.ended())
+	}
+	return s, err
+}
+
 // takeAgain takes what the file holds, and returns what cannot be verified: revocations stand in front, and
 // what a new root has said counts only once that root is known.
 func (s *statements) takeAgain(kept *gossip.Ledger, raws [][]byte) (failed [][]byte) {
@@ -363,4 +373,5 @@ func (l *life) restate() {
 	l.restateRoots()
 	l.restatePolicies()
 	l.restateNames()
+	l.restateOwn()
 }

@@ -150,7 +150,7 @@ func (e endings) issued(op string, id micronet.NodeID, given time.Time, w window
 	for _, at := range e[id] {
 		end := at.Time()
 		if !given.After(end) && (w.issued().After(end) || w.to.After(end.Add(most))) {
-			return unauthorized(op, "%s, which issued it, was no authority any more", id.Short())
+			return unauthorized(op, "%s, which issued it, was %w", id.Short(), ErrVoid)
 		}
 	}
 	return nil

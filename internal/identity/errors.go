@@ -16,6 +16,9 @@ var (
 // ErrDemoted is what errors.Is finds where a node's right to issue was ended.
 var ErrDemoted = errors.New("demoted")
 
+// ErrVoid is what errors.Is finds where something was issued by who had no right to any more.
+var ErrVoid = errors.New("no authority any more")
+
 const clockFix = "check the clocks of this host and of the peer"
 
 func invalid(op, format string, args ...any) *micronet.Error {

@@ -57,6 +57,13 @@ func (m Membership) Validate(keys Keys, now time.Time) error {
 	return err
 }
 
+// VerifyMembership reports why others would not accept the membership of a node, as far as is known here.
+// Unlike Validate it asks this Trust's roots, and what was revoked and has ended since.
+func (t *Trust) VerifyMembership(m Membership, id micronet.NodeID, now time.Time) error {
+	_, err := m.validate(t, id, now)
+	return err
+}
+
 // validate also returns the key of the authority that issued the grant.
 func (m Membership) validate(trust *Trust, id micronet.NodeID, now time.Time) (ed25519.PublicKey, error) {
 	grant, issuer, err := trust.snapshot().grant(m.Grant, m.Issuers)

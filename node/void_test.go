@@ -1,0 +1,150 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/node/api"
+	"github.com/micro/micro-net/sim/netsim"
+)
+
+// accepted checks that the certificates of nodes count in the eyes of others, and that nobody warns.
+func accepted(at *simNode, of ...*simNode) func() error {
+	return func() error {
+		for _, n := range of {
+			m := n.life().pass.member()
+			if err := at.life().pass.trust.VerifyMembership(m, n.node.ID(), at.host.Env().Wall()); err != nil {
+				return err
+			}
+			if got := codesOf(n, "certificate-void", "promotion-void"); got != "" {
+				return fmt.Errorf("%s warns of %s", n.host.Name(), got)
+			}
+		}
+		return nil
+	}
+}
+
+// TestCertificateOfADemotedAuthority: who was cut off with an authority that was demoted meanwhile, and got
+// a certificate from it, as that one from itself, is a member like before once it is back.
+func TestCertificateOfADemotedAuthority(t *testing.T) {
+	inBubble(t, 420, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		a, deputy, c := all[0], all[1], all[2]
+		b.promote(a, "b")
+		b.await(10*time.Second, "all know", b.signing(c, "a", "b"))
+		b.world.Partition([]*netsim.Host{a.host}, []*netsim.Host{deputy.host, c.host})
+		b.await(time.Minute, "b and c are gone", b.seen("b", micronet.Dead, "a"))
+		b.demote(a, "b")
+		ends := a.host.Env().Wall().Add(identity.NodeTerm)
+		b.later(9 * day)
+		for _, n := range all {
+			b.await(2*time.Minute, "renewed", b.renewed(n, ends))
+		}
+		if accepted(a, deputy)() == nil || accepted(a, c)() == nil {
+			t.Error("a would take the certificates that b has issued")
+		}
+		b.world.Heal()
+		b.await(3*time.Minute, "all see all", b.alive(3, all...))
+		b.await(2*time.Minute, "all have certificates that count", accepted(a, all...))
+		b.await(2*time.Minute, "of a new term", b.renewed(c, ends, a))
+	})
+}
+
+// TestVoidCertificateIsNotTaken: a node that knows of an authority's end takes no certificate of it, and asks
+// another one.
+func TestVoidCertificateIsNotTaken(t *testing.T) {
+	inBubble(t, 421, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		a, deputy, c := all[0], all[1], all[2]
+		b.promote(a, "b")
+		b.await(10*time.Second, "all know", b.signing(c, "a", "b"))
+		b.await(10*time.Second, "a too", b.signing(a, "b"))
+		right := deputy.life().gate.authority.Load().issuer.Load()
+		b.demote(a, "b")
+		b.await(5*time.Second, "c knows", b.signing(c, "a"))
+		time.Sleep(2 * time.Second)
+		m, err := right.Issue(deputy.host.Env().Wall().Add(time.Minute), identity.Request{ID: c.node.ID(), Name: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, "its certificate", c.life().useMembership(t.Context(), m), micronet.Unauthorized, "no authority any more")
+	})
+}
+
+// TestDisavowedGuest: a certificate that only a disavowed authority has issued is worth nothing, not even
+// another one; its holder says so, and joins anew with a token and nothing else.
+func TestDisavowedGuest(t *testing.T) {
+	inBubble(t, 422, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		a, deputy := all[0], all[1]
+		b.promote(a, "b")
+		b.await(10*time.Second, "b signs", b.signing(a, "b"))
+		b.halt(a)
+		guest := b.start("c", b.invite(deputy)) // by b
+		a = b.start("a", "")
+		b.await(15*time.Second, "all see all", b.alive(3, a, deputy, guest))
+		b.revoke(a, api.Revocation{Node: "b", Disavow: true})
+		b.await(10*time.Second, "c says so", func() error {
+			if codesOf(guest, "certificate-void") == "" {
+				return errors.New("it does not")
+			}
+			return nil
+		})
+		time.Sleep(time.Minute)
+		if accepted(a, guest)() == nil {
+			t.Error("it has another certificate")
+		}
+		_, err := a.life().renewFor(a.life().gate.authority.Load(), guest.node.ID())
+		wantError(t, "a renewal", err, micronet.Refused, "join anew")
+		id := guest.node.ID()
+		b.halt(guest)
+		guest = b.start("c", b.invite(a))
+		b.await(15*time.Second, "it is a member again", accepted(a, guest))
+		if guest.node.ID() != id {
+			t.Error("it is another node now")
+		}
+	})
+}
+
+// TestPromotionOfAFormerRoot: what a root has signed after it was replaced makes nobody an authority. Who had
+// taken it says so, is a member like all others, and starts again.
+func TestPromotionOfAFormerRoot(t *testing.T) {
+	inBubble(t, 423, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		a, deputy := all[0], all[1]
+		former, err := a.life().pass.trust.RootAuthority(*a.life().pass.root.Load(), a.host.Env().Entropy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.rotate(a)
+		b.await(3*time.Minute, "all have moved", b.rotated(2, all...))
+		b.await(time.Minute, "it is over", func() error {
+			if codesOf(a, "root-rotation") != "" {
+				return errors.New("it is not")
+			}
+			return nil
+		})
+		time.Sleep(2 * time.Second)
+		p, err := former.Promote(a.host.Env().Wall(), deputy.node.ID(), "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, "the promotion", deputy.life().takePromotion(t.Context(), p), micronet.Unauthorized, "no authority any more")
+		raw, err := p.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := deputy.node.disk.saveRaw(filePromotion, raw); err != nil { // before it knew
+			t.Fatal(err)
+		}
+		b.halt(deputy)
+		deputy = b.start("b", "")
+		if deputy.life().gate.authority.Load() != nil || codesOf(deputy, "promotion-void") == "" {
+			t.Error("it signs, or does not say why it does not")
+		}
+	})
+}
