@@ -53,9 +53,10 @@ const (
 // Of each issuer it holds one statement of each kind about each subject: the newest, and of revocations
 // the oldest, as they count from then on. So the set that is held is a maximum over all that were taken,
 // whatever their order and number: ledgers that took the same hold the same. What counts follows from
-// the set alone: a statement does not if its issuer was revoked before its clock, by a revocation
-// that counts itself, or if the right it was signed by had ended. What does not count is held and passed
-// on all the same.
+// the set alone. Nothing does whose issuer a root has revoked, or that was signed by a right which a root
+// has ended since, whatever its clock: who ends a right repeats what is to count on. And nothing does whose
+// issuer another authority had revoked before its clock, by a revocation that counts itself. What does not count is held
+// and passed on all the same.
 type Ledger struct {
 	read  func(raw []byte) (Statement, error)
 	held  map[slot]*heldStatement

@@ -45,6 +45,28 @@ func (l *Ledger) Enders(most int) (out []Statement) {
 	return out[:min(len(out), most)]
 }
 
+// Said returns what counts of what an authority has said, and of what those have said whom it has revoked, and
+// so on: that is what a root has to repeat so that it counts on when the root casts the authority out.
+func (l *Ledger) Said(by micronet.NodeID) (out []Statement) {
+	seen := map[micronet.NodeID]bool{by: true}
+	for queue := []micronet.NodeID{by}; len(queue) > 0; queue = queue[1:] {
+		for _, h := range l.counting().order {
+			if h.Issuer != queue[0] || h.Root || !l.counting().entitled(&h.Statement) {
+				continue
+			}
+			out = append(out, h.Statement)
+			if id := h.revokes(); h.Revokes && !seen[id] {
+				seen[id] = true
+				queue = append(queue, id)
+			}
+		}
+	}
+	return out
+}
+
+// Counts reports whether a statement that is held counts.
+func (l *Ledger) Counts(s *Statement) bool { return l.counting().entitled(s) }
+
 // Of returns of each subject the newest statement of a kind that counts, sorted by subject. It is not
 // for revocations.
 func (l *Ledger) Of(kind uint8) []Statement {
@@ -80,10 +102,11 @@ func (l *Ledger) Len() int { return len(l.held) }
 type counted struct {
 	fingerprint Fingerprint
 	clock       uint64
-	order       []*heldStatement // all, as they are told to others
-	hashes      []StatementHash  // of all, sorted
-	revocations []Statement      // that count
-	since       map[micronet.NodeID]uint64
+	order       []*heldStatement           // all, as they are told to others
+	hashes      []StatementHash            // of all, sorted
+	revocations []Statement                // that count
+	void        map[micronet.NodeID]bool   // whom a root has revoked
+	since       map[micronet.NodeID]uint64 // when keys were revoked first
 	ended       map[micronet.NodeID][]uint64
 }
 
@@ -95,7 +118,7 @@ func (l *Ledger) counting() *counted {
 }
 
 func (l *Ledger) recount() *counted {
-	c := &counted{since: map[micronet.NodeID]uint64{}, ended: map[micronet.NodeID][]uint64{}}
+	c := &counted{void: map[micronet.NodeID]bool{}, since: map[micronet.NodeID]uint64{}, ended: map[micronet.NodeID][]uint64{}}
 	for _, h := range l.held {
 		c.order = append(c.order, h)
 		c.hashes = append(c.hashes, h.hash)
@@ -135,13 +158,17 @@ func (c *counted) end() {
 	}
 }
 
-// revoke finds the revocations that count. In the order of their clocks each one depends on earlier ones
-// alone; two authorities that revoke each other at the same moment are both revoked.
+// revoke finds the revocations that count. Those of roots come first, as they depend on roots alone. In the
+// order of their clocks each other one depends on these and on earlier ones; two authorities that revoke each
+// other at the same moment are both revoked.
 func (c *counted) revoke() {
-	for _, h := range c.order {
-		if !h.Revokes {
-			return
+	revoking := c.order[:c.fingerprint.Epoch]
+	for _, h := range revoking {
+		if h.Root && c.entitled(&h.Statement) {
+			c.void[h.revokes()] = true
 		}
+	}
+	for _, h := range revoking {
 		if !c.entitled(&h.Statement) {
 			continue
 		}
@@ -152,12 +179,16 @@ func (c *counted) revoke() {
 	}
 }
 
-// entitled reports whether the issuer had not been revoked before it said this, nor the right ended by which
-// it did.
+// entitled reports whether what an issuer has said counts. A statement's clock is the issuer's own word: who
+// has lost a root's trust could date it back. So the clock decides only among those who still have that, and
+// over what a root has said itself.
 func (c *counted) entitled(s *Statement) bool {
-	since, revoked := c.since[s.Issuer]
-	if revoked && !s.Root && s.Clock > since {
+	if s.Root {
+		return !slices.ContainsFunc(c.ended[s.Issuer], func(at uint64) bool { return s.Clock > at })
+	}
+	if c.void[s.Issuer] || slices.ContainsFunc(c.ended[s.Issuer], func(at uint64) bool { return s.Given <= at }) {
 		return false
 	}
-	return !slices.ContainsFunc(c.ended[s.Issuer], func(at uint64) bool { return s.Given <= at && s.Clock > at })
+	since, revoked := c.since[s.Issuer]
+	return !revoked || s.Clock <= since
 }

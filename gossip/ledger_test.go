@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -78,9 +80,9 @@ func TestLedgerTakesTheNewestOfEachIssuer(t *testing.T) {
 		{word{testOther, 1, 9, 5, 1}, gossip.TakenNew}, // by its bytes
 		{word{testOther, 1, 9, 6, 0}, gossip.TakenNew},
 		{word{testOther, 2, 9, 2, 0}, gossip.TakenNew},
-		{word{testRevoke, 0, 1, 8, 0}, gossip.TakenNew},
-		{word{testRevoke, 0, 1, 9, 0}, gossip.TakenOlder},
-		{word{testRevoke, 0, 1, 7, 0}, gossip.TakenNew}, // counts from then on
+		{word{testRevoke, 3, 1, 8, 0}, gossip.TakenNew},
+		{word{testRevoke, 3, 1, 9, 0}, gossip.TakenOlder},
+		{word{testRevoke, 3, 1, 7, 0}, gossip.TakenNew}, // counts from then on
 	} {
 		if got, err := l.Take(step.word.raw()); err != nil || got != step.want {
 			t.Fatalf("%+v: %d, %v, want %d", step.word, got, err, step.want)
@@ -101,21 +103,26 @@ func TestLedgerOfNothing(t *testing.T) {
 	}
 }
 
-// TestLedgerRevokedIssuers: what they say afterwards does not count, and what they said before does.
+// TestLedgerRevokedIssuers: what they say afterwards does not count, and what they said before does, unless a
+// root has revoked them.
 func TestLedgerRevokedIssuers(t *testing.T) {
 	for name, c := range map[string]struct {
 		words   []word
 		revoked []uint8
 		others  []uint64 // clocks
 	}{
-		"before":           {[]word{{testRevoke, 0, 1, 10, 0}, {testOther, 1, 9, 10, 0}}, []uint8{1}, []uint64{11}},
-		"after":            {[]word{{testRevoke, 0, 1, 10, 0}, {testOther, 1, 9, 11, 0}}, []uint8{1}, nil},
-		"an older one":     {[]word{{testRevoke, 0, 1, 10, 0}, {testOther, 1, 9, 11, 0}, {testOther, 2, 9, 3, 0}}, []uint8{1}, []uint64{4}},
-		"the root":         {[]word{{testRevoke, 1, 0, 10, 0}, {testOther, 0, 9, 11, 0}}, []uint8{0}, []uint64{12}},
-		"a chain":          {[]word{{testRevoke, 0, 1, 10, 0}, {testRevoke, 1, 2, 11, 0}, {testOther, 2, 9, 12, 0}}, []uint8{1}, []uint64{13}},
-		"who was quicker":  {[]word{{testRevoke, 2, 1, 10, 0}, {testRevoke, 1, 2, 9, 0}}, []uint8{2}, nil},
-		"both at once":     {[]word{{testRevoke, 2, 1, 10, 0}, {testRevoke, 1, 2, 10, 0}}, []uint8{1, 2}, nil},
-		"earlier for both": {[]word{{testRevoke, 0, 1, 20, 0}, {testRevoke, 2, 1, 10, 0}, {testOther, 1, 9, 15, 0}}, []uint8{1, 1}, nil},
+		"before":            {[]word{{testRevoke, 2, 1, 10, 0}, {testOther, 1, 9, 10, 0}}, []uint8{1}, []uint64{11}},
+		"after":             {[]word{{testRevoke, 2, 1, 10, 0}, {testOther, 1, 9, 11, 0}}, []uint8{1}, nil},
+		"before, by a root": {[]word{{testRevoke, 0, 1, 10, 0}, {testOther, 1, 9, 10, 0}}, []uint8{1}, nil},
+		"a root too":        {[]word{{testRevoke, 2, 1, 10, 0}, {testRevoke, 0, 1, 20, 0}, {testOther, 1, 9, 9, 0}}, []uint8{1, 1}, nil},
+		"dated back":        {[]word{{testRevoke, 0, 1, 10, 0}, {testRevoke, 1, 2, 3, 0}, {testOther, 2, 9, 12, 0}}, []uint8{1}, []uint64{13}},
+		"who was a root's":  {[]word{{testRevoke, 2, 1, 10, 0}, {testRevoke, 0, 2, 11, 0}, {testOther, 1, 9, 12, 0}}, []uint8{2}, []uint64{13}},
+		"an older one":      {[]word{{testRevoke, 0, 1, 10, 0}, {testOther, 1, 9, 11, 0}, {testOther, 2, 9, 3, 0}}, []uint8{1}, []uint64{4}},
+		"the root":          {[]word{{testRevoke, 1, 0, 10, 0}, {testOther, 0, 9, 11, 0}}, []uint8{0}, []uint64{12}},
+		"a chain":           {[]word{{testRevoke, 0, 1, 10, 0}, {testRevoke, 1, 2, 11, 0}, {testOther, 2, 9, 12, 0}}, []uint8{1}, []uint64{13}},
+		"who was quicker":   {[]word{{testRevoke, 2, 1, 10, 0}, {testRevoke, 1, 2, 9, 0}}, []uint8{2}, nil},
+		"both at once":      {[]word{{testRevoke, 2, 1, 10, 0}, {testRevoke, 1, 2, 10, 0}}, []uint8{1, 2}, nil},
+		"earlier for both":  {[]word{{testRevoke, 0, 1, 20, 0}, {testRevoke, 2, 1, 10, 0}, {testOther, 1, 9, 15, 0}}, []uint8{1, 1}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := ledgerOf(t, c.words...)
@@ -221,6 +228,87 @@ func exchange(t testing.TB, a, b *gossip.Ledger) {
 	}
 }
 
+// ledgerSays is what follows from a ledger: what counts of each kind, and who is revoked.
+func ledgerSays(l *gossip.Ledger) (others []string, revoked map[string]uint64) {
+	for _, kind := range []uint8{testOther, testOther + 1} {
+		for _, s := range l.Of(kind) {
+			others = append(others, fmt.Sprint(s.Kind, []byte(s.Subject), s.Clock))
+		}
+	}
+	revoked = map[string]uint64{}
+	for _, s := range l.Revocations() { // the oldest comes first
+		if revoked[s.Subject] == 0 {
+			revoked[s.Subject] = s.Clock
+		}
+	}
+	return others, revoked
+}
+
+// casting are the ways in which a root ends an authority: it revokes the key, or ends the right that all
+// words have.
+func casting(seed uint64, issuer uint8) word {
+	return word{[...]uint8{testRevoke, testEnd}[seed%2], 250, issuer, 20, 0}
+}
+
+// TestLedgerDatedBack: whom a root has cast out changes nothing any more, whatever the clocks of what it says.
+func TestLedgerDatedBack(t *testing.T) {
+	for seed := range uint64(600) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		thief := uint8(1 + rng.IntN(3))
+		before, later := randomWords(rng), randomWords(rng)
+		before = append(before, casting(seed, thief))
+		want := ledgerOf(t, before...)
+		for i := range later {
+			if later[i].kind < testEnd {
+				later[i].issuer = thief
+			}
+		}
+		later = slices.DeleteFunc(later, func(w word) bool { return w.issuer != thief })
+		all := slices.Concat(before, later)
+		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		got := ledgerOf(t, all...)
+		if a, b := countsOf(got), countsOf(want); !reflect.DeepEqual(a, b) {
+			t.Fatalf("seed %d: %v\nthen %v:\n%v\nwant\n%v", seed, before, later, a, b)
+		}
+	}
+}
+
+func countsOf(l *gossip.Ledger) any {
+	return []any{l.Of(testOther), l.Of(testOther + 1), l.Revocations(), l.Ended()}
+}
+
+// TestLedgerRepeats: where a root repeats what it is told to, the end of an authority changes nothing of what was
+// said until then.
+func TestLedgerRepeats(t *testing.T) {
+	for seed := range uint64(600) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		words, leaving := randomWords(rng), uint8(1+rng.IntN(3))
+		before := ledgerOf(t, words...)
+		wantOthers, wantRevoked := ledgerSays(before)
+		for _, s := range before.Said(issuerID(leaving)) {
+			words = append(words, word{s.Kind, 250, s.Subject[1], uint16(s.Clock - 1), 0})
+		}
+		end := casting(seed, leaving)
+		words = append(words, end)
+		rng.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
+		others, revoked := ledgerSays(ledgerOf(t, words...))
+		if id := issuerID(leaving); end.kind == testRevoke && wantRevoked[string(id[:])] == 0 {
+			delete(revoked, string(id[:]))
+		}
+		if !slices.Equal(others, wantOthers) || !maps.Equal(revoked, wantRevoked) {
+			t.Fatalf("seed %d, without %d: %v\n%v\nwant\n%v\nrevoked %v\nwant %v", seed, leaving, words, others, wantOthers, revoked, wantRevoked)
+		}
+	}
+}
+
+func randomWords(rng *rand.Rand) []word {
+	b := make([]byte, 3*rng.IntN(40))
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return wordsOf(b)
+}
+
 func wordsOf(b []byte) (words []word) {
 	for ; len(b) >= 3 && len(words) < 64; b = b[3:] {
 		kind := [...]uint8{testRevoke, testRevoke + 1, testOther, testOther + 1}[b[0]&3]
@@ -236,11 +324,7 @@ func wordsOf(b []byte) (words []word) {
 func TestLedgerMergeCommutes(t *testing.T) {
 	for seed := range uint64(400) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		b := make([]byte, 3*rng.IntN(40))
-		for i := range b {
-			b[i] = byte(rng.Uint32())
-		}
-		checkMerge(t, wordsOf(b), rng)
+		checkMerge(t, randomWords(rng), rng)
 	}
 }
 
@@ -270,7 +354,7 @@ func FuzzLedgerDigest(f *testing.F) {
 	})
 }
 
-// TestLedgerEndedRights: what was said by a right that had ended does not count, by one that was given later
+// TestLedgerEndedRights: what was said by a right that has ended does not count, by one that was given later
 // it does; none of the ends supersedes another, and nobody but a root ends a right.
 func TestLedgerEndedRights(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -278,13 +362,13 @@ func TestLedgerEndedRights(t *testing.T) {
 		revoked int
 		others  []uint64 // clocks
 	}{
-		"before":                  {[]word{{testEnd, 0, 1, 10, 0}, {testOther, 1, 9, 10, 2}}, 0, []uint64{11}},
+		"before":                  {[]word{{testEnd, 0, 1, 10, 0}, {testOther, 1, 9, 10, 2}}, 0, nil},
 		"after":                   {[]word{{testEnd, 0, 1, 10, 0}, {testOther, 1, 9, 11, 2}}, 0, nil},
 		"by a new right":          {[]word{{testEnd, 0, 1, 10, 0}, {testOther, 1, 9, 20, 15}}, 0, []uint64{21}},
 		"by a right that ended":   {[]word{{testEnd, 0, 1, 10, 0}, {testEnd, 0, 1, 18, 0}, {testOther, 1, 9, 20, 15}}, 0, nil},
 		"by the old right later":  {[]word{{testEnd, 0, 1, 10, 0}, {testEnd, 0, 1, 30, 0}, {testOther, 1, 9, 20, 2}}, 0, nil},
 		"a revocation after":      {[]word{{testEnd, 0, 1, 10, 0}, {testRevoke, 1, 2, 11, 2}, {testOther, 2, 9, 12, 0}}, 0, []uint64{13}},
-		"a revocation before":     {[]word{{testEnd, 0, 1, 10, 0}, {testRevoke, 1, 2, 9, 2}, {testOther, 2, 9, 12, 0}}, 1, nil},
+		"a revocation before":     {[]word{{testEnd, 0, 1, 10, 0}, {testRevoke, 1, 2, 9, 2}, {testOther, 2, 9, 12, 0}}, 0, []uint64{13}},
 		"by no root":              {[]word{{testEnd, 2, 1, 10, 0}, {testOther, 1, 9, 11, 2}}, 0, []uint64{12}},
 		"a root":                  {[]word{{testEnd, 0, 0, 10, 0}, {testOther, 0, 9, 11, 0}}, 0, nil},
 		"a root before":           {[]word{{testEnd, 0, 0, 10, 0}, {testOther, 0, 9, 10, 0}}, 0, []uint64{11}},

@@ -355,7 +355,7 @@ func (l *life) assembleStatements() error {
 			return err
 		}
 	}
-	l.statements.spread, l.statements.changed = l.spread, l.restate
+	l.statements.spread, l.statements.changed, l.statements.strayed = l.spread, l.restate, l.strayed
 	l.outcasts.Store(&outcasts{}) // none was cast out yet: restate does it
 	return nil
 }

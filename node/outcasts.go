@@ -24,6 +24,7 @@ type revocation struct {
 	identity.Revocation                 // the oldest one's
 	by                  micronet.NodeID // who signed that; zero: the root key
 	raw                 []byte          // of that
+	byRoot              bool            // a root has revoked it
 }
 
 // isRevoked reports whether a key counts for nothing any more.
@@ -69,6 +70,7 @@ func (o *outcasts) revoke(st *gossip.Statement) {
 			r.Revocation, _ = identity.ParseRevocation(full.Body) // it was read when it was verified
 		}
 	}
+	r.byRoot = r.byRoot || st.Root
 	r.Disavowed = r.Disavowed || identity.StatementKind(st.Kind) == identity.StatementDisavowal
 	o.revoked[id] = r
 }

@@ -34,14 +34,18 @@ func (b backend) Revoke(ctx context.Context, r api.Revocation) (api.Revoked, err
 	if r.Disavow {
 		kind = identity.StatementDisavowal
 	}
+	issuer := a.issuer.Load()
 	signs := l.contacts.isAuthority(id)
 	if err := a.noteRevocation(id, name); err != nil {
 		return api.Revoked{}, err
 	}
-	if err := l.declare(ctx, op, kind, id[:], body); err != nil {
+	err = l.castOff(ctx, a, id, r.Disavow, func(clock identity.Clock) ([]byte, error) {
+		return issuer.State(l.env.Wall(), identity.Statement{Kind: kind, Subject: id[:], Clock: clock, Body: body})
+	})
+	if err != nil {
 		return api.Revoked{}, err
 	}
-	return api.Revoked{ID: id.String(), Name: name, Warning: revokeWarning(name, signs, r.Disavow)}, nil
+	return api.Revoked{ID: id.String(), Name: name, Warning: revokeWarning(name, signs, r.Disavow, issuer.IsRoot())}, nil
 }
 
 // Revoke ends another node's part in the cluster for good, as `micro-net node revoke` does: node is its name or
@@ -56,9 +60,10 @@ func (n *Node) Revoke(ctx context.Context, node, reason string) error {
 	return err
 }
 
-// mayRevoke refuses what nobody can want.
+// mayRevoke refuses what nobody can want. The root's word goes further than that of another authority.
 func (l *life) mayRevoke(op string, id micronet.NodeID, name string, r *api.Revocation) error {
-	if old, done := l.outcasts.Load().revoked[id]; done && (old.Disavowed || !r.Disavow) {
+	old, done := l.outcasts.Load().revoked[id]
+	if done && (old.Disavowed || !r.Disavow) && (old.byRoot || l.pass.root.Load() == nil) {
 		return micronet.E(op, micronet.Refused, "%s (%s) was revoked already, on %s", name, id.Short(), old.Since.Time().Format(time.RFC3339))
 	}
 	if id != l.self {
@@ -78,14 +83,23 @@ func (l *life) mayRevoke(op string, id micronet.NodeID, name string, r *api.Revo
 }
 
 // revokeWarning says what follows from the revocation of a node that could sign.
-func revokeWarning(name string, signs, disavowed bool) string {
-	switch {
-	case !signs:
+func revokeWarning(name string, signs, disavowed, root bool) string {
+	if !signs {
 		return ""
-	case disavowed:
-		return fmt.Sprintf("%s could sign for the cluster; whoever has a certificate from it must join again", name)
 	}
-	return fmt.Sprintf("%s could sign for the cluster; what it signed before now still counts: look at it with `micro-net node log` there, or revoke with --disavow", name)
+	text := name + " could sign for the cluster; "
+	switch {
+	case disavowed && root:
+		return text + "whoever has a certificate from it must join again, and nothing that it has said counts: its policies, grants and revocations are to be made again"
+	case disavowed:
+		text += "whoever has a certificate from it must join again"
+	default:
+		text += "what it signed before now still counts: look at it with `micro-net node log` there, or revoke with --disavow"
+	}
+	if root {
+		return text
+	}
+	return text + "; its key can still say what it dates back: revoke it again where the root key is"
 }
 
 // Forget frees the name of a dead node.

@@ -385,6 +385,7 @@ func TestRevokedAuthority(t *testing.T) {
 		if err := c.backend().ImportRoot(api.SealedRoot{Root: sealed.Root, Passphrase: phrase}); err != nil {
 			t.Fatal(err)
 		}
+		b.await(2*time.Second, "c knows", shutOut("a", c)) // it repeats what it has heard
 		b.revoke(c, api.Revocation{Node: "b"})
 		b.halt(a)
 		b.halt(deputy)

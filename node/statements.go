@@ -34,6 +34,7 @@ type statements struct {
 	heard   chan []byte                  // of broadcasts
 	spread  func(key string, msg []byte) // to all members
 	changed func()                       // something else is held now; called without the turn
+	strayed func([]gossip.Statement)     // these are held now and do not count; called without the turn
 
 	turn    chan struct{} // a lock that may be held while the file is written
 	unsaved bool          // the file lacks something
@@ -210,6 +211,9 @@ func (s *statements) take(raws [][]byte) (added []gossip.Statement, refused int,
 	if len(added) > 0 {
 		s.changed()
 	}
+	if strays := slices.DeleteFunc(slices.Clone(added), func(st gossip.Statement) bool { return next.Counts(&st) }); len(strays) > 0 {
+		s.strayed(strays)
+	}
 	return added, refused, err
 }
 
@@ -229,15 +233,22 @@ func (s *statements) with(raws [][]byte) (next *gossip.Ledger, added []gossip.St
 	return next.Freeze(), added, refused
 }
 
-// declare adds statements of this node, which signs sign for clocks above all that are known. Nothing has
-// happened when it fails: not on disk, not in memory.
-func (s *statements) declare(ctx context.Context, signs ...func(identity.Clock) ([]byte, error)) error {
+// signature makes a statement of this node with a clock above all that are known.
+type signature func(identity.Clock) ([]byte, error)
+
+// declare adds statements of this node. Nothing has happened when it fails: not on disk, not in memory.
+func (s *statements) declare(ctx context.Context, signs ...signature) error {
+	return s.declareOver(ctx, func(*gossip.Ledger) []signature { return signs })
+}
+
+// declareOver is declare for statements that depend on what is held.
+func (s *statements) declareOver(ctx context.Context, say func(held *gossip.Ledger) []signature) error {
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	added, err := s.declareLocked(signs)
+	added, err := s.declareLocked(say(s.held.Load()))
 	s.unlock()
 	if err != nil {
 		return err
@@ -248,7 +259,7 @@ func (s *statements) declare(ctx context.Context, signs ...func(identity.Clock) 
 }
 
 // declareLocked is declare with the turn.
-func (s *statements) declareLocked(signs []func(identity.Clock) ([]byte, error)) ([]gossip.Statement, error) {
+func (s *statements) declareLocked(signs []signature) ([]gossip.Statement, error) {
 	if s.gone {
 		return nil, micronet.E("node.declare", micronet.Closed, "this node has left its cluster")
 	}
@@ -258,11 +269,13 @@ func (s *statements) declareLocked(signs []func(identity.Clock) ([]byte, error))
 		if err != nil {
 			return nil, err
 		}
-		if _, err := next.Take(raw); err != nil {
+		what, err := next.Take(raw)
+		if err != nil {
 			return nil, err
 		}
-		st, _ := next.Lookup(raw)
-		added = append(added, st)
+		if st, _ := next.Lookup(raw); what == gossip.TakenNew {
+			added = append(added, st)
+		}
 	}
 	if err := s.save(next.Freeze()); err != nil {
 		return nil, err
@@ -336,7 +349,7 @@ func (l *life) declareAll(ctx context.Context, op string, all ...identity.Statem
 	if a == nil {
 		return backend{l}.noAuthority(op)
 	}
-	signs := make([]func(identity.Clock) ([]byte, error), len(all))
+	signs := make([]signature, len(all))
 	for i, st := range all {
 		signs[i] = func(clock identity.Clock) ([]byte, error) {
 			st.Clock = clock

@@ -25,7 +25,7 @@ func (a *app) nodeRevokeCommand() *cobra.Command {
 			return a.printRevoked(&out, "Revoked %s (%s). It is refused here from now on, and by every other node as soon as that hears of it. Its name is free.\n")
 		})
 	c.Flags().StringVar(&r.Reason, "reason", "", "why, in one line, for whoever reads about it")
-	c.Flags().BoolVar(&r.Disavow, "disavow", false, "refuse what it has issued as an authority as well")
+	c.Flags().BoolVar(&r.Disavow, "disavow", false, "refuse what it has issued and said as an authority as well")
 	c.Flags().BoolVar(&r.Force, "force", false, "also when it is this node itself")
 	return a.printsData(a.talks(c))
 }

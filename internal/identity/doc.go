@@ -27,7 +27,8 @@
 // tells a Trust what follows from them, is the caller.
 //
 // The right to issue ends without a revocation: an authority is demoted, a root is replaced by another one.
-// What was issued before that counts on until it ends.
+// Certificates that were issued before that count on until they end; what counts of statements is for whoever
+// holds all of them.
 //
 // It does not know tunnels, gossip, the catalog or policy.
 //

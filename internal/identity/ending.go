@@ -8,8 +8,9 @@ import (
 	micronet "github.com/micro/micro-net"
 )
 
-// Two statements end somebody's right to issue and revoke nobody. Only a root can make them. What was issued
-// before counts on until it ends; what is issued after that, by a right given before, counts for nothing.
+// Two statements end somebody's right to issue and revoke nobody. Only a root can make them. A certificate that
+// was issued before counts on until it ends; what is issued after that, by a right given before, counts for
+// nothing. What an authority has stated by that right counts no more, see gossip.Ledger.
 //
 //	kind      subject                                          body
 //	demotion  authority's key 32 │ statement's own clock 8      empty, fields of newer versions

@@ -37,7 +37,7 @@ type StatementKind uint8
 // The kinds of statements.
 const (
 	StatementRevocation StatementKind = 1 // Subject is a public key, Body a Revocation
-	// StatementDisavowal is a revocation of an authority that takes back, too, what it has issued.
+	// StatementDisavowal is a revocation of an authority that takes back, too, the certificates it has issued.
 	StatementDisavowal StatementKind = 2
 	StatementDemotion  StatementKind = 6 // Subject names an authority whose right to issue ends
 	StatementRoot      StatementKind = 7 // Subject names a root, which Body holds

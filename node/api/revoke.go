@@ -19,7 +19,7 @@ type Revocations interface {
 type Revocation struct {
 	Node    string `json:"node"`              // its name, the beginning of its id, or the whole id of one that nobody remembers
 	Reason  string `json:"reason,omitempty"`  // for people
-	Disavow bool   `json:"disavow,omitempty"` // what it issued as an authority is refused too
+	Disavow bool   `json:"disavow,omitempty"` // what it issued and said as an authority is refused too
 	Force   bool   `json:"force,omitempty"`   // also when it is this node itself
 }
 

@@ -1,0 +1,124 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/node/api"
+)
+
+// unheard checks that a subject is none of those that nodes have a word about.
+func unheard(subject string, by ...*simNode) func() error {
+	return func() error {
+		for _, n := range by {
+			if slices.ContainsFunc(n.life().stated(testWord), func(s identity.Statement) bool { return string(s.Subject) == subject }) {
+				return fmt.Errorf("%s takes the word about %s", n.host.Name(), subject)
+			}
+		}
+		return nil
+	}
+}
+
+// TestCastOffAuthority: what an authority has said until the root ends its right counts on, and nothing of what
+// it says later, however it dates that back. What was disavowed counts no more at all.
+func TestCastOffAuthority(t *testing.T) {
+	for _, how := range []string{"demoted", "revoked", "disavowed"} {
+		t.Run(how, func(t *testing.T) {
+			inBubble(t, 430, func(t *testing.T, b *bubble) {
+				all := b.mesh("a", "b", "c", "d")
+				a, thief, c, d := all[0], all[1], all[2], all[3]
+				b.promote(a, "b")
+				b.await(10*time.Second, "a knows", b.signing(a, "b"))
+				before := identity.ClockAt(a.host.Env().Wall())
+				time.Sleep(time.Second)
+				for i := range 2 * spreadFetched {
+					b.says(thief, fmt.Sprintf("x%d", i), "1")
+				}
+				b.revoke(thief, api.Revocation{Node: "d"})
+				b.await(20*time.Second, "a and c know", knows("x9", "1", a, c))
+				right := thief.life().gate.authority.Load().issuer.Load()
+				time.Sleep(time.Minute)
+				switch how {
+				case "demoted":
+					b.demote(a, "b")
+				default:
+					b.revoke(a, api.Revocation{Node: "b", Disavow: how == "disavowed"})
+				}
+				if how == "disavowed" {
+					b.await(20*time.Second, "its word is gone", unheard("x9", a, c))
+				} else {
+					b.await(20*time.Second, "its word counts on", func() error {
+						if !c.life().pass.trust.Ended(thief.node.ID(), time.Time{}) && !c.life().pass.trust.Revoked(thief.node.ID()) {
+							return fmt.Errorf("c has not heard of it")
+						}
+						return knows("x9", "1", a, c)()
+					})
+				}
+				if counts := c.life().pass.trust.Revoked(d.node.ID()); counts != (how != "disavowed") {
+					t.Errorf("its revocation counts: %v", counts)
+				}
+				word := identity.Revocation{When: a.host.Env().Wall()}
+				body, err := word.Body()
+				if err != nil {
+					t.Fatal(err)
+				}
+				id := c.node.ID()
+				var forged [][]byte
+				for _, st := range []identity.Statement{
+					{Kind: testWord, Subject: []byte("y"), Body: []byte("late")},
+					{Kind: testWord, Subject: []byte("x9"), Body: []byte("late")},
+					{Kind: identity.StatementRevocation, Subject: id[:], Body: body},
+				} {
+					st.Clock = before + identity.ClockAt(time.UnixMilli(10_000)) // after it had last spoken, by its own word
+					raw, err := right.State(a.host.Env().Wall(), st)
+					if err != nil {
+						t.Fatal(err)
+					}
+					forged = append(forged, raw)
+				}
+				if refused, err := c.life().statements.Import(forged); refused > 0 || err != nil {
+					t.Fatal(refused, err)
+				}
+				b.await(20*time.Second, "a holds them as well", func() error {
+					if a.life().statements.held.Load().Fingerprint() != c.life().statements.held.Load().Fingerprint() {
+						return fmt.Errorf("not the same")
+					}
+					return nil
+				})
+				for _, n := range []*simNode{a, c} {
+					if err := unheard("y", n)(); err != nil {
+						t.Error(err)
+					}
+					if err := knows("x9", "late", n)(); err == nil || n.life().pass.trust.Revoked(id) {
+						t.Errorf("%s takes what was dated back", n.host.Name())
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestRootConfirmsRevocations: the root may say again what another authority has said, as its word goes
+// further.
+func TestRootConfirmsRevocations(t *testing.T) {
+	inBubble(t, 431, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		a, deputy := all[0], all[1]
+		b.promote(a, "b")
+		b.promote(a, "c")
+		b.await(10*time.Second, "b knows", b.signing(deputy, "a", "c"))
+		r := b.revoke(deputy, api.Revocation{Node: "c"})
+		contains(t, "the warning", r.Warning, "where the root key is")
+		_, err := deputy.backend().Revoke(context.Background(), api.Revocation{Node: "c"})
+		wantError(t, "again", err, micronet.Refused, "already")
+		b.await(10*time.Second, "a knows", shutOut("c", a))
+		b.revoke(a, api.Revocation{Node: "c"})
+		_, err = a.backend().Revoke(context.Background(), api.Revocation{Node: "c"})
+		wantError(t, "once more", err, micronet.Refused, "already")
+	})
+}
