@@ -150,7 +150,7 @@ func (b backend) Services(name string) ([]api.Service, error) {
 		}
 		list := v.of(d)
 		if len(list)+len(v.withheld[d.Service]) == 0 {
-			return nil, unknownService(name)
+			return nil, v.unknownService(name)
 		}
 		return b.named(append(out, b.service(v, d.Service, list))), nil
 	}
@@ -165,10 +165,6 @@ func (v *view) offered() []string {
 	names := slices.AppendSeq(slices.Collect(maps.Keys(v.instances)), maps.Keys(v.withheld))
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-func unknownService(name string) error {
-	return micronet.E("services", micronet.NotFound, "no service %q in the mesh", name).WithFix("see `micro-net services`")
 }
 
 // service tells of a service: list are the instances that get traffic. Those that are withheld are told as
@@ -248,7 +244,7 @@ func isNamed(s *api.Service) bool {
 func (b backend) Routes(service string) ([]api.Route, error) {
 	v := b.l.view.Load()
 	if service != "" && len(v.instances[service])+len(v.withheld[service]) == 0 {
-		return nil, unknownService(service)
+		return nil, v.unknownService(service)
 	}
 	out := []api.Route{}
 	for _, v := range b.l.router.Routes(time.Now(), service) {

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func (b backend) Policies() []api.Policy {
 
 // ApplyPolicies states policies, each in the place of the one that has its name: all of them, or none.
 func (b backend) ApplyPolicies(ctx context.Context, rules []policy.Rule) (api.PolicyChange, error) {
-	change := api.PolicyChange{Applied: []string{}, Unchanged: []string{}}
+	change := api.PolicyChange{Applied: []string{}, Unchanged: []string{}, Warnings: b.l.view.Load().unknownNames(rules)}
 	held, count := b.l.policyBodies()
 	var all []identity.Statement
 	for i := range rules {
@@ -125,8 +126,11 @@ func (v *view) sourcesOf(service string) (out []policy.Source, err error) {
 		}
 	}
 	if out == nil {
-		return nil, micronet.E("policy.test", micronet.NotFound, "no node and no service %q", service).
-			WithFix("write NODE, or SERVICE@NODE for a service that does not run yet")
+		fix := "write NODE, or SERVICE@NODE for a service that does not run yet"
+		if near := config.Nearest(service, append(v.nodeNames(), v.offered()...)); near != "" {
+			fix = fmt.Sprintf("did you mean %q? %s", near, fix)
+		}
+		return nil, micronet.E("policy.test", micronet.NotFound, "no node and no service %q", service).WithFix("%s", fix)
 	}
 	return out, nil
 }
@@ -139,7 +143,9 @@ func (v *view) source(n *micronet.Node, service string) policy.Source {
 func (l *life) verdicts(from policy.Source, service string) (out []api.PolicyVerdict) {
 	list := l.view.Load().instances[service]
 	if len(list) == 0 {
-		return []api.PolicyVerdict{l.verdict(from, &micronet.Instance{Service: service})}
+		v := l.verdict(from, &micronet.Instance{Service: service})
+		v.Reason += "; nobody is led to an instance of it now"
+		return []api.PolicyVerdict{v}
 	}
 	for _, p := range list {
 		v := l.verdict(from, &p.instance)

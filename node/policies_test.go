@@ -159,6 +159,17 @@ func TestExplainAndTest(t *testing.T) {
 				t.Errorf("from %s: %s, want %s", c.from, got, c.want)
 			}
 		}
+		done := b.apply(all[0], policy.Rule{Name: "typo", From: policy.Callers{Node: "B*", Service: "!shpo"}, To: policy.Targets{Service: "PAY"}, Action: policy.Audit},
+			policy.Rule{Name: "gone", From: policy.Callers{Node: "zzzzzz"}, Action: policy.Audit})
+		if got := strings.Join(done.Warnings, ", "); got != `typo: no service "shpo" is known now; did you mean "shop"?, gone: no node "zzzzzz" is known now` {
+			t.Errorf("apply warns %s", got)
+		}
+		list, err := back.TestPolicy("a", "pya")
+		if err != nil || len(list) != 1 || len(list[0].Instances) != 0 || !strings.Contains(list[0].Reason, "nobody is led to an instance of it") {
+			t.Errorf("an unknown service: %+v, %v", list, err)
+		}
+		_, err = back.Services("pya")
+		wantError(t, "an unknown service", err, micronet.NotFound, `did you mean "pay"?`)
 		for from, kind := range map[string]micronet.Kind{"nobody": micronet.NotFound, "shop@z": micronet.NotFound, "@a": micronet.Invalid} {
 			_, err := back.TestPolicy(from, "pay")
 			wantError(t, from, err, kind, "")

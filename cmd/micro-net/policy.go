@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,10 @@ func (a *app) policyListCommand() *cobra.Command {
 				return err
 			}
 			return a.print(list, func(t *table) {
+				if len(list) == 0 {
+					t.text("There is no policy: whoever is in the cluster may call every service of it.")
+					return
+				}
 				t.row("NAME", "FROM", "TO", "ACTION", "REFUSED", "AUDITED", "PROBLEM")
 				for i := range list {
 					p := &list[i]
@@ -64,6 +69,9 @@ func (a *app) policyApplyCommand() *cobra.Command {
 			done, err := a.client().ApplyPolicies(ctx, rules)
 			if err != nil {
 				return err
+			}
+			for _, w := range done.Warnings {
+				fmt.Fprintf(a.err, "Warning: %s\n", oneLine(w))
 			}
 			return a.print(done, func(t *table) {
 				for _, name := range done.Applied {
@@ -99,9 +107,13 @@ func (a *app) policyTestCommand() *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			return deniedAny(list)
+			if err := deniedAny(list); err != nil {
+				return err
+			}
+			return a.unknownTarget(ctx, list)
 		})
-	c.Long = "Judges calls by the policies as this node knows them. A caller that may call no instance is a failure (exit 4)."
+	c.Long = "Judges calls by the policies as this node knows them. A caller that may call no instance is a failure (exit 4), and\n" +
+		"so is a service that nobody offers (exit 3)."
 	return a.printsData(a.talks(c))
 }
 
@@ -119,6 +131,15 @@ func deniedAny(list []api.PolicyVerdict) error {
 		}
 	}
 	return nil
+}
+
+// unknownTarget is the error of a service that nobody offers: that a call of it would be allowed says little.
+func (a *app) unknownTarget(ctx context.Context, list []api.PolicyVerdict) error {
+	if len(list) == 0 || slices.ContainsFunc(list, func(v api.PolicyVerdict) bool { return len(v.Instances) > 0 }) {
+		return nil
+	}
+	_, err := a.client().Services(ctx, list[0].Service)
+	return err
 }
 
 // callerName is a caller as `policy test` takes it.

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/micro/micro-net/node/api"
 )
 
 // TestPolicyApply: what is wrong in a file is told by line, and nothing of it is sent.
@@ -31,7 +33,26 @@ func TestPolicyApply(t *testing.T) {
 		}
 	}
 	w := newWorld(t).start()
+	w.files["rules.yaml"], w.files["rules.json"] = good, `{"policies": [{"name": "x", "action": "dney"}]}`
+	if r := w.run("validate", "rules.yaml"); r.code != 0 || r.out != "rules.yaml is valid, 2 policies\n" {
+		t.Errorf("validate: exit %d, %q, %q", r.code, r.out, r.err)
+	}
+	if r := w.run("validate", "rules.json"); r.code != 2 || !strings.Contains(r.err, "deny") {
+		t.Errorf("validate: exit %d, %q, %q", r.code, r.out, r.err)
+	}
 	if r := w.run("__complete", "policy", "delete", ""); !strings.HasPrefix(r.out, "no-c\ntry-v2\nnewer\n:4") {
 		t.Errorf("completion: %q", r.out)
+	}
+}
+
+// TestNoPolicies: what holds without any is said, to people.
+func TestNoPolicies(t *testing.T) {
+	w := newWorld(t).start()
+	w.backend.policies = []api.Policy{}
+	if r := w.run("policy", "list"); r.code != 0 || !strings.HasPrefix(r.out, "There is no policy: ") {
+		t.Errorf("exit %d, %q", r.code, r.out)
+	}
+	if r := w.run("policy", "list", "--json"); r.code != 0 || r.out != "[]\n" {
+		t.Errorf("exit %d, %q", r.code, r.out)
 	}
 }

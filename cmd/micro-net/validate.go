@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -15,11 +16,12 @@ import (
 type checkedFile struct {
 	File     string   `json:"file"`
 	Services []string `json:"services"`
+	Policies []string `json:"policies"`
 }
 
 func (a *app) validateCommand() *cobra.Command {
-	c := a.command("validate FILE… [flags]", "check service files and config.yaml without starting anything",
-		"  micro-net validate /etc/micro-net/config.yaml /etc/micro-net/services.d/*.yaml",
+	c := a.command("validate FILE… [flags]", "check service files, policy files and config.yaml without starting anything",
+		"  micro-net validate /etc/micro-net/config.yaml /etc/micro-net/services.d/*.yaml\n  micro-net validate no-c.yaml",
 		cobra.MinimumNArgs(1), func(ctx context.Context, files []string) error {
 			out := []checkedFile{}
 			var errs []error
@@ -33,7 +35,7 @@ func (a *app) validateCommand() *cobra.Command {
 			}
 			if err := a.print(out, func(t *table) {
 				for _, f := range out {
-					t.text("%s is valid, %s", f.File, plural(len(f.Services), "service", "services"))
+					t.text("%s is valid, %s", f.File, f.holds())
 				}
 			}); err != nil {
 				return err
@@ -48,15 +50,40 @@ func (a *app) validate(ctx context.Context, file string) (checkedFile, error) {
 	if err != nil {
 		return checkedFile{}, err
 	}
+	f := checkedFile{File: file, Services: []string{}, Policies: []string{}}
+	if holdsPolicies.Match(data) {
+		return a.validatePolicies(f, data)
+	}
 	services, errs := parseConfig(file, data)
 	if len(errs) > 0 {
 		return checkedFile{}, invalid("validate", errs...)
 	}
-	f := checkedFile{File: file, Services: []string{}}
 	for i := range services {
 		f.Services = append(f.Services, services[i].Name)
 	}
 	return f, nil
+}
+
+// holdsPolicies tells a policy file from others by its only key, in YAML and in JSON.
+var holdsPolicies = regexp.MustCompile(`(?m)^(?:\s*\{\s*)?"?policies"?\s*:`)
+
+func (a *app) validatePolicies(f checkedFile, data []byte) (checkedFile, error) {
+	rules, errs := config.ParsePolicies(f.File, data)
+	if len(errs) > 0 {
+		return checkedFile{}, invalid("validate", errs...)
+	}
+	for i := range rules {
+		f.Policies = append(f.Policies, rules[i].Name)
+	}
+	return f, nil
+}
+
+// holds counts what is in a file.
+func (f *checkedFile) holds() string {
+	if len(f.Policies) > 0 {
+		return plural(len(f.Policies), "policy", "policies")
+	}
+	return plural(len(f.Services), "service", "services")
 }
 
 // parseConfig tells the two kinds of files apart by their names, as the daemon does. The

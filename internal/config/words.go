@@ -17,6 +17,15 @@ func suggest(word string, valid []string) string {
 	return "valid are " + strings.Join(slices.Sorted(slices.Values(valid)), ", ")
 }
 
+// Nearest returns the name that was probably meant, "" when none is near or has a letter in common.
+func Nearest(word string, names []string) string {
+	n := nearest(word, names)
+	if editDistance(strings.ToLower(word), strings.ToLower(n)) >= len(word) {
+		return ""
+	}
+	return n
+}
+
 // nearest returns the candidate that word was probably meant to be, "" when none is near: at
 // most half of its letters, rounded up, may be wrong.
 func nearest(word string, candidates []string) string {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -65,6 +66,20 @@ func (r *Rule) Check() error {
 		}
 	}
 	return nil
+}
+
+// Named lists the services and nodes that a rule names one by one, also those it excepts: patterns with a * are
+// none.
+func (r *Rule) Named() (services, nodes []string) {
+	add := func(to *[]string, text string) {
+		if p := newPattern(text); p.body != "" && !p.glob {
+			*to = append(*to, strings.TrimPrefix(text, "!"))
+		}
+	}
+	add(&services, r.From.Service)
+	add(&services, r.To.Service)
+	add(&nodes, r.From.Node)
+	return services, nodes
 }
 
 // denies reports whether the rule refuses what it covers.

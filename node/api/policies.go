@@ -52,6 +52,7 @@ type policyEntry struct {
 type PolicyChange struct {
 	Applied   []string `json:"applied"`
 	Unchanged []string `json:"unchanged"`
+	Warnings  []string `json:"warnings"` // sentences: what they name and nobody knows now
 }
 
 // PolicyCaller is who calls.
