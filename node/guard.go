@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -47,11 +48,7 @@ func newGuard(events *micronet.Events, self micronet.NodeID, here string, o orig
 // Admit decides about a connection to an instance of this node.
 func (g *guard) Admit(caller micronet.Caller, to *micronet.Instance) error {
 	call, v, err := g.judge(caller, to)
-	if caller.Node == g.self {
-		caller.Name = g.here
-	} else {
-		caller.Name = call.From.Node
-	}
+	caller.Name = call.From.Node
 	for _, rule := range v.Audited {
 		g.note(micronet.Judgement{Caller: caller, Service: to.Service, Rule: rule, Audited: true})
 	}
@@ -59,6 +56,17 @@ func (g *guard) Admit(caller micronet.Caller, to *micronet.Instance) error {
 		g.note(micronet.Judgement{Caller: caller, Service: to.Service, Rule: v.Rule})
 	}
 	return err
+}
+
+// audit counts a connection that was open when rules came: a rule that only tells would have cut it.
+func (g *guard) audit(caller micronet.Caller, to *micronet.Instance, came map[string]bool) {
+	call, v, _ := g.judge(caller, to)
+	caller.Name = call.From.Node
+	for _, rule := range v.Audited {
+		if came[rule] {
+			g.note(micronet.Judgement{Caller: caller, Service: to.Service, Rule: rule, Audited: true})
+		}
+	}
 }
 
 // Allows decides without effect, also about instances of other nodes as far as this one knows.
@@ -152,8 +160,13 @@ func (l *life) origin() origin {
 
 // enforce takes new rules, and ends the connections that they refuse.
 func (l *life) enforce(ctx context.Context, rules *policy.Snapshot) {
+	came := newRules(l.guard.rules.Load(), rules)
 	l.guard.set(rules)
-	if cut := l.flows.CloseRefused(l.self, l.hindsight(ctx)); cut > 0 {
+	look := l.hindsight(ctx)
+	for _, s := range l.flows.ServedBy(l.self) {
+		l.guard.audit(look.attested(s.Caller), s.Inst, came)
+	}
+	if cut := l.flows.CloseRefused(l.self, look); cut > 0 {
 		l.env.Log.Info("connections were cut by a change of the policies", "count", cut)
 	}
 	for _, r := range rules.Rules() {
@@ -161,4 +174,13 @@ func (l *life) enforce(ctx context.Context, rules *policy.Snapshot) {
 			l.env.Log.Warn("a policy of a newer version refuses what it covers", "policy", r.Name, "reason", r.Strange, "fix", "update micro-net on this node")
 		}
 	}
+}
+
+// newRules names the rules that are not among the former ones as they are now.
+func newRules(former, now *policy.Snapshot) map[string]bool {
+	came := map[string]bool{}
+	for _, r := range now.Rules() {
+		came[r.Name] = !slices.Contains(former.Rules(), r)
+	}
+	return came
 }

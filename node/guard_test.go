@@ -105,6 +105,21 @@ func TestQ23_TighteningCutsWithinTwoSeconds(t *testing.T) {
 			t.Errorf("c read %v after %v, want a reset", err, time.Since(begin))
 		}
 		say(t, live["a"])
+
+		// What only tells counts who is there when it comes, once.
+		watch := policy.Rule{Name: "watch", To: policy.Targets{Service: "echo"}, Action: policy.Audit}
+		for range 2 {
+			all[1].life().enforce(t.Context(), policy.Compile([]policy.Rule{noC, watch}))
+			if n := all[1].life().guard.tally("watch"); n.audited != 1 || n.refused != 0 {
+				t.Errorf("the connection of a that is open is counted %+v", n)
+			}
+		}
+		watch.From.Node = "a" // another rule
+		all[1].life().enforce(t.Context(), policy.Compile([]policy.Rule{noC, watch}))
+		if n := all[1].life().guard.tally("watch"); n.audited != 2 {
+			t.Errorf("a rule that was changed has counted %+v", n)
+		}
+		say(t, live["a"])
 	})
 }
 

@@ -160,23 +160,37 @@ func (f *Flows) CloseNode(id micronet.NodeID) int {
 	return f.cut(func(fl *flow) bool { return fl.peer == id })
 }
 
+// Served is a connection that is open now to an instance.
+type Served struct {
+	Caller micronet.Caller
+	Inst   *micronet.Instance
+}
+
+// ServedBy lists the connections to instances of a node, the oldest first.
+func (f *Flows) ServedBy(node micronet.NodeID) (out []Served) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fl := range slices.SortedFunc(maps.Keys(f.live), func(a, b *flow) int { return a.began.Compare(b.began) }) {
+		if fl.route.Node == node {
+			out = append(out, Served{fl.caller, fl.inst})
+		}
+	}
+	return out
+}
+
 // CloseRefused resets the connections that a guard does not allow any more, and returns how many there
 // were: those to instances of a node, and those from its programs, of which it knows more than others. The
 // guard is asked under no lock.
 func (f *Flows) CloseRefused(self micronet.NodeID, g Guard) int {
-	type asked struct {
-		caller micronet.Caller
-		inst   *micronet.Instance
-	}
 	f.mu.Lock()
-	live := make(map[*flow]asked, len(f.live))
+	live := make(map[*flow]Served, len(f.live))
 	for fl := range f.live {
 		if fl.route.Node == self || fl.caller.Node == self {
-			live[fl] = asked{fl.caller, fl.inst}
+			live[fl] = Served{fl.caller, fl.inst}
 		}
 	}
 	f.mu.Unlock()
-	maps.DeleteFunc(live, func(_ *flow, a asked) bool { return g.Allows(a.caller, a.inst) == nil })
+	maps.DeleteFunc(live, func(_ *flow, s Served) bool { return g.Allows(s.Caller, s.Inst) == nil })
 	return f.cut(func(fl *flow) bool {
 		_, refused := live[fl]
 		return refused
