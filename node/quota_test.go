@@ -68,3 +68,10 @@ func TestQ15_LargeInstanceIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFilesHoldWhatANodeOffers: what a file may hold, its node announces.
+func TestFilesHoldWhatANodeOffers(t *testing.T) {
+	if config.MaxServices != gossip.MaxInstances {
+		t.Errorf("a file may have %d services, a node %d instances", config.MaxServices, gossip.MaxInstances)
+	}
+}

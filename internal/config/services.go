@@ -10,8 +10,8 @@ import (
 // servicesKey is the key of the list of services in a file.
 const servicesKey = "services"
 
-// maxServices bounds the services of one file; a node may have as many.
-const maxServices = 4096
+// MaxServices bounds the services of one file: a node may have as many.
+const MaxServices = 256
 
 // ParseServices reads a service file: YAML or JSON with a list under `services:`, a list, or one
 // service; or Consul's JSON form as it is. Defaults are filled in. An id that is missing is the
@@ -87,9 +87,9 @@ func (p *serviceParser) items(many *value) []*value {
 }
 
 func (p *serviceParser) parse(list []*value) {
-	if len(list) > maxServices {
-		p.fail(list[maxServices].fault("spread them over several nodes", "more than %d services", maxServices))
-		list = list[:maxServices]
+	if len(list) > MaxServices {
+		p.fail(list[MaxServices].fault("spread them over several nodes", "more than %d services, which is all that a node may offer", MaxServices))
+		list = list[:MaxServices]
 	}
 	for _, v := range list {
 		if s, ok := p.service(v); ok {

@@ -265,9 +265,9 @@ func TestOneBadEntryHidesNoOther(t *testing.T) {
 }
 
 func TestTooManyServices(t *testing.T) {
-	got, errs := ParseServices("web.json", []byte("["+strings.TrimSuffix(manyJSON(maxServices+2), ",")+"]"))
-	wantLines(t, errs, `web.json:1: [4096]: more than 4096 services; spread them over several nodes`)
-	if len(got) != maxServices {
+	got, errs := ParseServices("web.json", []byte("["+strings.TrimSuffix(manyJSON(MaxServices+2), ",")+"]"))
+	wantLines(t, errs, `web.json:1: [256]: more than 256 services, which is all that a node may offer; spread them over several nodes`)
+	if len(got) != MaxServices {
 		t.Errorf("%d services", len(got))
 	}
 }
