@@ -7,6 +7,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
 )
 
 // logEvents writes what an operator wants to read. Packets and flows are counted, not logged.
@@ -26,9 +27,15 @@ func logEvents(log *slog.Logger) *micronet.Events {
 			log.Debug("tunnel changed", "peer", c.Peer.Short(), "up", c.Up, "reason", c.Reason)
 		},
 		RecordRefused: func(r micronet.RecordRefusal) {
-			if quiet.allow("record " + r.Reason) {
-				log.Warn("a record was refused", "peer", r.Owner.Short(), "reason", r.Reason)
+			// A document may come before its owner's certificate, and is asked for again then; see records.expire.
+			if r.Reason == string(gossip.ReasonUnadmitted) || !quiet.allow("record "+r.Reason) {
+				return
 			}
+			args := []any{"reason", r.Reason}
+			if !r.Owner.IsZero() { // nobody is to blame otherwise
+				args = append(args, "peer", r.Owner.Short())
+			}
+			log.Warn("a record was refused", args...)
 		},
 		InstanceEjected: func(e micronet.Ejection) {
 			log.Info("instance ejected", "svc", e.Service, "instance", e.Key.ID, "peer", e.Key.Node.Short(), "dur", e.For, "reason", e.Reason)

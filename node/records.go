@@ -3,6 +3,7 @@ package node
 import (
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -27,8 +28,11 @@ type records struct {
 	catalog    *gossip.Catalog
 	divergence *gossip.Divergence
 	synced     bool                     // synchronised once with somebody
-	strangers  map[micronet.NodeID]bool // whose documents came before their certificates
+	strangers  map[micronet.NodeID]time.Time // whose documents came before their certificates, and when
 }
+
+// strangerFor is how long the certificate of a document's owner may be behind.
+const strangerFor = time.Minute
 
 // maxStrangers bounds the owners that are remembered because their documents came too early; those of
 // further ones are found by the next comparison.
@@ -48,7 +52,7 @@ var _ gossip.Store = (*records)(nil)
 func newRecords(env micronet.Env, cfg gossip.CatalogConfig, e effects) *records {
 	return &records{
 		self: cfg.Self, env: env, effects: e, wants: make(chan gossip.Want, wantQueue), catalog: gossip.NewCatalog(cfg), divergence: gossip.NewDivergence(),
-		strangers: map[micronet.NodeID]bool{},
+		strangers: map[micronet.NodeID]time.Time{},
 	}
 }
 
@@ -139,15 +143,15 @@ func (r *records) refused(err error) {
 func (r *records) estrange(owner micronet.NodeID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.strangers) < maxStrangers {
-		r.strangers[owner] = true
+	if _, known := r.strangers[owner]; !known && len(r.strangers) < maxStrangers {
+		r.strangers[owner] = time.Now()
 	}
 }
 
 // admitted asks for the document of a node whose certificate has come, if it came before that.
 func (r *records) admitted(owner micronet.NodeID) {
 	r.mu.Lock()
-	early := r.strangers[owner]
+	_, early := r.strangers[owner]
 	delete(r.strangers, owner)
 	r.mu.Unlock()
 	if early {
@@ -290,8 +294,13 @@ func (r *records) expire(alive func(micronet.NodeID) bool) []micronet.NodeID {
 	r.mu.Lock()
 	gone := r.catalog.Expire(time.Now(), alive)
 	r.divergence.Expire(time.Now())
-	clear(r.strangers)
+	waiting := len(r.strangers)
+	maps.DeleteFunc(r.strangers, func(_ micronet.NodeID, since time.Time) bool { return time.Since(since) >= strangerFor })
+	lost := waiting - len(r.strangers)
 	r.mu.Unlock()
+	if lost > 0 {
+		r.env.Log.Warn("records came of nodes that are no members; they are not used", "count", lost)
+	}
 	if len(gone) > 0 {
 		r.changed()
 	}

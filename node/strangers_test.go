@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -95,4 +96,35 @@ func TestEarlyDocumentsAreFetched(t *testing.T) {
 	if w := <-r.wants; w.Owner != owner || !r.lacks(w) {
 		t.Errorf("%v is wanted, want %s", w, owner.Short())
 	}
+}
+
+// TestEarlyDocumentsMakeNoNoise: while nodes join, documents come before certificates, and are asked for again. It is
+// told only where that does not help.
+func TestEarlyDocumentsMakeNoNoise(t *testing.T) {
+	log := &recorder{}
+	events := logEvents(log.logger())
+	events.RecordRefused(micronet.RecordRefusal{Reason: string(gossip.ReasonUnadmitted)})
+	if n := log.count("a record was refused"); n != 0 {
+		t.Errorf("%d lines", n)
+	}
+	events.RecordRefused(micronet.RecordRefusal{Reason: string(gossip.ReasonSignature)})
+	if n := log.count("a record was refused"); n != 1 || log.count("peer=") != 0 {
+		t.Errorf("%d lines, want one", n)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		log := &recorder{}
+		env := micronet.Env{Log: log.logger()}.EnsureDefaults()
+		r := newRecords(env, gossip.CatalogConfig{Self: id(9), Epoch: 1, Cluster: [16]byte{1}, Codec: wire.New(), Admit: func(micronet.NodeID) error {
+			return micronet.E("test", micronet.Unauthorized, "a stranger")
+		}}, effects{spread: func(string, []byte) {}, changed: func() {}, behind: func() {}})
+		_, msg := stranger(t, [16]byte{1}, 1)
+		r.received(msg)
+		for _, want := range []int{0, 1, 1} {
+			r.expire(func(micronet.NodeID) bool { return true })
+			if n := log.count("records came of nodes that are no members"); n != want {
+				t.Errorf("%d lines, want %d", n, want)
+			}
+			time.Sleep(strangerFor)
+		}
+	})
 }
