@@ -15,6 +15,9 @@ func (a *app) nodeLogCommand() *cobra.Command {
 	c := a.command("log [flags]", "show what this authority has issued: certificates and promotions",
 		"  micro-net node log\n  micro-net node log --last 0 -o json\n  micro-net node log --verify",
 		noArgs, func(ctx context.Context, _ []string) error {
+			if last < 0 {
+				return micronet.E("log", micronet.Invalid, "--last %d: want a number of lines, or 0 for all", last)
+			}
 			log, err := a.client().Issuances(ctx)
 			if err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +37,9 @@ func (a *app) rootExportCommand() *cobra.Command {
 	c := a.command("export FILE [flags]", "write the cluster's root key to a file, encrypted with a passphrase",
 		"  micro-net node root export /media/usb/root\n  micro-net node root export root --passphrase-file secret --remove",
 		cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+			if err := a.mayExport(ctx, args[0]); err != nil {
+				return err
+			}
 			secret, err := a.passphrase(ctx, "export", phrase, true)
 			if err != nil {
 				return err
@@ -57,11 +61,24 @@ func (a *app) rootExportCommand() *cobra.Command {
 	return a.talks(c)
 }
 
+// mayExport finds what is in the way before anybody thinks of a passphrase: a place for the file, and whether the
+// daemon has the key. That it objects to no passphrase at all, and to nothing else, says that it has.
+func (a *app) mayExport(ctx context.Context, path string) error {
+	if _, err := a.env.FS.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return micronet.E("export", micronet.Refused, "%s is there already", path).WithFix("choose another file")
+	}
+	if _, err := a.env.FS.Stat(filepath.Dir(path)); err != nil {
+		return micronet.E("export", micronet.Refused, "the folder of the file: %w", err).WithFix("make it, or choose another file")
+	}
+	_, err := a.client().ExportRoot(ctx, "")
+	if micronet.KindOf(err) == micronet.Invalid {
+		return nil
+	}
+	return err
+}
+
 // exportRoot writes the file and returns what it reads back.
 func (a *app) exportRoot(ctx context.Context, path, secret string) ([]byte, error) {
-	if _, err := a.env.FS.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return nil, micronet.E("export", micronet.Refused, "%s is there already", path).WithFix("choose another file")
-	}
 	out, err := a.client().ExportRoot(ctx, secret)
 	if err != nil {
 		return nil, err

@@ -31,6 +31,17 @@ func TestRootExport(t *testing.T) {
 	if r := w.run("node", "root", "export", file, "--passphrase-file", "/secret"); r.code != 4 || !strings.Contains(r.err, "is there already") {
 		t.Errorf("over another file: %+v", r)
 	}
+	if r := w.run("node", "root", "export", filepath.Join(w.dir, "none", "root")); r.code != 4 || !strings.Contains(r.err, "the folder of the file") {
+		t.Errorf("into a folder that is not there: %+v", r)
+	}
+	w.backend.fail = micronet.E("root export", micronet.Refused, "the root key is not on this host")
+	if r := w.run("node", "root", "export", file+"2"); r.code != 4 || !strings.Contains(r.err, "is not on this host") {
+		t.Errorf("without the key, and without a passphrase: %+v", r)
+	}
+	w.backend.fail = nil
+	if r := w.run("node", "log", "--last", "-1"); r.code != 2 || !strings.Contains(r.err, "--last -1: want a number of lines") {
+		t.Errorf("%+v", r)
+	}
 	w.vars["MICRO_NET_PASSPHRASE"] = "from the environment"
 	if r := w.run("node", "root", "import", file); r.code != 0 || !strings.HasSuffix(w.backend.noted(), "import sealed from the environment") {
 		t.Errorf("%+v, %q", r, w.backend.noted())

@@ -341,6 +341,9 @@ func (b *fakeBackend) RotateRoot(_ context.Context, r api.RotateRequest) (api.Ro
 }
 
 func (b *fakeBackend) ExportRoot(passphrase string) (api.SealedRoot, error) {
+	if passphrase == "" && b.fail == nil {
+		return api.SealedRoot{}, micronet.E("root export", micronet.Invalid, "the passphrase has 0 characters")
+	}
 	return api.SealedRoot{Root: []byte("sealed")}, b.note("export %s", passphrase)
 }
 
