@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -324,7 +325,21 @@ func (b backend) Invite(r api.InviteRequest) (api.Invitation, error) {
 	if err != nil {
 		return api.Invitation{}, err
 	}
-	return a.invite(r, addresses)
+	out, err := a.invite(r, addresses)
+	if err == nil && r.Name != "" {
+		out.Warning = strings.TrimPrefix(out.Warning+b.nameWarning(r.Name), "; ")
+	}
+	return out, err
+}
+
+// nameWarning says when the name of a token belongs to a node that is there: only of one that is gone does the token
+// take it.
+func (b backend) nameWarning(name string) string {
+	n, err := b.l.view.Load().find(name)
+	if err != nil || n.Name != name || !n.Status.Serving() {
+		return ""
+	}
+	return fmt.Sprintf("; %s (%s) is %s and has this name: another host with the token is refused as long as that is so", name, n.ID.Short(), n.Status)
 }
 
 // noAuthority refuses what only an authority can do, and names one.

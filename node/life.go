@@ -187,7 +187,7 @@ func (l *life) token(pass *passport) (*identity.Token, error) {
 	if pass.trust.Cluster() != token.Cluster {
 		return nil, micronet.E("join", micronet.Refused, "%s belongs to the cluster %q (%s) already, the token is for %q (%s)",
 			l.config.DataDir, pass.member().ClusterName, pass.trust.Cluster(), token.ClusterName, token.Cluster).
-			WithFix("start it without --join and run `micro-net leave` or `micro-net join @token`, or use another --data-dir")
+			WithFix("start it without --join; run `micro-net join @token` if no other node is in its cluster, else `micro-net leave` and then `micro-net up --join @token`; or use another --data-dir")
 	}
 	if l.needsToken(pass, token) {
 		return &token, nil

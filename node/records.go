@@ -27,7 +27,7 @@ type records struct {
 	mu         sync.Mutex
 	catalog    *gossip.Catalog
 	divergence *gossip.Divergence
-	synced     bool                     // synchronised once with somebody
+	synced     bool                          // synchronised once with somebody
 	strangers  map[micronet.NodeID]time.Time // whose documents came before their certificates, and when
 }
 

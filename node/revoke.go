@@ -113,6 +113,10 @@ func (b backend) Forget(ctx context.Context, r api.Forgetting) (api.Revoked, err
 	if err != nil {
 		return api.Revoked{}, err
 	}
+	if r, revoked := l.outcasts.Load().revoked[id]; revoked {
+		return api.Revoked{}, micronet.E(op, micronet.Refused, "%s", r.text(l, name)).
+			WithFix("nothing is left to do: its name is free, and its key is never welcome again")
+	}
 	epoch := l.records.version(id).Epoch
 	if n := l.view.Load().byID[id]; n != nil {
 		if n.Status.Serving() {

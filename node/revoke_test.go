@@ -434,6 +434,10 @@ func TestForgottenNode(t *testing.T) {
 		}(), micronet.Refused, "run it on a")
 		wantError(t, "a live one", forget("b"), micronet.Refused, "alive", "revoke b")
 		wantError(t, "a stranger", forget("x"), micronet.NotFound, "no node")
+		inv, err := all[0].backend().Invite(api.InviteRequest{Name: "b"})
+		if err != nil || !strings.Contains(inv.Warning, "is alive and has this name") {
+			t.Errorf("a token for the name of a live node: %q, %v", inv.Warning, err)
+		}
 		b.crash(all[1])
 		b.crash(all[3])
 		b.await(15*time.Second, "b and d are dead", func() error {
@@ -458,6 +462,15 @@ func TestForgottenNode(t *testing.T) {
 			t.Errorf("it is called %s", got)
 		}
 		b.await(15*time.Second, "it sees the others", b.alive(4, all[3]))
+		wantError(t, "two of one name", func() error {
+			v := *all[0].life().view.Load()
+			v.nodes = append(slices.Clone(v.nodes), micronet.Node{ID: id(7), Name: "d", Status: micronet.Alive})
+			_, err := v.find("d")
+			return err
+		}(), micronet.Refused, "any of 2 nodes", id(7).Short()+" (d, alive)")
+		b.start("e", b.invite(all[0]))
+		b.revoke(all[0], api.Revocation{Node: "e"})
+		wantError(t, "one that was revoked", forget("e"), micronet.Refused, "e was revoked by the root key", "never welcome again")
 		// It is a node like others: dead when it dies, and listed as that.
 		b.crash(all[3])
 		b.await(15*time.Second, "d is dead", b.seen("d", micronet.Dead, "a", "c"))

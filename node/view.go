@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -539,7 +540,11 @@ func (v *view) find(word string) (*micronet.Node, error) {
 	case 1:
 		return hits[0], nil
 	}
-	return nil, micronet.E("node", micronet.Refused, "%q could be any of %d nodes", word, len(hits)).WithFix("give more of the id")
+	which := make([]string, len(hits))
+	for i, n := range hits {
+		which[i] = fmt.Sprintf("%s (%s, %s)", n.ID.Short(), n.Name, n.Status)
+	}
+	return nil, micronet.E("node", micronet.Refused, "%q could be any of %d nodes: %s", word, len(hits), shortList(which)).WithFix("name one by its id")
 }
 
 // minPrefix is the shortest prefix of an id that is looked at.
