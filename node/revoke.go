@@ -179,6 +179,9 @@ func (l *life) signerName(id micronet.NodeID) string {
 	if !id.IsZero() {
 		return l.node.nameOf(id)
 	}
+	if l.pass.root.Load() != nil {
+		return "the root key, which this node has,"
+	}
 	if l.view.Load() != nil {
 		if holders := l.rootHolders(); len(holders) > 0 {
 			return "the root key, which " + l.node.nameOf(holders[0]) + " has,"

@@ -470,7 +470,7 @@ func TestForgottenNode(t *testing.T) {
 		}(), micronet.Refused, "any of 2 nodes", id(7).Short()+" (d, alive)")
 		b.start("e", b.invite(all[0]))
 		b.revoke(all[0], api.Revocation{Node: "e"})
-		wantError(t, "one that was revoked", forget("e"), micronet.Refused, "e was revoked by the root key", "never welcome again")
+		wantError(t, "one that was revoked", forget("e"), micronet.Refused, "e was revoked by the root key, which this node has,", "never welcome again")
 		// It is a node like others: dead when it dies, and listed as that.
 		b.crash(all[3])
 		b.await(15*time.Second, "d is dead", b.seen("d", micronet.Dead, "a", "c"))
