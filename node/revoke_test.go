@@ -208,12 +208,13 @@ func TestQ3_RevocationIsOfTheKey(t *testing.T) {
 
 		// A token does not help the key, but it does a new one, which gets the name.
 		b.halt(all[1])
-		if err := all[1].host.FS().Remove(testDir + "/" + fileMembership); err != nil {
+		d := disk{fs: all[1].host.FS(), dir: testDir}
+		if err := d.remove(fileMembership); err != nil {
 			t.Fatal(err)
 		}
 		token := b.invite(all[0])
 		wantError(t, "with a token", b.ended(b.launch("b", token), 30*time.Second), micronet.Refused, "key of this node was revoked")
-		if err := all[1].host.FS().Remove(testDir + "/" + fileKeys); err != nil {
+		if err := d.remove(fileKeys); err != nil {
 			t.Fatal(err)
 		}
 		b.start("b", token, func(c *Config) { c.Name = "b" })

@@ -29,6 +29,32 @@ func insiders() []Defence {
 			Files: edit("gossip/comparison.go", "return c.peers[id].same }", "{ for _, p := range c.peers { if p.same { return true } } }; return false }"),
 		},
 		{
+			Name: "fresh-addresses-are-few", Scenario: "insider-is-elsewhere", Breaks: "bounded", Seeds: 2,
+			About: "Of addresses that a node names and was not heard from, a few are tried",
+			Files: edit("tunnel/paths.go", "if !s.fresh.take(now, 1) {", "if false {"),
+		},
+		{
+			Name: "machines-cannot-be-copied", Scenario: "insider-is-elsewhere", Breaks: "bounded", Seeds: 2,
+			About: "Nobody is reached over loopback who copied the mark of this machine",
+			Files: edit("node/passport.go", "\t_, _ = h.Write(id[:])\n", ""),
+		},
+		{
+			Name: "senders-have-budgets", Scenario: "insider-reflects", Breaks: "bounded", Seeds: 2,
+			About: "A member that asks too often is not answered",
+			Files: edit("gossip/swim/senders.go", "\tif b.tokens < 1 {\n", "\tif false {\n"),
+		},
+		{
+			Name: "epochs-are-signed", Scenario: "insider-from-the-future", Breaks: "resolves", Seeds: 2,
+			About: "Which start of a node it is follows from its own credential",
+			Files: edit("node/serve.go", "if c.ID != id || c.Epoch != epoch {", "if c.ID != id {"),
+		},
+	}
+}
+
+// strangers: what counts elsewhere.
+func strangers() []Defence {
+	return []Defence{
+		{
 			Name: "members-are-of-this-cluster", Scenario: "insider-from-abroad", Breaks: "no_forge", Seeds: 2,
 			About: "Only who a root of this very cluster has signed for is a member",
 			Files: edit("internal/identity/trust.go", `	if key == nil || keyID(key) != g.Issuer {
@@ -49,26 +75,6 @@ func insiders() []Defence {
 	if err != nil {
 		key = make([]byte, ed25519.PublicKeySize)
 	} else if !verify(`),
-		},
-		{
-			Name: "fresh-addresses-are-few", Scenario: "insider-is-elsewhere", Breaks: "bounded", Seeds: 2,
-			About: "Of addresses that a node names and was not heard from, a few are tried",
-			Files: edit("tunnel/paths.go", "if !s.fresh.take(now, 1) {", "if false {"),
-		},
-		{
-			Name: "machines-cannot-be-copied", Scenario: "insider-is-elsewhere", Breaks: "bounded", Seeds: 2,
-			About: "Nobody is reached over loopback who copied the mark of this machine",
-			Files: edit("node/passport.go", "\t_, _ = h.Write(id[:])\n", ""),
-		},
-		{
-			Name: "senders-have-budgets", Scenario: "insider-reflects", Breaks: "bounded", Seeds: 2,
-			About: "A member that asks too often is not answered",
-			Files: edit("gossip/swim/senders.go", "\tif b.tokens < 1 {\n", "\tif false {\n"),
-		},
-		{
-			Name: "epochs-are-signed", Scenario: "insider-from-the-future", Breaks: "resolves", Seeds: 2,
-			About: "Which start of a node it is follows from its own credential",
-			Files: edit("node/serve.go", "if c.ID != id || c.Epoch != epoch {", "if c.ID != id {"),
 		},
 	}
 }
