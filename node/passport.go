@@ -149,8 +149,8 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 // adopt makes a membership that renews the present one the one in use, once it is on disk.
 func (p *passport) adopt(ctx context.Context, d disk, m identity.Membership) error {
 	return p.inTurn(ctx, func() error {
-		if p.gone {
-			return micronet.E("node.certificate", micronet.Closed, "this node has left its cluster")
+		if err := p.stays("node.certificate"); err != nil {
+			return err
 		}
 		raw, err := m.Marshal()
 		if err != nil {
@@ -165,6 +165,14 @@ func (p *passport) adopt(ctx context.Context, d disk, m identity.Membership) err
 		p.membership.Store(&m)
 		return nil
 	})
+}
+
+// stays refuses to put back what belongs to a cluster that this node has left. The caller has the turn.
+func (p *passport) stays(op string) error {
+	if p.gone {
+		return micronet.E(op, micronet.Closed, "this node has left its cluster")
+	}
+	return nil
 }
 
 // giveUp does what takes the membership out of the data folder: no renewal may put it back.

@@ -75,8 +75,8 @@ func (l *life) servePromote(ctx context.Context, in tunnel.Inbound, req controlR
 // the present one changes nothing. What it says of roots is not believed: those count that this node trusts.
 func (l *life) takePromotion(ctx context.Context, p identity.Promotion) error {
 	return l.pass.inTurn(ctx, func() error {
-		if l.pass.gone {
-			return micronet.E("node.promote", micronet.Closed, "this node has left its cluster")
+		if err := l.pass.stays("node.promote"); err != nil {
+			return err
 		}
 		m := l.pass.member()
 		p.Cluster, p.ClusterName, p.Roots = m.Cluster, m.ClusterName, l.pass.trust.Roots()

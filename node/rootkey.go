@@ -10,7 +10,7 @@ import (
 	"github.com/micro/micro-net/node/api"
 )
 
-// ExportRoot encrypts the cluster's root key for a file elsewhere.
+// ExportRoot encrypts the cluster's root key for a file elsewhere. That it is there is noted once the file was read back.
 func (b backend) ExportRoot(passphrase string) (api.SealedRoot, error) {
 	root, err := b.settledRoot("root export")
 	if own := b.l.pass.root.Load(); own != nil && b.l.pass.trust.Revoked(b.l.self) {
@@ -23,7 +23,39 @@ func (b backend) ExportRoot(passphrase string) (api.SealedRoot, error) {
 	if err != nil {
 		return api.SealedRoot{}, err
 	}
-	return api.SealedRoot{Root: sealed}, b.noteExport()
+	return api.SealedRoot{Root: sealed}, nil
+}
+
+// RootKept notes that the root key is in a file elsewhere, too, of which this is what was read back.
+func (b backend) RootKept(s api.SealedRoot) error {
+	l := b.l
+	return l.inRotation(context.Background(), func() error {
+		a, own := l.gate.authority.Load(), l.pass.root.Load()
+		if a == nil && own != nil {
+			return nil // its key was revoked, and it notes nothing any more
+		}
+		if _, err := b.settledRoot("root export"); err != nil {
+			return err
+		}
+		if err := holdsRoot(s, own); err != nil {
+			return err
+		}
+		return a.noteExported(true)
+	})
+}
+
+// holdsRoot reports why an exported file is not a copy of a root key.
+func holdsRoot(s api.SealedRoot, own *identity.Root) error {
+	kept, err := identity.OpenRoot(s.Root, []byte(s.Passphrase))
+	switch {
+	case err != nil:
+		return err
+	case bytes.Equal(kept.MarshalKey(), own.MarshalKey()):
+		return nil
+	case kept.Cluster == own.Cluster:
+		return micronet.E("root export", micronet.Refused, "the file holds another root key of this cluster: it was replaced").WithFix("export it again")
+	}
+	return micronet.E("root export", micronet.Refused, "the file holds the root key of another cluster, %q", kept.ClusterName)
 }
 
 // root returns the root key, or says that it is not here.
@@ -50,14 +82,6 @@ func (b backend) settledRoot(op string) (*identity.Root, error) {
 	return b.root(op)
 }
 
-// noteExport remembers that the root key is somewhere else, too.
-func (b backend) noteExport() error {
-	if a := b.l.gate.authority.Load(); a != nil {
-		return a.noteExported(true)
-	}
-	return nil
-}
-
 // noteExported remembers whether the root key is somewhere else, too.
 func (a *authority) noteExported(yes bool) error {
 	a.lock()
@@ -72,7 +96,10 @@ func (a *authority) noteExported(yes bool) error {
 
 // RemoveRoot takes the root key off this host, once it was read back from a file and is the same.
 func (b backend) RemoveRoot(r api.RootRemoval) error {
-	return b.l.pass.inTurn(context.Background(), func() error { return b.removeRoot(r) })
+	ctx := context.Background()
+	return b.l.inRotation(ctx, func() error {
+		return b.l.pass.inTurn(ctx, func() error { return b.removeRoot(r) })
+	})
 }
 
 func (b backend) removeRoot(r api.RootRemoval) error {
@@ -81,12 +108,8 @@ func (b backend) removeRoot(r api.RootRemoval) error {
 	if err != nil {
 		return err
 	}
-	kept, err := identity.OpenRoot(r.Root, []byte(r.Passphrase))
-	if err != nil {
+	if err := holdsRoot(r.SealedRoot, own); err != nil {
 		return err
-	}
-	if !bytes.Equal(kept.MarshalKey(), own.MarshalKey()) {
-		return micronet.E("root export", micronet.Refused, "the file holds the root key of another cluster, %q", kept.ClusterName)
 	}
 	if l.pass.promotion.Load() == nil && l.isLastAuthority() && !r.Force {
 		return micronet.E("root export", micronet.Refused, "without the root key nobody could invite nodes, renew certificates or revoke: this node is the only authority").
@@ -106,7 +129,17 @@ func (b backend) ImportRoot(s api.SealedRoot) error {
 	if err != nil {
 		return err
 	}
-	l := b.l
+	ctx := context.Background()
+	return b.l.inRotation(ctx, func() error {
+		return b.l.pass.inTurn(ctx, func() error { return b.l.importRoot(root) })
+	})
+}
+
+// importRoot takes a root key. The caller has the passport's turn, and nothing else replaces the key.
+func (l *life) importRoot(root identity.Root) error {
+	if err := l.pass.stays("root import"); err != nil {
+		return err
+	}
 	if !l.pass.knows(root) {
 		return micronet.E("root import", micronet.Refused, "the file holds the root key of the cluster %q (%s), this node is in %q (%s)",
 			root.ClusterName, root.Cluster, l.pass.member().ClusterName, l.pass.trust.Cluster())
@@ -118,14 +151,12 @@ func (b backend) ImportRoot(s api.SealedRoot) error {
 	if l.pass.next.Load() != nil {
 		return underWay("root import")
 	}
-	return l.pass.inTurn(context.Background(), func() error {
-		if err := l.node.disk.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
-			return err
-		}
-		l.pass.root.Store(&root)
-		l.env.Log.Info("the root key of the cluster is on this host now")
-		return l.resign()
-	})
+	if err := l.node.disk.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
+		return err
+	}
+	l.pass.root.Store(&root)
+	l.env.Log.Info("the root key of the cluster is on this host now")
+	return l.resign()
 }
 
 // knows reports whether a root is one of those that this node trusts.

@@ -32,6 +32,14 @@ func TestRootKeyComesAndGoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if codesOf(a, "one-authority") == "" {
+			t.Error("it does not warn although nobody has said that the file was written")
+		}
+		q := api.SealedRoot{Root: sealed.Root, Passphrase: phrase}
+		wantError(t, "a file that was not read back", a.backend().RootKept(api.SealedRoot{Root: sealed.Root[:50], Passphrase: phrase}), micronet.Invalid)
+		if err := a.backend().RootKept(q); err != nil {
+			t.Fatal(err)
+		}
 		if codesOf(a, "one-authority") != "" {
 			t.Error("it warns although the key is kept elsewhere")
 		}

@@ -68,10 +68,10 @@ func (b backend) RotateRoot(ctx context.Context, r api.RotateRequest) (out api.R
 	if r.Status {
 		return b.l.rotationStatus(), nil
 	}
-	if _, err := b.root("node root rotate"); err != nil {
-		return api.Rotation{}, err
-	}
 	err = b.l.inRotation(ctx, func() error {
+		if _, err := b.root("node root rotate"); err != nil {
+			return err
+		}
 		if r.Retire {
 			out, err = b.l.retireNow(ctx)
 			return err
@@ -134,16 +134,39 @@ func (l *life) rotationStatus() api.Rotation {
 // beginRotation makes the next root key and announces it, as far as that has not been done.
 func (l *life) beginRotation(ctx context.Context) error {
 	if l.pass.next.Load() == nil {
-		next, err := l.pass.root.Load().Succeed(l.env.Entropy, l.env.Wall())
-		if err != nil {
+		if err := l.pass.inTurn(ctx, l.drawRoot); err != nil {
 			return err
 		}
-		if err := l.node.disk.save(fileNextRoot, nextRoot{next.MarshalKey(), next.Certificate}); err != nil {
-			return err
-		}
-		l.pass.next.Store(&next)
 	}
 	return l.announceRoot(ctx)
+}
+
+// drawRoot makes the next root key. The caller has the passport's turn.
+func (l *life) drawRoot() error {
+	if err := l.pass.stays("node.root"); err != nil {
+		return err
+	}
+	root, err := l.formerRoot()
+	if err != nil {
+		return err
+	}
+	next, err := root.Succeed(l.env.Entropy, l.env.Wall())
+	if err != nil {
+		return err
+	}
+	if err := l.node.disk.save(fileNextRoot, nextRoot{next.MarshalKey(), next.Certificate}); err != nil {
+		return err
+	}
+	l.pass.next.Store(&next)
+	return nil
+}
+
+// formerRoot is the root key that is replaced. It goes at once when another node has replaced it.
+func (l *life) formerRoot() (*identity.Root, error) {
+	if root := l.pass.root.Load(); root != nil {
+		return root, nil
+	}
+	return nil, micronet.E("node.root", micronet.Refused, "the root key is not on this host any more")
 }
 
 // announceRoot makes everybody trust the next root, too.
@@ -163,7 +186,11 @@ func (l *life) announceRoot(ctx context.Context) error {
 
 // sayAsRoot declares something that the former root signs.
 func (l *life) sayAsRoot(ctx context.Context, sign func(*identity.Authority, identity.Clock) ([]byte, error)) error {
-	a, err := l.pass.trust.RootAuthority(*l.pass.root.Load(), l.env.Entropy)
+	root, err := l.formerRoot()
+	if err != nil {
+		return err
+	}
+	a, err := l.pass.trust.RootAuthority(*root, l.env.Entropy)
 	if err != nil {
 		return err
 	}
@@ -234,14 +261,17 @@ func (l *life) retireNow(ctx context.Context) (api.Rotation, error) {
 
 // finishRotation makes the next root key the one of this host. The former one has ended.
 func (l *life) finishRotation(ctx context.Context) error {
-	next := l.pass.next.Load()
-	if err := l.node.disk.saveRaw(fileRootKey, next.MarshalKey()); err != nil {
-		return err
-	}
-	if err := l.node.disk.remove(fileNextRoot); err != nil {
-		return err
-	}
 	err := l.pass.inTurn(ctx, func() error {
+		if err := l.pass.stays("node.root"); err != nil {
+			return err
+		}
+		next := l.pass.next.Load()
+		if err := l.node.disk.saveRaw(fileRootKey, next.MarshalKey()); err != nil {
+			return err
+		}
+		if err := l.node.disk.remove(fileNextRoot); err != nil {
+			return err
+		}
 		l.pass.root.Store(next)
 		l.pass.next.Store(nil)
 		l.pass.turned.Store(false)

@@ -185,11 +185,11 @@ func TestQ8_RootRotates(t *testing.T) {
 		cluster := a.life().pass.trust.Cluster()
 		b.promote(a, "b")
 		b.await(10*time.Second, "all know", b.signing(all[2], "a", "b"))
-		if _, err := a.backend().ExportRoot(phrase); err != nil {
-			t.Fatal(err)
-		}
 		sealed, err := a.backend().ExportRoot(phrase)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.backend().RootKept(api.SealedRoot{Root: sealed.Root, Passphrase: phrase}); err != nil {
 			t.Fatal(err)
 		}
 		b.serve(all[1], "echo", "b")
@@ -444,5 +444,59 @@ func TestRotationWaitsForItsHost(t *testing.T) {
 		all[0] = b.start("a", "")
 		b.await(time.Minute, "all have moved", b.rotated(2, all...))
 		b.await(time.Minute, "it is over", b.over(all[0]))
+	})
+}
+
+// TestRootKeyAndOtherChanges: what comes between the steps of a replacement neither takes the key away from it nor
+// brings it back after the node has left.
+func TestRootKeyAndOtherChanges(t *testing.T) {
+	inBubble(t, 420, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		a := all[0]
+		b.promote(a, "b")
+		b.await(10*time.Second, "b signs", b.signing(a, "b"))
+		sealed, err := a.backend().ExportRoot(phrase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := api.SealedRoot{Root: sealed.Root, Passphrase: phrase}
+		l := a.life()
+		// A removal that waits while a replacement begins finds that it is under way.
+		removed := make(chan error, 1)
+		if err := l.inRotation(t.Context(), func() error {
+			go func() { removed <- a.backend().RemoveRoot(api.RootRemoval{SealedRoot: q, Force: true}) }()
+			time.Sleep(time.Second)
+			return l.beginRotation(t.Context())
+		}); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, "remove", <-removed, micronet.Refused, "being replaced")
+		b.await(4*time.Minute, "all have moved", b.rotated(2, all...))
+		b.await(time.Minute, "it is over", b.over(a))
+		wantError(t, "what was exported before", a.backend().RootKept(q), micronet.Refused, "was replaced")
+		if sealed, err = a.backend().ExportRoot(phrase); err != nil {
+			t.Fatal(err)
+		}
+		q.Root = sealed.Root
+		next, err := l.pass.root.Load().Succeed(l.env.Entropy, l.env.Wall())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.backend().Leave(t.Context(), api.LeaveRequest{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+		l.pass.next.Store(&next)
+		wantError(t, "the end of a replacement after leave", l.finishRotation(t.Context()), micronet.Closed, "has left")
+		l.pass.next.Store(nil)
+		wantError(t, "import after leave", l.importRoot(*l.pass.root.Load()), micronet.Closed, "has left")
+		wantError(t, "a new key after leave", l.drawRoot(), micronet.Closed, "has left")
+		if err := b.ended(a, 2*drainFor); err != nil {
+			t.Error(err)
+		}
+		for _, name := range []string{fileRootKey, fileNextRoot} {
+			if _, found, _ := (disk{fs: a.host.FS(), dir: testDir}).loadRaw(name); found {
+				t.Errorf("%s is on disk after leave", name)
+			}
+		}
 	})
 }

@@ -90,6 +90,9 @@ func (a *app) exportRoot(ctx context.Context, path, secret string) ([]byte, erro
 	if err != nil || !bytes.Equal(back, out.Root) {
 		return nil, micronet.E("export", micronet.Internal, "%s does not hold what was written: %w", path, err)
 	}
+	if err := a.client().RootKept(ctx, api.SealedRoot{Root: back, Passphrase: secret}); err != nil {
+		return nil, err
+	}
 	fmt.Fprintf(a.err, "Wrote the root key to %s. Without its passphrase it is worth nothing: keep both, apart from each other.\n", path)
 	return back, nil
 }

@@ -21,7 +21,7 @@ func TestRootExport(t *testing.T) {
 	if r := w.run("node", "root", "export", file, "--passphrase-file", "/secret", "--remove"); r.code != 0 || r.out != "" || !strings.Contains(r.err, "Wrote the root key to $DIR/root") {
 		t.Errorf("%+v", r)
 	}
-	if got := w.backend.noted(); got != "export from the file\nremove sealed from the file false" {
+	if got := w.backend.noted(); got != "export from the file\nkept sealed from the file\nremove sealed from the file false" {
 		t.Errorf("the daemon was asked: %q", got)
 	}
 	info, err := os.Stat(file)

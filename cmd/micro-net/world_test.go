@@ -347,6 +347,10 @@ func (b *fakeBackend) ExportRoot(passphrase string) (api.SealedRoot, error) {
 	return api.SealedRoot{Root: []byte("sealed")}, b.note("export %s", passphrase)
 }
 
+func (b *fakeBackend) RootKept(s api.SealedRoot) error {
+	return b.note("kept %s %s", s.Root, s.Passphrase)
+}
+
 func (b *fakeBackend) RemoveRoot(r api.RootRemoval) error {
 	return b.note("remove %s %s %v", r.Root, r.Passphrase, r.Force)
 }

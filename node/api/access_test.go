@@ -28,6 +28,7 @@ func TestQ36_Rights(t *testing.T) {
 		{method: "GET", path: "/api/v1/node/log"},
 		{method: "POST", path: "/api/v1/node/root/export", body: `{"passphrase":"x"}`},
 		{method: "POST", path: "/api/v1/node/root/remove", body: `{}`},
+		{method: "POST", path: "/api/v1/node/root/kept", body: `{}`},
 		{method: "POST", path: "/api/v1/node/root/import", body: `{}`},
 		{method: "POST", path: "/api/v1/node/revoke", body: `{"node":"b"}`},
 		{method: "POST", path: "/api/v1/node/forget", body: `{"node":"b"}`},
@@ -40,16 +41,16 @@ func TestQ36_Rights(t *testing.T) {
 		err   error
 		tcp   bool
 		write Write
-		want  [16]int
+		want  [17]int
 		owner int // of what it registers and withdraws
 	}{
-		"root":         {cred: micronet.Credentials{UID: 0}, want: [16]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204, 200, 200, 200, 200, 200}, owner: AnyOwner},
-		"daemon user":  {cred: micronet.Credentials{UID: daemonUID}, want: [16]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204, 200, 200, 200, 200, 200}, owner: AnyOwner},
-		"group":        {cred: micronet.Credentials{UID: 7, Groups: []string{"wheel", "micro-net"}}, want: [16]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
-		"other":        {cred: micronet.Credentials{UID: 7, Groups: []string{"micro-net-x"}}, want: [16]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: 7},
-		"unknown":      {err: errors.New("no credentials"), want: [16]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
-		"tcp services": {tcp: true, write: WriteServices, want: [16]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
-		"tcp none":     {tcp: true, write: WriteNone, want: [16]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
+		"root":         {cred: micronet.Credentials{UID: 0}, want: [17]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204, 204, 200, 200, 200, 200, 200}, owner: AnyOwner},
+		"daemon user":  {cred: micronet.Credentials{UID: daemonUID}, want: [17]int{200, 200, 200, 204, 200, 204, 200, 200, 200, 204, 204, 204, 200, 200, 200, 200, 200}, owner: AnyOwner},
+		"group":        {cred: micronet.Credentials{UID: 7, Groups: []string{"wheel", "micro-net"}}, want: [17]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
+		"other":        {cred: micronet.Credentials{UID: 7, Groups: []string{"micro-net-x"}}, want: [17]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: 7},
+		"unknown":      {err: errors.New("no credentials"), want: [17]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
+		"tcp services": {tcp: true, write: WriteServices, want: [17]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
+		"tcp none":     {tcp: true, write: WriteNone, want: [17]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
 	} {
 		w := newWorld(t, Config{Write: c.write})
 		w.net.cred, w.net.credErr = c.cred, c.err

@@ -20,6 +20,8 @@ type Authorities interface {
 	RotateRoot(ctx context.Context, r RotateRequest) (Rotation, error)
 	// ExportRoot encrypts the cluster's root key.
 	ExportRoot(passphrase string) (SealedRoot, error)
+	// RootKept notes that the root key is in a file, of which this is what was read back.
+	RootKept(s SealedRoot) error
 	// RemoveRoot takes the root key off this host, after checking that the sealed one is the same.
 	RemoveRoot(RootRemoval) error
 	// ImportRoot makes this node the one that has the root key.
@@ -128,6 +130,7 @@ func (s *Server) authorityRoutes(mux *http.ServeMux) {
 		}
 		return err
 	}))
+	mux.HandleFunc("POST /api/v1/node/root/kept", s.allow(mayAll, acts(b.RootKept)))
 	mux.HandleFunc("POST /api/v1/node/root/remove", s.allow(mayAll, acts(b.RemoveRoot)))
 	mux.HandleFunc("POST /api/v1/node/root/import", s.allow(mayAll, acts(b.ImportRoot)))
 }
@@ -178,6 +181,11 @@ func (c *Client) ExportRoot(ctx context.Context, passphrase string) (SealedRoot,
 	var out SealedRoot
 	err := c.do(ctx, http.MethodPost, "/api/v1/node/root/export", SealedRoot{Passphrase: passphrase}, &out)
 	return out, err
+}
+
+// RootKept tells the daemon that the root key is in a file, which was read back.
+func (c *Client) RootKept(ctx context.Context, s SealedRoot) error {
+	return c.do(ctx, http.MethodPost, "/api/v1/node/root/kept", s, nil)
 }
 
 // RemoveRoot takes the root key off the daemon's host.

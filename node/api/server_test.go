@@ -81,7 +81,7 @@ func TestOpenAPIIsComplete(t *testing.T) {
 		"/api/v1/status": "get", "/api/v1/nodes": "get", "/api/v1/services": "get", "/api/v1/services/{name}": "get", "/api/v1/routes": "get",
 		"/api/v1/connections": "get", "/api/v1/graph": "get", "/api/v1/config": "get", "/api/v1/resolve": "get", "/api/v1/ping": "get", "/api/v1/clocks": "get",
 		"/api/v1/dial": "get", "/api/v1/dial/{stream}/end": "get", "/api/v1/instances": "post", "/api/v1/instances/{id}": "delete", "/api/v1/invite": "post", "/api/v1/join": "post",
-		"/api/v1/leave": "post", "/api/v1/node/log": "get", "/api/v1/node/root/export": "post", "/api/v1/node/root/remove": "post",
+		"/api/v1/leave": "post", "/api/v1/node/log": "get", "/api/v1/node/root/export": "post", "/api/v1/node/root/remove": "post", "/api/v1/node/root/kept": "post",
 		"/api/v1/node/root/import": "post", "/api/v1/node/revoke": "post", "/api/v1/node/forget": "post",
 		"/api/v1/node/promote": "post", "/api/v1/node/demote": "post", "/api/v1/node/root/rotate": "post",
 		"/api/v1/policies": "get", "/api/v1/policies/{name}": "delete", "/api/v1/policy-test": "get", "/api/v1/explain": "get",

@@ -268,6 +268,8 @@ func (b *fakeBackend) ExportRoot(passphrase string) (SealedRoot, error) {
 	return SealedRoot{Root: []byte("sealed with " + passphrase)}, b.fail
 }
 
+func (b *fakeBackend) RootKept(SealedRoot) error { return b.fail }
+
 func (b *fakeBackend) Promote(_ context.Context, r PromoteRequest) (Promoted, error) {
 	return Promoted{Node: r.Node}, b.fail
 }
