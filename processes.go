@@ -2,11 +2,12 @@ package micronet
 
 import "net/netip"
 
-// ProcessID names one process for as long as the host runs: a number alone is given to another one
-// later.
+// ProcessID names one process for good: a number alone is given to another one later, and after the host
+// has started again another one may have both number and start.
 type ProcessID struct {
 	PID   int
 	Start uint64 // when it started, in the system's own count
+	Boot  string // of which start of the host
 }
 
 // Processes are processes of this host that have something in common: all that descend from one, with
@@ -28,10 +29,12 @@ type Socket struct {
 
 // ProcessFinder is an optional power of a Network: which processes of this host are at the other end of
 // connections. Where several sets have a process, the one of the nearest ancestor counts, then that of
-// the longest control group.
+// the longest control group, then that of the first set. Sets of other users have no processes of this one.
 type ProcessFinder interface {
 	// Process returns what names a process that runs now, and its effective user.
 	Process(pid int) (id ProcessID, uid int, err error)
+	// GroupOwner returns whose a control group is.
+	GroupOwner(cgroup string) (uid int, err error)
 	// SetOf returns the index of the set that a process belongs to, −1 when it is none.
 	SetOf(pid int, sets []Processes) int
 	// ClientSocket finds the client's end of a connection from and to an address of this host.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -106,7 +107,7 @@ func sets(speakers []speaker) []micronet.Processes {
 
 // speakers are the registrations that name processes. An ordinary user speaks for processes of its own,
 // and for a service only when nobody who may do more has registered it here as well. Of services with the
-// same processes the first by name comes first, and counts.
+// same processes the first counts: those of users who may do more come first, then it is by name.
 func (r *registry) speakers(daemon int) []speaker {
 	all := r.all()
 	entitled := func(e *entry) bool { return e.owner == 0 || e.owner == daemon }
@@ -115,7 +116,7 @@ func (r *registry) speakers(daemon int) []speaker {
 		e := &all[i]
 		s := speaker{service: e.service.Name, of: micronet.Processes{Cgroup: e.service.Cgroup, UID: e.owner}}
 		if e.service.PIDStart != 0 {
-			s.of.Root = micronet.ProcessID{PID: e.service.PID, Start: e.service.PIDStart}
+			s.of.Root = micronet.ProcessID{PID: e.service.PID, Start: e.service.PIDStart, Boot: e.service.PIDBoot}
 		}
 		if s.of.Root.PID == 0 && s.of.Cgroup == "" {
 			continue
@@ -127,7 +128,15 @@ func (r *registry) speakers(daemon int) []speaker {
 		}
 		out = append(out, s)
 	}
-	slices.SortStableFunc(out, func(a, b speaker) int { return strings.Compare(a.service, b.service) })
+	rank := func(s speaker) int {
+		if s.of.UID == micronet.AnyUser {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(out, func(a, b speaker) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a.service, b.service))
+	})
 	return out
 }
 

@@ -203,7 +203,7 @@ func TestSpeakers(t *testing.T) {
 		}
 	}
 	pid := func(n int) func(*config.Service) {
-		return func(s *config.Service) { s.PID, s.PIDStart = n, uint64(n) }
+		return func(s *config.Service) { s.PID, s.PIDStart, s.PIDBoot = n, uint64(n), "this" }
 	}
 	add(0, "web", pid(1))
 	add(1000, "web", pid(2)) // root has it
@@ -212,18 +212,41 @@ func TestSpeakers(t *testing.T) {
 	add(api.AnyOwner, "tcp", pid(4))
 	add(0, "plain", func(*config.Service) {})
 	want := map[string]micronet.Processes{
-		"web":  {Root: micronet.ProcessID{PID: 1, Start: 1}, UID: micronet.AnyUser},
-		"shop": {Root: micronet.ProcessID{PID: 3, Start: 3}, UID: 1000},
+		"web":  {Root: micronet.ProcessID{PID: 1, Start: 1, Boot: "this"}, UID: micronet.AnyUser},
+		"shop": {Root: micronet.ProcessID{PID: 3, Start: 3, Boot: "this"}, UID: 1000},
 		"jobs": {Cgroup: "/jobs", UID: micronet.AnyUser},
 	}
 	got := r.speakers(500)
-	if len(got) != len(want) || got[0].service != "jobs" || got[2].service != "web" {
+	if len(got) != len(want) || got[0].service != "jobs" || got[1].service != "web" || got[2].service != "shop" {
 		t.Errorf("got %+v", got)
 	}
 	for _, s := range got {
 		if want[s.service] != s.of {
 			t.Errorf("%s: %+v, want %+v", s.service, s.of, want[s.service])
 		}
+	}
+}
+
+// TestGroupsOfOthersTakeNothing: whoever registers a control group that programs of others are in takes from none of them
+// the service that they are of.
+func TestGroupsOfOthersTakeNothing(t *testing.T) {
+	host := netsim.New(1, netsim.Options{}).Host("h")
+	host.SetProgram(50, netsim.Program{Parent: 1, Start: 500, UID: 7, Cgroup: "/web/x"})
+	finder := host.Env().Net.(micronet.ProcessFinder)
+	r := newRegistry(func() {})
+	for _, g := range []struct {
+		owner       int
+		name, group string
+	}{{8, "aaa", "/web/x"}, {7, "abc", "/web"}, {0, "pay", "/web"}} {
+		s := withoutChecks(g.name, 80)
+		s[0].ID, s[0].Cgroup = g.name, g.group
+		if _, err := r.add(source{kind: "api"}, g.owner, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	speakers := r.speakers(0)
+	if i := finder.SetOf(50, sets(speakers)); i < 0 || speakers[i].service != "pay" {
+		t.Errorf("it is of %d of %+v, want pay", i, speakers)
 	}
 }
 

@@ -28,8 +28,9 @@ type Service struct {
 	// that it started, and those of a control group. Nothing of it is announced.
 	PID    int    `json:"pid,omitempty"`
 	Cgroup string `json:"cgroup,omitempty"` // as /proc/PID/cgroup has it
-	// PIDStart tells the process from a later one with its number. No file has it.
+	// PIDStart and PIDBoot tell the process from a later one with its number. No file has them.
 	PIDStart uint64 `json:"pid_start,omitempty"`
+	PIDBoot  string `json:"pid_boot,omitempty"`
 }
 
 // Checks are the health checks of an instance. The zero value means the default: a TCP connect

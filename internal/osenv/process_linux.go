@@ -3,11 +3,14 @@ package osenv
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -25,17 +28,43 @@ func (Network) Process(pid int) (micronet.ProcessID, int, error) {
 	if err != nil {
 		return micronet.ProcessID{}, 0, err
 	}
+	if p.id.Boot, err = bootID(); err != nil {
+		return micronet.ProcessID{}, 0, err
+	}
 	uid, err := effectiveUser(pid)
 	return p.id, uid, err
+}
+
+// bootID names this start of the host.
+func bootID() (string, error) {
+	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(raw)), err
+}
+
+// GroupOwner looks at the group's folder, in the one hierarchy or in any of several.
+func (Network) GroupOwner(cgroup string) (int, error) {
+	const mount = "/sys/fs/cgroup"
+	folders, err := filepath.Glob(mount + "/*")
+	if err != nil {
+		return 0, err
+	}
+	for _, dir := range append([]string{mount}, folders...) {
+		info, err := os.Stat(filepath.Join(dir, path.Clean("/"+cgroup)))
+		if err != nil || !info.IsDir() {
+			continue
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			return int(st.Uid), nil
+		}
+	}
+	return 0, fs.ErrNotExist
 }
 
 // SetOf looks at a process and its ancestors.
 func (Network) SetOf(pid int, sets []micronet.Processes) int {
 	i := newFamily(sets).setOf(pid)
-	if i >= 0 && sets[i].UID != micronet.AnyUser {
-		if uid, err := effectiveUser(pid); err != nil || uid != sets[i].UID {
-			return -1
-		}
+	if i >= 0 && !speaksFor(sets[i], pid) {
+		return -1
 	}
 	return i
 }
@@ -147,9 +176,14 @@ type family struct {
 
 func newFamily(sets []micronet.Processes) *family {
 	f := &family{sets: sets, roots: map[micronet.ProcessID]int{}, seen: map[int]relative{}}
+	boot, err := bootID()
 	for i, s := range sets {
 		f.cgroups = f.cgroups || s.Cgroup != ""
-		if _, twice := f.roots[s.Root]; s.Root.PID != 0 && !twice {
+		if s.Root.PID == 0 || err != nil || s.Root.Boot != boot {
+			continue // what started before the host did is gone
+		}
+		s.Root.Boot = ""
+		if _, twice := f.roots[s.Root]; !twice {
 			f.roots[s.Root] = i
 		}
 	}
@@ -190,11 +224,21 @@ func (f *family) byCgroup(pid int) int {
 	best := -1
 	for i, s := range f.sets {
 		longer := s.Cgroup != "" && (best < 0 || len(s.Cgroup) > len(f.sets[best].Cgroup))
-		if longer && slices.ContainsFunc(groups, func(g string) bool { return below(g, s.Cgroup) }) {
+		if longer && slices.ContainsFunc(groups, func(g string) bool { return below(g, s.Cgroup) }) && speaksFor(s, pid) {
 			best = i
 		}
 	}
 	return best
+}
+
+// speaksFor reports whether a process is of the user whose a set is. One of another user takes nothing from the sets
+// that the process is in.
+func speaksFor(s micronet.Processes, pid int) bool {
+	if s.UID == micronet.AnyUser {
+		return true
+	}
+	uid, err := effectiveUser(pid)
+	return err == nil && uid == s.UID
 }
 
 // cgroupsOf reads lines of the form "0::/path" and "4:memory:/path", of one process in one or several

@@ -62,12 +62,13 @@ func TestClientSocket(t *testing.T) {
 		}
 		child := micronet.Processes{Root: root, UID: uid}
 		above := micronet.Processes{Root: mine, UID: micronet.AnyUser}
-		past := micronet.Processes{Root: micronet.ProcessID{PID: root.PID, Start: root.Start - 1}, UID: uid}
+		past := micronet.Processes{Root: micronet.ProcessID{PID: root.PID, Start: root.Start - 1, Boot: root.Boot}, UID: uid}
+		rebooted := micronet.Processes{Root: micronet.ProcessID{PID: root.PID, Start: root.Start, Boot: "another"}, UID: uid}
 		for want, sets := range map[int][]micronet.Processes{
 			0:  {child},
 			1:  {above, child, past}, // the nearest
-			2:  {past, past, above},
-			-1: {past},
+			2:  {past, rebooted, above},
+			-1: {past, rebooted},
 		} {
 			got, held := Network{}.Sockets(sets)[s.ID]
 			if !held {
@@ -163,7 +164,8 @@ func TestCgroups(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, g := range cgroupsOf(string(raw)) {
-		sets := []micronet.Processes{{Cgroup: "/", UID: micronet.AnyUser}, {Cgroup: g, UID: micronet.AnyUser}}
+		// A longer group of another user, who has no process here, takes nothing away; nor does a later set.
+		sets := []micronet.Processes{{Cgroup: "/", UID: micronet.AnyUser}, {Cgroup: g, UID: micronet.AnyUser}, {Cgroup: g + "/", UID: os.Geteuid() + 1}, {Cgroup: g, UID: os.Geteuid()}}
 		want := 1
 		if strings.Trim(g, "/") == "" {
 			want = -1

@@ -20,6 +20,9 @@ func (s *Server) nameProcesses(a access, held bool, services []config.Service) e
 			return micronet.E("api.register", micronet.Refused, "service %q names processes", svc.Name).
 				WithFix("register it through the unix socket, where it can be seen whose they are")
 		}
+		if err := s.nameGroup(a, svc.Cgroup); err != nil {
+			return err
+		}
 		if svc.PID == 0 && held && a.socket {
 			s.nameHolder(a, svc)
 			continue
@@ -29,6 +32,19 @@ func (s *Server) nameProcesses(a access, held bool, services []config.Service) e
 		}
 	}
 	return nil
+}
+
+// nameGroup makes sure that an ordinary user names a control group of its own.
+func (s *Server) nameGroup(a access, cgroup string) error {
+	if cgroup == "" || a.right >= mayAll {
+		return nil
+	}
+	if f := s.finder(); f != nil {
+		if uid, err := f.GroupOwner(cgroup); err == nil && uid == a.cred.UID {
+			return nil
+		}
+	}
+	return micronet.E("api.register", micronet.Refused, "the control group %q is not one of this user", cgroup).WithFix("use sudo, or name a process with --pid")
 }
 
 // nameHolder takes the process at the other end of the socket, where it can be seen from here.
@@ -56,7 +72,7 @@ func (s *Server) nameProcess(a access, svc *config.Service) error {
 	if uid != a.cred.UID && a.right < mayAll {
 		return micronet.E("api.register", micronet.Refused, "process %d belongs to another user", svc.PID).WithFix("use sudo")
 	}
-	svc.PIDStart = id.Start
+	svc.PIDStart, svc.PIDBoot = id.Start, id.Boot
 	return nil
 }
 

@@ -18,12 +18,19 @@ func (processes) Process(pid int) (micronet.ProcessID, int, error) {
 	if !ok {
 		return micronet.ProcessID{}, 0, os.ErrNotExist
 	}
-	return micronet.ProcessID{PID: pid, Start: uint64(10 * pid)}, uid, nil
+	return micronet.ProcessID{PID: pid, Start: uint64(10 * pid), Boot: "this"}, uid, nil
 }
 
 type finding struct {
 	processes
 	micronet.ProcessFinder
+}
+
+func (finding) GroupOwner(cgroup string) (int, error) {
+	if cgroup != "/web" {
+		return 0, os.ErrNotExist
+	}
+	return 7, nil
 }
 
 func (f finding) Process(pid int) (micronet.ProcessID, int, error) { return f.processes.Process(pid) }
@@ -53,6 +60,9 @@ func TestQ25_WhoMayNameProcesses(t *testing.T) {
 		{name: "through TCP", who: access{right: mayServe}, pid: 50, kind: micronet.Refused},
 		{name: "a group through TCP", who: access{right: mayServe}, group: "/web", kind: micronet.Refused},
 		{name: "a group", who: user, group: "/web", want: config.Service{Cgroup: "/web"}},
+		{name: "a group of another user", who: liar, group: "/web", kind: micronet.Refused},
+		{name: "a group that is not there", who: user, group: "/other", kind: micronet.Refused},
+		{name: "any group, by root", who: root, group: "/other", want: config.Service{Cgroup: "/other"}},
 		{name: "held", who: user, held: true, want: config.Service{PID: 50, PIDStart: 500}},
 		{name: "held for another", who: root, held: true, pid: 50, want: config.Service{PID: 50, PIDStart: 500}},
 		{name: "held by a process that is another one now", who: liar, held: true},
@@ -63,7 +73,7 @@ func TestQ25_WhoMayNameProcesses(t *testing.T) {
 		if (err == nil) != (c.kind == 0) || (err != nil && micronet.KindOf(err) != c.kind) {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if err == nil && (list[0].PID != c.want.PID || list[0].PIDStart != c.want.PIDStart || list[0].Cgroup != c.want.Cgroup) {
+		if err == nil && (list[0].PID != c.want.PID || list[0].PIDStart != c.want.PIDStart || (list[0].PIDBoot == "this") != (list[0].PIDStart != 0) || list[0].Cgroup != c.want.Cgroup) {
 			t.Errorf("%s: %+v, want %+v", c.name, list[0], c.want)
 		}
 	}

@@ -2,7 +2,9 @@ package netsim
 
 import (
 	"io/fs"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	micronet "github.com/micro/micro-net"
@@ -40,6 +42,18 @@ func (s *stack) Process(pid int) (micronet.ProcessID, int, error) {
 	return micronet.ProcessID{PID: pid, Start: p.Start}, p.UID, nil
 }
 
+// GroupOwner is the user of a program in the group.
+func (s *stack) GroupOwner(cgroup string) (int, error) {
+	s.host.mu.Lock()
+	defer s.host.mu.Unlock()
+	for _, pid := range slices.Sorted(maps.Keys(s.host.others)) {
+		if p := s.host.others[pid]; p.Cgroup == cgroup {
+			return p.UID, nil
+		}
+	}
+	return 0, fs.ErrNotExist
+}
+
 // SetOf walks from a process to its ancestors.
 func (s *stack) SetOf(pid int, sets []micronet.Processes) int {
 	i := s.setOf(pid, sets)
@@ -66,6 +80,7 @@ func (s *stack) setOf(pid int, sets []micronet.Processes) int {
 	p, _ := s.host.program(pid)
 	for i := range sets {
 		in := sets[i].Cgroup != "" && strings.HasPrefix(p.Cgroup+"/", sets[i].Cgroup+"/")
+		in = in && (sets[i].UID == micronet.AnyUser || sets[i].UID == p.UID)
 		if in && (best < 0 || len(sets[i].Cgroup) > len(sets[best].Cgroup)) {
 			best = i
 		}
