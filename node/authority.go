@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -128,8 +129,9 @@ func (a *authority) openLog(p *passport) error {
 	if err := a.salvageLog(p); err != nil {
 		return err
 	}
+	_, why, _ := strings.Cut(cause(err), unusable)
 	a.disk.diary.mended(fmt.Sprintf("%s was damaged (%s), and goes on after line %d; all open tokens are void, make new ones with `micro-net invite`",
-		a.disk.path(fileIssued), cause(err), a.log.at.Count-1))
+		a.disk.path(fileIssued), why, a.log.at.Count-1))
 	return nil
 }
 

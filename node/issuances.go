@@ -100,8 +100,11 @@ func (i *issuances) load(name string) (list []identity.Issuance, whole []byte, e
 	return list, raw[:n], err
 }
 
+// unusable stands between what cannot be used and why.
+const unusable = " cannot be used: "
+
 func damagedLog(path, why string) error {
-	return micronet.E("data-dir", micronet.Invalid, "%s cannot be used: %s", path, why).
+	return micronet.E("data-dir", micronet.Invalid, "%s"+unusable+"%s", path, why).
 		WithFix("nothing was overwritten; restore it from a backup, or start the daemon again: the log goes on after the last line that is sound, and the rest is kept")
 }
 

@@ -259,3 +259,13 @@ func TestJoinerStopsAtAWordOfAnAuthority(t *testing.T) {
 		}
 	})
 }
+
+// TestRemedyOfWhoAnswered: where somebody answers and is not believed, no port is shut.
+func TestRemedyOfWhoAnswered(t *testing.T) {
+	at := netip.MustParseAddrPort("192.0.2.1:8085")
+	stranger := micronet.E("join", micronet.Unauthorized, "it does not show the root that the token names").WithFix("ask for a new token")
+	for err, want := range map[error]string{nil: "open UDP port 8085", stranger: "ask for a new token"} {
+		got := unreachable([]target{{addr: at}}, map[string]error{at.String(): err})
+		wantError(t, want, got, micronet.Unreachable, "no address of the token answered", want)
+	}
+}
