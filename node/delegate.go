@@ -12,13 +12,14 @@ type delegate struct {
 	statements *statements
 	admit      func(id micronet.NodeID, epoch uint64, credential []byte) error
 	changed    func()
+	poison     *poison
 }
 
 var _ gossip.Delegate = delegate{}
 
 // Admit lets in who holds a credential of our cluster for that very id.
 func (d delegate) Admit(id micronet.NodeID, epoch uint64, credential []byte) error {
-	return d.admit(id, epoch, credential)
+	return d.poison.guard(micronet.NodeID{}, "membership", func() error { return d.admit(id, epoch, credential) })
 }
 
 // Changed makes the view anew.
@@ -26,11 +27,14 @@ func (d delegate) Changed() { d.changed() }
 
 // Received takes a broadcast: a word of an authority, or one of the catalog.
 func (d delegate) Received(msg []byte) {
-	if raw, ok := gossip.StatementIn(msg); ok {
-		d.statements.received(raw)
-		return
-	}
-	d.records.received(msg)
+	_ = d.poison.guard(micronet.NodeID{}, "catalog", func() error { // it was reported
+		if raw, ok := gossip.StatementIn(msg); ok {
+			d.statements.received(raw)
+		} else {
+			d.records.received(msg)
+		}
+		return nil
+	})
 }
 
 // State is the catalog's digest.
@@ -46,6 +50,6 @@ func (d delegate) State() []byte {
 // Merge compares a member's digest with what is held.
 func (d delegate) Merge(state []byte) {
 	if len(state) > 0 {
-		d.records.merge(state)
+		_ = d.poison.guard(micronet.NodeID{}, "catalog", func() error { d.records.merge(state); return nil }) // it was reported
 	}
 }

@@ -18,6 +18,7 @@ type gate struct {
 	pass      atomic.Pointer[passport]
 	authority atomic.Pointer[authority] // nil where nobody can join
 	knocks    knocks
+	poison    *poison
 }
 
 var (

@@ -78,7 +78,9 @@ func (g *gate) Serve(_ context.Context, guest quic.GuestConn) {
 				WithFix("wait a minute, then use a token that is")
 		}
 	}
-	err := identity.ServeJoin(guest, guest.Exporter, a.issuer.Load(), admit)
+	err := g.poison.guard(micronet.NodeID{}, "join", func() error {
+		return identity.ServeJoin(guest, guest.Exporter, a.issuer.Load(), admit)
+	})
 	switch {
 	case isBadKnock(err):
 		g.knocks.bad(from, time.Now())

@@ -60,6 +60,7 @@ type life struct {
 	dialer     *proxy.Dialer
 	receiver   *proxy.Receiver
 	shares     *shares
+	poison     *poison
 	front      *front
 	vips       *vips // nil in a program; constant once the listeners are open
 
@@ -97,11 +98,12 @@ func (n *Node) live(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	poison := newPoison(n.env)
 	l := &life{
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
 		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1), voided: make(chan struct{}, 1),
-		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter()},
-		shares: newShares(), rotating: make(chan struct{}, 1),
+		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter(), poison: poison},
+		shares: newShares(), poison: poison, rotating: make(chan struct{}, 1),
 	}
 	l.env.Events = micronet.Tee(l.env.Events, &micronet.Events{TunnelChanged: l.tunnelled})
 	l.front = newFront(l)
@@ -229,17 +231,17 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 	if err != nil {
 		return err
 	}
-	l.under.Handle(tunnel.ChannelMembership, func(from micronet.NodeID, payload []byte, at time.Time) {
+	l.under.Handle(tunnel.ChannelMembership, l.poison.packets("membership", func(from micronet.NodeID, payload []byte, at time.Time) {
 		if l.started() {
 			l.members.HandlePacket(from, payload, at)
 		}
-	})
-	l.under.Handle(tunnel.ChannelHeartbeat, l.takeBeats)
-	l.under.Handle(tunnel.ChannelStatement, func(_ micronet.NodeID, payload []byte, _ time.Time) {
+	}))
+	l.under.Handle(tunnel.ChannelHeartbeat, l.poison.packets("heartbeat", l.takeBeats))
+	l.under.Handle(tunnel.ChannelStatement, l.poison.packets("ledger", func(_ micronet.NodeID, payload []byte, _ time.Time) {
 		if l.started() {
 			l.statements.received(payload)
 		}
-	})
+	}))
 	reset := sha256.Sum256(append([]byte("micro-net/quic-reset/1\x00"), l.keys.Sign.Seed()...))
 	l.tun, err = l.config.newTunnel(quic.Config{Env: l.env, Self: l.self, Socket: l.under, TLS: l.gate, Guest: l.gate, ResetKey: &reset})
 	if err != nil {
@@ -355,7 +357,7 @@ func (l *life) assembleStatements() error {
 			return err
 		}
 	}
-	l.statements.spread, l.statements.changed, l.statements.strayed = l.spread, l.restate, l.strayed
+	l.statements.spread, l.statements.changed, l.statements.strayed, l.statements.poison = l.spread, l.restate, l.strayed, l.poison
 	l.outcasts.Store(&outcasts{}) // none was cast out yet: restate does it
 	return nil
 }
@@ -397,7 +399,7 @@ func (l *life) assembleMembership(credential []byte) *membership {
 func (l *life) newMembership(epoch uint64, credential []byte) gossip.Membership {
 	return l.config.newMembership(swim.Config{
 		Env: l.env, Self: l.self, Epoch: epoch, Transport: carrier{l.under, l.tun}, Credential: credential,
-		Delegate: delegate{records: l.records, statements: l.statements, admit: l.admit, changed: l.look}, Poisoned: l.poisoned,
+		Delegate: delegate{records: l.records, statements: l.statements, admit: l.admit, changed: l.look, poison: l.poison}, Poisoned: l.poisoned,
 	})
 }
 

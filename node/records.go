@@ -58,7 +58,15 @@ func newRecords(env micronet.Env, cfg gossip.CatalogConfig, e effects) *records 
 
 // do runs one call of the catalog and performs its outcome outside the lock.
 func (r *records) do(f func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error)) error {
+	out, err := r.call(f)
+	r.perform(out)
+	return err
+}
+
+// call does the part of do that needs the lock.
+func (r *records) call(f func(c *gossip.Catalog, now time.Time) (gossip.Outcome, error)) (gossip.Outcome, error) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	out, err := f(r.catalog, time.Now())
 	if out.Behind != (gossip.Version{}) {
 		// Somebody holds a newer document of ours: our disk is older than our word, or our
@@ -67,9 +75,7 @@ func (r *records) do(f func(c *gossip.Catalog, now time.Time) (gossip.Outcome, e
 			err = errors.Join(err, r.catalog.Raise(out.Behind.Epoch+1))
 		}
 	}
-	r.mu.Unlock()
-	r.perform(out)
-	return err
+	return out, err
 }
 
 func (r *records) perform(out gossip.Outcome) {

@@ -31,7 +31,7 @@ func exported(t *testing.T, n *simNode) api.SealedRoot {
 }
 
 // holdsRoot checks that a node takes another one for a holder of the root key.
-func holdsRoot(by *simNode, name string) error {
+func showsRoot(by *simNode, name string) error {
 	for _, o := range by.backend().Nodes() {
 		if o.Name == name && slices.Contains(o.Roles, api.RoleRoot) {
 			return nil
@@ -60,13 +60,13 @@ func TestQ8_DemotedNodeStaysAMember(t *testing.T) {
 		if err := deputy.backend().ImportRoot(exported(t, a)); err != nil {
 			t.Fatal(err)
 		}
-		b.await(10*time.Second, "a knows that b has the key", func() error { return holdsRoot(a, "b") })
+		b.await(10*time.Second, "a knows that b has the key", func() error { return showsRoot(a, "b") })
 		wantError(t, "with the root key", demote(api.DemoteRequest{Node: "b"}), micronet.Refused, "b has the root key", "on b: `micro-net node root export FILE --remove`")
 		if err := deputy.backend().RemoveRoot(api.RootRemoval{SealedRoot: exported(t, deputy)}); err != nil {
 			t.Fatal(err)
 		}
 		b.await(10*time.Second, "a knows that b has it no more", func() error {
-			if holdsRoot(a, "b") == nil {
+			if showsRoot(a, "b") == nil {
 				return errors.New("it does not")
 			}
 			return nil

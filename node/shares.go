@@ -89,23 +89,31 @@ func (s *shares) turnedAway() {
 // share serves a stream within its peer's share, or refuses it. An instance that cannot be had here is
 // looked for elsewhere by the caller.
 func (l *life) share(streams *group, in tunnel.Inbound, serve func(context.Context)) {
-	k := shareOf(in)
-	if l.shares.take(k) {
+	k, part := shareOf(in), partOf(in.Opening().Purpose)
+	why := "this node has as many streams of yours as it takes"
+	switch {
+	case l.poison.shuns(k.peer, part):
+		why = "this node does not listen to yours for a while: it has failed on what came over one"
+	case l.shares.take(k):
 		streams.run(func(ctx context.Context) error {
 			defer l.shares.give(k)
-			serve(ctx)
+			err := l.poison.guard(k.peer, part, func() error { serve(ctx); return nil })
+			if err != nil {
+				in.Abort()
+			}
 			return nil
 		})
 		return
+	default:
+		l.env.Events.PacketDropped(micronet.PacketDrop{Where: "node", Why: "too-many-streams", Peer: k.peer})
 	}
-	l.env.Events.PacketDropped(micronet.PacketDrop{Where: "node", Why: "too-many-streams", Peer: k.peer})
 	if !l.shares.turnAway() {
 		in.Abort()
 		return
 	}
 	streams.run(func(ctx context.Context) error {
 		defer l.shares.turnedAway()
-		refuse(ctx, in, micronet.NotFound, "this node has as many streams of yours as it takes")
+		refuse(ctx, in, micronet.NotFound, why)
 		return nil
 	})
 }

@@ -33,7 +33,7 @@ func (a *asked) Refuse(micronet.Kind, string) error {
 func TestH24_StreamsOfOnePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drops := map[micronet.NodeID]int{}
-		l := &life{shares: newShares(), env: micronet.Env{Events: &micronet.Events{
+		l := &life{shares: newShares(), poison: newPoison(micronet.Env{}.EnsureDefaults()), env: micronet.Env{Events: &micronet.Events{
 			PacketDropped: func(d micronet.PacketDrop) { drops[d.Peer]++ },
 		}}.EnsureDefaults()}
 		g := newGroup(t.Context())

@@ -36,6 +36,7 @@ type statements struct {
 	changed func()                       // something else is held now; called without the turn
 	strayed func([]gossip.Statement)     // these are held now and do not count; called without the turn
 
+	poison  *poison
 	turn    chan struct{} // a lock that may be held while the file is written
 	unsaved bool          // the file lacks something
 	gone    bool          // the file is not ours any more
@@ -54,7 +55,7 @@ var _ gossip.LedgerStore = (*statements)(nil)
 
 // loadStatements reads what was held when the file was written last.
 func loadStatements(env micronet.Env, d disk, trust *identity.Trust) (*statements, error) {
-	s := &statements{env: env, disk: d, trust: trust, heard: make(chan []byte, heardQueue), turn: make(chan struct{}, 1)}
+	s := &statements{env: env, disk: d, trust: trust, heard: make(chan []byte, heardQueue), poison: newPoison(env), turn: make(chan struct{}, 1)}
 	s.comparisons = gossip.NewComparisons()
 	var file statementsFile
 	_, err := d.read(fileStatements, func(raw []byte) error {
@@ -201,18 +202,25 @@ func statementKey(st *gossip.Statement) string {
 // take takes statements of others over. They are on disk when it returns nil. They count too where the disk
 // fails: who was revoked must not stay because a disk is full.
 func (s *statements) take(raws [][]byte) (added []gossip.Statement, refused int, err error) {
+	added, refused, err = s.adopt(raws)
+	if len(added) > 0 {
+		s.changed()
+	}
+	held := s.held.Load()
+	if strays := slices.DeleteFunc(slices.Clone(added), func(st gossip.Statement) bool { return held.Counts(&st) }); len(strays) > 0 {
+		s.strayed(strays)
+	}
+	return added, refused, err
+}
+
+// adopt does the part of take that needs the turn.
+func (s *statements) adopt(raws [][]byte) (added []gossip.Statement, refused int, err error) {
 	s.lock()
+	defer s.unlock()
 	next, added, refused := s.with(raws)
 	if len(added) > 0 {
 		err = s.save(next)
 		s.hold(next)
-	}
-	s.unlock()
-	if len(added) > 0 {
-		s.changed()
-	}
-	if strays := slices.DeleteFunc(slices.Clone(added), func(st gossip.Statement) bool { return next.Counts(&st) }); len(strays) > 0 {
-		s.strayed(strays)
 	}
 	return added, refused, err
 }
@@ -221,7 +229,8 @@ func (s *statements) take(raws [][]byte) (added []gossip.Statement, refused int,
 func (s *statements) with(raws [][]byte) (next *gossip.Ledger, added []gossip.Statement, refused int) {
 	next = s.held.Load().Clone()
 	for _, raw := range raws {
-		what, err := next.Take(raw)
+		what := gossip.Taken(0)
+		err := s.poison.guard(micronet.NodeID{}, "ledger", func() (err error) { what, err = next.Take(raw); return err })
 		if err != nil {
 			refused++
 			s.env.Events.RecordRefused(micronet.RecordRefusal{Reason: "statement"})
@@ -381,10 +390,7 @@ func (l *life) stated(kind identity.StatementKind) []identity.Statement {
 func (l *life) restate() {
 	l.restating <- struct{}{}
 	defer func() { <-l.restating }()
-	l.restateOutcasts()
-	l.restateEnded()
-	l.restateRoots()
-	l.restatePolicies()
-	l.restateNames()
-	l.restateOwn()
+	for _, part := range []func(){l.restateOutcasts, l.restateEnded, l.restateRoots, l.restatePolicies, l.restateNames, l.restateOwn} {
+		_ = l.poison.guard(micronet.NodeID{}, "ledger", func() error { part(); return nil }) // the others count all the same
+	}
 }

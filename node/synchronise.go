@@ -147,6 +147,9 @@ func (l *life) withCatalogStream(ctx context.Context, peer micronet.NodeID, f fu
 
 // withStream opens a stream for f, which has a time for what it does there.
 func (l *life) withStream(ctx context.Context, peer micronet.NodeID, p tunnel.Purpose, most time.Duration, f func(tunnel.Stream) error) error {
+	if l.poison.shuns(peer, partOf(p)) {
+		return micronet.E("node.open", micronet.Refused, "this node has failed on what came from there, and asks again in a while").WithPeer(peer)
+	}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	s, err := l.tun.Open(ctx, peer, tunnel.Opening{Purpose: p})
@@ -155,7 +158,7 @@ func (l *life) withStream(ctx context.Context, peer micronet.NodeID, p tunnel.Pu
 	}
 	stop := context.AfterFunc(ctx, s.Abort)
 	defer stop()
-	if err := f(s); err != nil {
+	if err := l.poison.guard(peer, partOf(p), func() error { return f(s) }); err != nil {
 		s.Abort()
 		return err
 	}

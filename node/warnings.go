@@ -43,6 +43,9 @@ func (l *life) warnings() []api.Warning {
 	if w, some := quarantineWarning(now, l.quarantines(now)); some {
 		out = append(out, w)
 	}
+	if w, some := l.poison.warning(l.node.nameOf); some {
+		out = append(out, w)
+	}
 	out = append(out, l.namesWarnings(now)...)
 	if l.isOneAuthority() {
 		add("one-authority", "only this node can invite others, renew certificates and revoke", "run `micro-net node promote NAME`, or keep the root key elsewhere: `micro-net node root export FILE`")

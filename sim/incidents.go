@@ -25,7 +25,29 @@ func (m *mesh) incidents(x *machine) *micronet.Events {
 			}
 		}
 	}
+	if m.demands(scenario.Blast) {
+		e.PacketDropped = func(p micronet.PacketDrop) {
+			if p.Why == faultMet {
+				m.moments.add(func(time.Duration) { m.judgeFault(x, p.Peer) })
+			}
+		}
+	}
 	return e
+}
+
+// faultMet is why a daemon drops input on which a part of it has failed.
+const faultMet = "panic"
+
+// judgeFault: no part of a daemon fails on what another node sends, also where the daemon lives on.
+func (m *mesh) judgeFault(x *machine, peer micronet.NodeID) {
+	if x.doubtful() {
+		return
+	}
+	from := "somebody"
+	if !peer.IsZero() {
+		from = m.nameOf(peer)
+	}
+	m.fail(x.name, string(scenario.Blast), "a part of it has failed on what "+from+" sent")
 }
 
 func (m *mesh) nodeChanged(x *machine, c micronet.NodeChange) {

@@ -123,6 +123,17 @@ func TestRevocationThatIsNotOnDiskIsSeen(t *testing.T) {
 	})
 }
 
+// A part of a daemon that fails on what another node sends is a breach also where the daemon catches that and goes on.
+func TestBriefFaultIsSeen(t *testing.T) {
+	brief(t, scenario.Blast, map[time.Duration]func(*mesh){
+		200 * time.Millisecond: func(m *mesh) {
+			tell := m.incidents(m.machines[0]).PacketDropped
+			go tell(micronet.PacketDrop{Where: "underlay", Why: "replay", Peer: m.machines[1].id}) // drops are usual
+			go tell(micronet.PacketDrop{Where: "node", Why: faultMet, Peer: m.machines[1].id})
+		},
+	})
+}
+
 // A daemon that ends by itself is noticed at once, also where somebody starts it again in the same second.
 func TestBriefEndOfADaemonIsSeen(t *testing.T) {
 	brief(t, "running", map[time.Duration]func(*mesh){
