@@ -58,7 +58,10 @@ func (c *Catalog) parse(raw []byte) (message, error) {
 		return message{}, refuse(micronet.NodeID{}, ReasonTooLarge, "a message of %d bytes, at most %d are allowed", len(raw), c.limits.MaxDocument)
 	}
 	m, err := parseMessage(raw)
-	if err != nil {
+	switch {
+	case errors.Is(err, errFormat):
+		return message{}, refuse(micronet.NodeID{}, ReasonFormat, "%w", err)
+	case err != nil:
 		return message{}, refuse(micronet.NodeID{}, ReasonMalformed, "%w", err)
 	}
 	if m.cluster != c.cfg.Cluster {

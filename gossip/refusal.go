@@ -14,6 +14,7 @@ type Reason string
 // The reasons.
 const (
 	ReasonMalformed    Reason = "malformed"       // not the format
+	ReasonFormat       Reason = "other-format"    // of a version that is not known here
 	ReasonForeign      Reason = "foreign-cluster" // signed for another cluster
 	ReasonVersion      Reason = "bad-version"     // epoch or sequence out of range
 	ReasonUnadmitted   Reason = "not-a-member"    // nobody vouches for the owner
@@ -29,7 +30,7 @@ const (
 )
 
 var reasonKinds = map[Reason]micronet.Kind{
-	ReasonMalformed: micronet.Invalid, ReasonForeign: micronet.Unauthorized, ReasonVersion: micronet.Invalid,
+	ReasonMalformed: micronet.Invalid, ReasonFormat: micronet.Invalid, ReasonForeign: micronet.Unauthorized, ReasonVersion: micronet.Invalid,
 	ReasonUnadmitted: micronet.Unauthorized, ReasonSignature: micronet.Unauthorized, ReasonHash: micronet.Invalid,
 	ReasonContent: micronet.Invalid, ReasonEquivocation: micronet.Refused, ReasonTooLarge: micronet.Invalid,
 	ReasonFull: micronet.Overloaded, ReasonRate: micronet.Overloaded, ReasonQuarantine: micronet.Overloaded,

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	micronet "github.com/micro/micro-net"
@@ -78,6 +79,9 @@ func sign(key ed25519.PrivateKey, h header) signedHeader {
 	return s
 }
 
+// errFormat is why a document of a newer version cannot be read: nobody did anything wrong.
+var errFormat = errors.New("the header has another format")
+
 // signedBytes is what a signature covers.
 func signedBytes(head []byte) []byte { return append([]byte(signDomain), head...) }
 
@@ -100,7 +104,7 @@ func readSigned(c *cursor) (signedHeader, error) {
 		return signedHeader{}, errTruncated
 	}
 	if s.raw[0] != headerFormat {
-		return signedHeader{}, fmt.Errorf("format %d of the header is not known, only %d", s.raw[0], headerFormat)
+		return signedHeader{}, fmt.Errorf("%w: %d, only %d is known", errFormat, s.raw[0], headerFormat)
 	}
 	h := cursor{rest: s.raw[1:headerSize]}
 	s.left = h.u8()&flagLeft != 0

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"errors"
 	"io"
 
 	micronet "github.com/micro/micro-net"
@@ -31,6 +32,10 @@ type SyncLimits struct {
 // DefaultSyncBytes bounds one direction of a synchronisation: all documents of a full catalog and
 // what frames add to them.
 const DefaultSyncBytes = 2 * DefaultMaxTotal
+
+// maxUnread bounds the documents of another format in one synchronisation: more than a mesh has nodes, and not so many
+// that refusing them keeps anybody busy.
+const maxUnread = 4096
 
 // EnsureDefaults fills what is zero.
 func (l SyncLimits) EnsureDefaults() SyncLimits {
@@ -161,9 +166,11 @@ func (s *syncSession) sendDocuments(ids []micronet.NodeID, last frameKind, paylo
 
 // receiveDocuments imports documents until a frame of kind last, whose payload it returns. Owners
 // ascend, so that nobody can send one twice, and each was asked for. A document that the store
-// refuses does not end the session: one bad node must not keep the others' documents out.
+// refuses does not end the session: one bad node must not keep the others' documents out, and nor must one of
+// a newer version, whose document has another format.
 func (s *syncSession) receiveDocuments(last frameKind, asked func(*message) bool) ([]byte, error) {
 	var previous micronet.NodeID
+	unread := 0
 	for {
 		kind, payload, err := s.receive()
 		if err != nil || kind == last {
@@ -173,17 +180,26 @@ func (s *syncSession) receiveDocuments(last frameKind, asked func(*message) bool
 			return nil, violation("frame %d in the place of documents", kind)
 		}
 		m, err := parseMessage(payload)
-		if err != nil {
+		switch {
+		case errors.Is(err, errFormat) && unread < maxUnread:
+			unread++
+			s.importDocument(payload) // which refuses it, and counts that
+			continue
+		case err != nil:
 			return nil, violation("a document: %w", err)
 		}
 		if m.kind != kindFull || compareIDs(m.owner, previous) <= 0 || !asked(&m) {
 			return nil, violation("a document of %s that was not asked for", m.owner.Short())
 		}
 		previous = m.owner
-		s.stats.Received++
-		if s.store.Import(payload) != nil {
-			s.stats.Refused++
-		}
+		s.importDocument(payload)
+	}
+}
+
+func (s *syncSession) importDocument(raw []byte) {
+	s.stats.Received++
+	if s.store.Import(raw) != nil {
+		s.stats.Refused++
 	}
 }
 

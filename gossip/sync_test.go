@@ -201,6 +201,8 @@ func TestH15_SyncWithHostilePeers(t *testing.T) {
 	held := newTestCatalog(30)
 	old := mustPublish(t, held, peer.now, testDocument("node", "old"))
 	current := mustPublish(t, held, peer.now, testDocument("node", "new"))
+	otherFormat := bytes.Clone(current)
+	otherFormat[headerOffset] = 2
 	digest := frame(1, peer.cat.Digest(peer.now))
 	want, end := frame(3, nil), frame(4, nil)
 	cases := []struct {
@@ -217,6 +219,9 @@ func TestH15_SyncWithHostilePeers(t *testing.T) {
 		{"an older document than the digest says", false, says(frame(2, old)), micronet.Invalid, 0},
 		{"the document the digest says", false, says(frame(2, current)), micronet.Invalid, 0},
 		{"an announcement", false, says(frame(2, append([]byte{3}, current[headerOffset:bodyOffset]...))), micronet.Invalid, 0},
+		{"a document of another format", false, says(doc(order[0]), frame(2, otherFormat), doc(order[1]), want), 0, 2},
+		{"a document of another format, to the server", true, says(digest, doc(order[0]), frame(2, otherFormat), doc(order[1]), end), 0, 2},
+		{"too many of another format", false, says(bytes.Repeat(frame(2, otherFormat), 5000), want), micronet.Invalid, 0},
 		{"no document", false, says(frame(2, []byte("hello"))), micronet.Invalid, 0},
 		{"digest in answer", false, says(digest), micronet.Invalid, 0},
 		{"end in answer", false, says(end), micronet.Invalid, 0},
@@ -337,5 +342,21 @@ func TestSyncWhileChanging(t *testing.T) {
 		if catalogState(a.cat, now) != catalogState(b.cat, now) {
 			t.Fatalf("round %d: the catalogs differ", i)
 		}
+	}
+}
+
+// The document of a node of a newer version, whose header has another format, is set aside and counted. All others arrive.
+func TestQ13_OtherFormatsEndNoSync(t *testing.T) {
+	order := sortedOwners(20, 21)
+	peer := filled(t, 9, order...)
+	newer := bytes.Clone(mustDocument(t, peer.cat, peer.now, order[0]))
+	newer[headerOffset] = 7
+	s := newStore(newTestCatalog(1))
+	stats, err := gossip.SyncClient(says(frame(2, newer), frame(2, mustDocument(t, peer.cat, peer.now, order[1])), frame(3, nil)), s, gossip.SyncLimits{})
+	if err != nil || stats.Received != 2 || stats.Refused != 1 || len(s.cat.All()) != 1 {
+		t.Errorf("%+v, %v; %d documents are held", stats, err, len(s.cat.All()))
+	}
+	if n := s.cat.Stats(s.now).Refused[gossip.ReasonFormat]; n != 1 {
+		t.Errorf("it is counted %d times", n)
 	}
 }
