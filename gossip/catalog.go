@@ -101,6 +101,9 @@ type Outcome struct {
 	// signer was last heard to confirm it; nil when it is not here.
 	Rival    *Document
 	RivalAge time.Duration
+	// Jumped is whose versions have left out more than any honest node counts meanwhile; zero: nobody's. The document
+	// was taken over: its owner signed it.
+	Jumped micronet.NodeID
 }
 
 // NewCatalog returns an empty catalog.

@@ -179,3 +179,52 @@ func TestQ19_PoisonIsPutAside(t *testing.T) {
 	}
 	mustReceive(t, b, now, mustPublish(t, a, now.Add(2*time.Minute), testDocument("alpha", "web-2")))
 }
+
+// An owner that numbers its own documents far ahead is believed, as it signed them, and told of. Who counts as fast as it may,
+// starts again, or says goodbye is not.
+func TestQ14_OwnJumpsAreTold(t *testing.T) {
+	now := catalogStart
+	msg := mustPublish(t, newTestCatalog(1), now, testDocument("alpha", "web-1"))
+	id, _ := catalogKey(1)
+	const start = 1 << 8 // epochs of one start
+	for _, c := range []struct {
+		what       string
+		epoch, seq uint64
+		left, told bool
+	}{
+		{"the next", 5 * start, 11, false, false},
+		{"a thousand later", 5 * start, 1010, false, false},
+		{"far ahead", 5 * start, 1 << 40, false, true},
+		{"a goodbye", 5 * start, gossip.LastSeq, true, false},
+		{"a renewal", 5*start + 1, 1, false, false},
+		{"the next start", 6 * start, 1, false, false},
+		{"a start that begins far ahead", 6 * start, 1 << 30, false, true},
+		{"far more starts", 1 << 50, 1, false, true},
+	} {
+		b := newTestCatalog(2)
+		first, err := b.Receive(now, forge(1, msg, setVersion(5*start, 10, false)))
+		if err != nil || !first.Jumped.IsZero() {
+			t.Fatalf("the first: %+v, %v", first.Jumped, err)
+		}
+		next := msg
+		if c.left {
+			next = mustGoodbye(t, now)
+		}
+		out, err := b.Receive(now.Add(time.Second), forge(1, next, setVersion(c.epoch, c.seq, c.left)))
+		if err != nil || (out.Jumped == id) != c.told || (b.Stats(now).Jumps == 1) != c.told {
+			t.Errorf("%s: told of %s, %v", c.what, out.Jumped.Short(), err)
+		}
+	}
+}
+
+// mustGoodbye is a goodbye of the first owner.
+func mustGoodbye(t *testing.T, now time.Time) []byte {
+	t.Helper()
+	a := newTestCatalog(1)
+	mustPublish(t, a, now, testDocument("alpha"))
+	out, err := a.Goodbye(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Broadcast
+}

@@ -78,5 +78,6 @@ type Stats struct {
 	Announced  uint64            // versions heard of whose items must be fetched
 	Duplicates uint64            // messages with the version held
 	Stale      uint64            // messages with an older version
+	Jumps      uint64            // documents that were taken over although their versions are far ahead of those before
 	Refused    map[Reason]uint64 // a copy, the caller's to keep
 }

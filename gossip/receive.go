@@ -294,6 +294,10 @@ func (c *Catalog) accept(now time.Time, o *origin, m *message, body []byte, firs
 		return Outcome{}, refuse(m.owner, reason, "%w", err)
 	}
 	var out Outcome
+	if o.held && !m.left && jumps(o.signed.version, m.version) {
+		c.stats.Jumps++
+		out.Jumped = m.owner
+	}
 	if c.hold(o, m.signedHeader, body, d, now, now.Add(-m.age)) {
 		out.Changed = []micronet.NodeID{m.owner}
 	}

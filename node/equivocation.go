@@ -14,47 +14,46 @@ import (
 const (
 	// signedTwice is the warning's code.
 	signedTwice = "signed-twice"
-	// equivocationMemory is how long it is told that a node signed two records of one version.
-	equivocationMemory = 24 * time.Hour
-	// maxEquivocations bounds the nodes that are remembered for it; further ones are counted only.
-	maxEquivocations = 64
+	// offenceMemory is how long it is told that a node did what no honest one does.
+	offenceMemory = 24 * time.Hour
+	// maxOffenders bounds the nodes that are remembered for one kind of that; further ones are counted only.
+	maxOffenders = 64
 )
 
-// equivocations remembers who signed two different records of one version: it tells some one thing and
-// others another. An honest node does so only when its key lives twice, or its data folder was rolled
-// back. It is safe for concurrent use.
-type equivocations struct {
+// offenders remembers who did something that an honest node does only when its key lives twice, or its data folder
+// was rolled back or altered. It is safe for concurrent use.
+type offenders struct {
 	mu   sync.Mutex
 	last map[micronet.NodeID]time.Time
 }
 
-func newEquivocations() *equivocations {
-	return &equivocations{last: map[micronet.NodeID]time.Time{}}
+func newOffenders() *offenders {
+	return &offenders{last: map[micronet.NodeID]time.Time{}}
 }
 
 // note remembers a node. It reports whether that is news.
-func (e *equivocations) note(now time.Time, id micronet.NodeID) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for other, at := range e.last {
-		if now.Sub(at) >= equivocationMemory {
-			delete(e.last, other)
+func (o *offenders) note(now time.Time, id micronet.NodeID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for other, at := range o.last {
+		if now.Sub(at) >= offenceMemory {
+			delete(o.last, other)
 		}
 	}
-	_, known := e.last[id]
-	if !known && len(e.last) >= maxEquivocations {
+	_, known := o.last[id]
+	if !known && len(o.last) >= maxOffenders {
 		return false
 	}
-	e.last[id] = now
+	o.last[id] = now
 	return !known
 }
 
 // list returns those who are remembered, sorted.
-func (e *equivocations) list(now time.Time) (ids []micronet.NodeID) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for id, at := range e.last {
-		if now.Sub(at) < equivocationMemory {
+func (o *offenders) list(now time.Time) (ids []micronet.NodeID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id, at := range o.last {
+		if now.Sub(at) < offenceMemory {
 			ids = append(ids, id)
 		}
 	}
@@ -62,7 +61,7 @@ func (e *equivocations) list(now time.Time) (ids []micronet.NodeID) {
 	return ids
 }
 
-// equivocated learns that a node signed two records of one version.
+// equivocated learns that a node signed two records of one version: it tells some one thing and others another.
 func (l *life) equivocated(id micronet.NodeID) {
 	if l.liars.note(time.Now(), id) {
 		w := l.equivocationWarning(id)
@@ -72,14 +71,19 @@ func (l *life) equivocated(id micronet.NodeID) {
 
 // equivocationWarning names nodes that signed twice.
 func (l *life) equivocationWarning(ids ...micronet.NodeID) api.Warning {
+	return api.Warning{
+		Code: signedTwice,
+		Text: "different records of one version were signed with the key of " + l.named(ids) +
+			": it lives twice, was rolled back, or tells some nodes one thing and others another",
+		Fix: "stop copies of that node's data folder; if somebody else may have its key: `micro-net node revoke NAME`",
+	}
+}
+
+// named lists nodes with their names and ids.
+func (l *life) named(ids []micronet.NodeID) string {
 	words := make([]string, len(ids))
 	for i, id := range ids {
 		words[i] = fmt.Sprintf("%s (%s)", l.node.nameOf(id), id.Short())
 	}
-	return api.Warning{
-		Code: signedTwice,
-		Text: "different records of one version were signed with the key of " + strings.Join(words, ", ") +
-			": it lives twice, was rolled back, or tells some nodes one thing and others another",
-		Fix: "stop copies of that node's data folder; if somebody else may have its key: `micro-net node revoke NAME`",
-	}
+	return strings.Join(words, ", ")
 }

@@ -53,20 +53,20 @@ func TestQ9_EquivocationRaisesAnAlarm(t *testing.T) {
 	})
 }
 
-func TestEquivocationsAreBounded(t *testing.T) {
-	e, now := newEquivocations(), time.Unix(1000, 0)
-	for n := range maxEquivocations {
+func TestOffendersAreBounded(t *testing.T) {
+	e, now := newOffenders(), time.Unix(1000, 0)
+	for n := range maxOffenders {
 		if !e.note(now, id(n)) || e.note(now, id(n)) {
 			t.Fatalf("node %d is not news once", n)
 		}
 	}
-	if e.note(now, id(200)) || len(e.list(now)) != maxEquivocations {
+	if e.note(now, id(200)) || len(e.list(now)) != maxOffenders {
 		t.Error("one too many is remembered")
 	}
-	if later := now.Add(equivocationMemory); !e.note(later, id(200)) || len(e.list(later)) != 1 {
+	if later := now.Add(offenceMemory); !e.note(later, id(200)) || len(e.list(later)) != 1 {
 		t.Error("the old ones are not forgotten")
 	}
-	if got := e.list(now.Add(3 * equivocationMemory)); len(got) != 0 {
+	if got := e.list(now.Add(3 * offenceMemory)); len(got) != 0 {
 		t.Errorf("%v are remembered for ever", got)
 	}
 }

@@ -49,9 +49,10 @@ type life struct {
 	records    *records
 	pulse      *pulse
 	twin       *twin
-	damping    *damping // of the goroutine that makes views
-	liars      *equivocations
-	holders    *holders // of the goroutine that makes views
+	damping    *damping   // of the goroutine that makes views
+	liars      *offenders // who signed two records of one version
+	jumpers    *offenders // whose records are numbered far ahead
+	holders    *holders   // of the goroutine that makes views
 	contacts   *contacts
 	router     Router
 	flows      *proxy.Flows
@@ -324,12 +325,13 @@ func (l *life) become(pass *passport) error {
 	if err != nil {
 		return err
 	}
-	l.damping, l.twin, l.liars = newDamping(), &twin{born: time.Now()}, newEquivocations()
+	l.damping, l.twin = newDamping(), &twin{born: time.Now()}
+	l.liars, l.jumpers = newOffenders(), newOffenders()
 	l.holders = newHolders()
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
 		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(), Admit: l.mayPublish,
-	}, effects{spread: l.spread, changed: l.look, behind: l.behind, rival: l.rivalled, lied: l.equivocated})
+	}, effects{spread: l.spread, changed: l.look, behind: l.behind, rival: l.rivalled, lied: l.equivocated, jumped: l.jumped})
 	l.router = l.config.newRouter(router.Config{Rand: l.env.Rand("router"), Ejected: l.env.Events.InstanceEjected})
 	credential, err := l.address.credential()
 	if err != nil {

@@ -45,6 +45,7 @@ type effects struct {
 	behind  func()                       // others hold a newer record of this node than it does
 	rival   func(*gossip.Document, time.Duration)
 	lied    func(owner micronet.NodeID) // it signed two documents of one version
+	jumped  func(owner micronet.NodeID) // its versions have left out more than it can have counted
 }
 
 var _ gossip.Store = (*records)(nil)
@@ -94,6 +95,9 @@ func (r *records) perform(out gossip.Outcome) {
 	}
 	if out.Behind != (gossip.Version{}) {
 		r.behind()
+	}
+	if !out.Jumped.IsZero() {
+		r.jumped(out.Jumped)
 	}
 	if out.Rival != nil {
 		r.rival(out.Rival, out.RivalAge)

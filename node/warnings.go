@@ -26,6 +26,9 @@ func (l *life) warnings() []api.Warning {
 	if ids := l.liars.list(time.Now()); len(ids) > 0 {
 		out = append(out, l.equivocationWarning(ids...))
 	}
+	if ids := l.jumpers.list(time.Now()); len(ids) > 0 {
+		out = append(out, l.jumpWarning(ids...))
+	}
 	v := l.view.Load()
 	for i := range v.namesakes {
 		if s := &v.namesakes[i]; s.alive() {
