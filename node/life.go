@@ -62,6 +62,7 @@ type life struct {
 	receiver   *proxy.Receiver
 	shares     *shares
 	poison     *poison
+	loops      *loops
 	front      *front
 	vips       *vips // nil in a program; constant once the listeners are open
 
@@ -104,7 +105,7 @@ func (n *Node) live(ctx context.Context) error {
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
 		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1), voided: make(chan struct{}, 1),
 		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter(), poison: poison},
-		shares: newShares(), poison: poison, rotating: make(chan struct{}, 1),
+		shares: newShares(), poison: poison, loops: newLoops(), rotating: make(chan struct{}, 1),
 	}
 	l.env.Events = micronet.Tee(l.env.Events, &micronet.Events{TunnelChanged: l.tunnelled})
 	l.front = newFront(l)
@@ -359,7 +360,8 @@ func (l *life) assembleStatements() error {
 			return err
 		}
 	}
-	l.statements.spread, l.statements.changed, l.statements.strayed, l.statements.poison = l.spread, l.restate, l.strayed, l.poison
+	s := l.statements
+	s.spread, s.changed, s.strayed, s.poison, s.loops = l.spread, l.restate, l.strayed, l.poison, l.loops
 	l.outcasts.Store(&outcasts{}) // none was cast out yet: restate does it
 	return nil
 }

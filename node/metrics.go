@@ -207,6 +207,7 @@ func (b backend) gauges(w io.Writer) error {
 		{"statements", "Statements of authorities that are held.", float64(b.l.statements.held.Load().Len())},
 		{"services", "Services with instances on live nodes.", float64(s.Services)},
 		{"ready", "1 when the node is ready.", yes(s.Ready)},
+		{"loops_stuck", "Loops of the daemon that have not come round for too long.", float64(len(b.l.loops.stuck(time.Now())))},
 		{"key_twice", "1 while another daemon runs with this node's key.", yes(twice)},
 		{"certificate_expiry_seconds", "When this node's certificate ends, Unix time.", float64(s.Certificate.Expires.Unix())},
 		{"certificate_alarm", "0; 1 when less than a third of the certificate's term is left, 2 less than a tenth, 3 when it has ended.", float64(alarmOf(&m, b.l.env.Wall()))},

@@ -187,6 +187,7 @@ func (l *life) beat(ctx context.Context) error {
 	t := time.NewTicker(heartbeat.Period + l.env.Phase)
 	defer t.Stop()
 	for {
+		l.loops.round("signs of life")
 		select {
 		case <-ctx.Done():
 			return nil

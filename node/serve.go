@@ -217,6 +217,7 @@ func (l *life) keepView(ctx context.Context) error {
 	defer t.Stop()
 	took := time.Duration(0)
 	for {
+		l.loops.round("view")
 		nodes := time.Duration(len(l.view.Load().nodes))
 		select {
 		case <-ctx.Done():
@@ -315,6 +316,7 @@ func (l *life) keepAnnounced(ctx context.Context) error {
 	defer again.Stop()
 	l.publish()
 	for {
+		l.loops.round("records")
 		select {
 		case <-ctx.Done():
 			return nil

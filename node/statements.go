@@ -37,6 +37,7 @@ type statements struct {
 	strayed func([]gossip.Statement)     // these are held now and do not count; called without the turn
 
 	poison  *poison
+	loops   *loops
 	turn    chan struct{} // a lock that may be held while the file is written
 	unsaved bool          // the file lacks something
 	gone    bool          // the file is not ours any more
@@ -55,7 +56,7 @@ var _ gossip.LedgerStore = (*statements)(nil)
 
 // loadStatements reads what was held when the file was written last.
 func loadStatements(env micronet.Env, d disk, trust *identity.Trust) (*statements, error) {
-	s := &statements{env: env, disk: d, trust: trust, heard: make(chan []byte, heardQueue), poison: newPoison(env), turn: make(chan struct{}, 1)}
+	s := &statements{env: env, disk: d, trust: trust, heard: make(chan []byte, heardQueue), poison: newPoison(env), loops: newLoops(), turn: make(chan struct{}, 1)}
 	s.comparisons = gossip.NewComparisons()
 	var file statementsFile
 	_, err := d.read(fileStatements, func(raw []byte) error {
@@ -159,6 +160,7 @@ func (s *statements) keep(ctx context.Context) error {
 	again := time.NewTicker(keepAgain + s.env.Phase)
 	defer again.Stop()
 	for {
+		s.loops.round("statements")
 		select {
 		case <-ctx.Done():
 			return nil

@@ -46,6 +46,9 @@ func (l *life) warnings() []api.Warning {
 	if w, some := quarantineWarning(now, l.quarantines(now)); some {
 		out = append(out, w)
 	}
+	if w, some := l.loops.warning(now); some {
+		out = append(out, w)
+	}
 	if w, some := l.poison.warning(l.node.nameOf); some {
 		out = append(out, w)
 	}
