@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"maps"
-	"math"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -36,17 +35,6 @@ func (s *Statement) revokes() micronet.NodeID {
 	return id
 }
 
-// Bounds of a ledger. What goes beyond them is refused: nothing that is held makes room. Revocations
-// have a room of their own.
-const (
-	MaxRevocations     = 4096    // of the cluster
-	maxRevocationsEach = 1024    // of one issuer that is not the root: a stolen key must not fill them
-	MaxStatements      = 4096    // of each kind that is not a revocation
-	MaxStatementsTotal = 8192    // of all of these
-	maxStatementsEach  = 2048    // of one issuer that is not the root
-	MaxStatementsBytes = 8 << 20 // of all of these
-)
-
 // Ledger holds what the cluster's authorities have said about all of it. It is a pure core, as the
 // catalog is, and not safe for concurrent use.
 //
@@ -62,12 +50,7 @@ type Ledger struct {
 	held  map[slot]*heldStatement
 	known map[StatementHash]*heldStatement
 
-	issuers  map[account]int // how many are held of each issuer
-	kinds    map[uint8]int   // and of each kind
-	revoking int
-	others   int
-	bytes    int // of the others
-
+	rooms  rooms
 	counts *counted // what follows from the set, nil after a change
 }
 
@@ -76,12 +59,6 @@ type slot struct {
 	kind    uint8
 	subject string
 	issuer  micronet.NodeID
-}
-
-// account is what the statements of one issuer are counted under.
-type account struct {
-	issuer  micronet.NodeID
-	revokes bool
 }
 
 type heldStatement struct {
@@ -113,7 +90,7 @@ const (
 func NewLedger(read func(raw []byte) (Statement, error)) *Ledger {
 	return &Ledger{
 		read: read, held: map[slot]*heldStatement{}, known: map[StatementHash]*heldStatement{},
-		issuers: map[account]int{}, kinds: map[uint8]int{},
+		rooms: rooms{},
 	}
 }
 
@@ -133,7 +110,7 @@ func (l *Ledger) Take(raw []byte) (Taken, error) {
 	if old != nil && old.before(&s) == s.Revokes {
 		return TakenOlder, nil
 	}
-	if err := l.room(&s, old); err != nil {
+	if err := l.rooms.check(&s, old); err != nil {
 		return TakenRefused, err
 	}
 	l.put(at, old, &heldStatement{s, hash})
@@ -151,7 +128,7 @@ func (l *Ledger) Lookup(raw []byte) (Statement, bool) {
 // Clone returns a ledger that holds the same and goes its own way from here.
 func (l *Ledger) Clone() *Ledger {
 	c := *l
-	c.held, c.known, c.issuers, c.kinds = maps.Clone(l.held), maps.Clone(l.known), maps.Clone(l.issuers), maps.Clone(l.kinds)
+	c.held, c.known, c.rooms = maps.Clone(l.held), maps.Clone(l.known), maps.Clone(l.rooms)
 	return &c
 }
 
@@ -165,38 +142,8 @@ func (l *Ledger) Freeze() *Ledger {
 func (l *Ledger) put(at slot, old, now *heldStatement) {
 	if old != nil {
 		delete(l.known, old.hash)
-		l.count(old, -1)
+		l.rooms.count(&old.Statement, -1)
 	}
 	l.held[at], l.known[now.hash], l.counts = now, now, nil
-	l.count(now, 1)
-}
-
-func (l *Ledger) count(h *heldStatement, n int) {
-	l.issuers[account{h.Issuer, h.Revokes}] += n
-	l.kinds[h.Kind] += n
-	if h.Revokes {
-		l.revoking += n
-		return
-	}
-	l.others += n
-	l.bytes += n * len(h.Raw)
-}
-
-// room reports why there is none for s in the place of old.
-func (l *Ledger) room(s *Statement, old *heldStatement) error {
-	most, each, all, bytes := MaxStatementsTotal, maxStatementsEach, l.others, l.bytes+len(s.Raw)
-	if s.Revokes {
-		most, each, all, bytes = MaxRevocations, maxRevocationsEach, l.revoking, 0
-	}
-	if old != nil {
-		bytes, most, each = bytes-len(old.Raw), all+1, math.MaxInt
-	}
-	held := l.issuers[account{s.Issuer, s.Revokes}]
-	switch {
-	case all >= most || bytes > MaxStatementsBytes || (old == nil && l.kinds[s.Kind] >= MaxStatements):
-		return micronet.E("ledger.take", micronet.Overloaded, "there are %d statements of its kind, and no room for more", all)
-	case held >= each && !s.Root:
-		return micronet.E("ledger.take", micronet.Overloaded, "its issuer has made %d statements already", held)
-	}
-	return nil
+	l.rooms.count(&now.Statement, 1)
 }

@@ -131,7 +131,7 @@ func (l *Ledger) recount() *counted {
 		return cmp.Or(cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.Raw, b.Raw))
 	})
 	slices.SortFunc(c.hashes, func(a, b StatementHash) int { return bytes.Compare(a[:], b[:]) })
-	c.fingerprint = Fingerprint{Epoch: uint32(l.revoking), Hash: hashOf(c.hashes)}
+	c.fingerprint = Fingerprint{Epoch: uint32(l.rooms.revocations()), Hash: hashOf(c.hashes)}
 	c.end()
 	c.revoke()
 	return c

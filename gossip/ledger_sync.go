@@ -21,7 +21,7 @@ type LedgerStore interface {
 
 const (
 	// ledgerSyncBytes bounds each direction: all that a ledger can hold, its digest and frames.
-	ledgerSyncBytes = 2*MaxStatementsBytes + MaxRevocations<<10
+	ledgerSyncBytes = 2*MaxStatementsBytes + MaxRevocations*revocationBytes
 	// importBatch is how many statements are taken at once.
 	importBatch = 256
 	// maxForged is how many statements that are none a peer may send: it passes on only what it has

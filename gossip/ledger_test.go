@@ -186,6 +186,41 @@ func TestH17_LedgerIsBounded(t *testing.T) {
 	}
 }
 
+// TestH17_RootsHaveRoom: whatever authorities whose keys were stolen say, each has its share, and a root is heard.
+func TestH17_RootsHaveRoom(t *testing.T) {
+	l := gossip.NewLedger(func(raw []byte) (gossip.Statement, error) {
+		return gossip.Statement{Kind: raw[0], Issuer: issuerID(raw[1]), Root: raw[1] == 0, Clock: 1 + uint64(raw[6]), Revokes: raw[0] == testRevoke, Subject: string(raw[2:6])}, nil
+	})
+	take := func(kind, issuer uint8, subject uint32, clock uint8, size int) error {
+		raw := append(binary.BigEndian.AppendUint32([]byte{kind, issuer}, subject), clock)
+		_, err := l.Take(append(raw, make([]byte, size-len(raw))...))
+		return err
+	}
+	for n := range uint32(3000) {
+		_ = take(testOther, 1, n, 0, 8000)
+	}
+	if held := len(slices.Concat(l.All()...)); held > 1<<20 || held < 1<<20-8000 {
+		t.Fatalf("one issuer holds %d bytes", held)
+	}
+	if err := take(testOther, 1, 0, 1, 8700); micronet.KindOf(err) != micronet.Overloaded {
+		t.Fatalf("what it holds grows: %v", err)
+	}
+	if err := take(testOther, 1, 0, 1, 100); err != nil {
+		t.Fatalf("what it holds shrinks: %v", err)
+	}
+	for issuer := uint8(2); issuer < 20; issuer++ {
+		for n := range uint32(2048) {
+			_ = take(2+issuer%4, issuer, n, 0, 500)
+			_ = take(testRevoke, issuer, uint32(issuer)<<16+n, 0, 500)
+		}
+	}
+	for n := range uint32(1024) {
+		if err := errors.Join(take(testRevoke, 0, n, 0, 700), take(testOther, 0, n, 0, 1024), take(2, 0, n, 0, 1000)); err != nil {
+			t.Fatalf("the root's %d.: %v", n, err)
+		}
+	}
+}
+
 // checkMerge demands that what is held does not depend on the order, the grouping or the number of
 // arrivals.
 func checkMerge(t testing.TB, words []word, rng *rand.Rand) {
