@@ -17,6 +17,7 @@ type Statement struct {
 	Clock   uint64          // orders statements about one subject, see identity.Clock
 	Issuer  micronet.NodeID // the key that signed
 	Root    bool            // Issuer cannot be revoked
+	Opens   bool            // it names a root, which has to be known before what that has said
 	Revokes bool            // Subject is a public key, which counts for nothing from Clock on, for good
 	Given   uint64          // when Issuer got the right to sign, zero for a root
 	Ends    micronet.NodeID // whose right to sign ends at Clock if it was given before, zero: nobody's
@@ -26,6 +27,17 @@ type Statement struct {
 // before orders statements: by clock, then by their bytes.
 func (s *Statement) before(o *Statement) bool {
 	return cmp.Or(cmp.Compare(s.Clock, o.Clock), bytes.Compare(s.Raw, o.Raw)) < 0
+}
+
+// rank says what is told first: whose word counts, then whose does not, then all else.
+func (s *Statement) rank() int {
+	switch {
+	case s.Opens:
+		return 0
+	case s.Revokes:
+		return 1
+	}
+	return 2
 }
 
 // revokes returns the key that a revocation is about.

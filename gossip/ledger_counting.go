@@ -86,7 +86,8 @@ func (l *Ledger) Of(kind uint8) []Statement {
 	return out
 }
 
-// All returns all statements held, as they were received: revocations first, then by clock.
+// All returns all statements held, as they were received: those that name roots first, then revocations, and
+// by clock.
 func (l *Ledger) All() [][]byte {
 	out := make([][]byte, 0, len(l.held))
 	for _, h := range l.counting().order {
@@ -125,10 +126,7 @@ func (l *Ledger) recount() *counted {
 		c.clock = max(c.clock, h.Clock)
 	}
 	slices.SortFunc(c.order, func(a, b *heldStatement) int {
-		if a.Revokes != b.Revokes {
-			return map[bool]int{true: -1, false: 1}[a.Revokes]
-		}
-		return cmp.Or(cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.Raw, b.Raw))
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.Raw, b.Raw))
 	})
 	slices.SortFunc(c.hashes, func(a, b StatementHash) int { return bytes.Compare(a[:], b[:]) })
 	c.fingerprint = Fingerprint{Epoch: uint32(l.rooms.revocations()), Hash: hashOf(c.hashes)}
@@ -162,7 +160,8 @@ func (c *counted) end() {
 // order of their clocks each other one depends on these and on earlier ones; two authorities that revoke each
 // other at the same moment are both revoked.
 func (c *counted) revoke() {
-	revoking := c.order[:c.fingerprint.Epoch]
+	begin := max(0, slices.IndexFunc(c.order, func(h *heldStatement) bool { return h.Revokes }))
+	revoking := c.order[begin : begin+int(c.fingerprint.Epoch)]
 	for _, h := range revoking {
 		if h.Root && c.entitled(&h.Statement) {
 			c.void[h.revokes()] = true

@@ -25,7 +25,7 @@ func (l *Ledger) Digest() []byte {
 }
 
 // Compare sets another node's digest against what is held here: want lists what only the other has,
-// ascending, offer what only is here, revocations first.
+// ascending, offer what only is here, in the order of All.
 func (l *Ledger) Compare(digest []byte) (want []StatementHash, offer [][]byte, err error) {
 	theirs, err := parseLedgerDigest(digest)
 	if err != nil {
@@ -45,7 +45,7 @@ func (l *Ledger) Compare(digest []byte) (want []StatementHash, offer [][]byte, e
 	return want, offer, nil
 }
 
-// Among returns those of the hashes that are held, revocations first.
+// Among returns those of the hashes that are held, in the order of All.
 func (l *Ledger) Among(hashes []StatementHash) (raws [][]byte) {
 	for _, h := range l.counting().order {
 		if _, wanted := slices.BinarySearchFunc(hashes, h.hash, func(a, b StatementHash) int { return bytes.Compare(a[:], b[:]) }); wanted {

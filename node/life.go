@@ -84,6 +84,7 @@ type life struct {
 	views      *broadcast                   // fires when the view was made anew
 	address    *self
 
+	roots int   // that restate has seen; owned by it
 	grace grace // of become, then of keepCertificate
 
 	// owned by whoever makes views: serve, then keepView
@@ -362,6 +363,7 @@ func (l *life) assembleStatements() error {
 	}
 	s := l.statements
 	s.spread, s.changed, s.strayed, s.poison, s.loops = l.spread, l.restate, l.strayed, l.poison, l.loops
+	l.roots = len(l.pass.trust.Roots())
 	l.outcasts.Store(&outcasts{}) // none was cast out yet: restate does it
 	return nil
 }

@@ -46,15 +46,16 @@ func learnRoot(trust *identity.Trust, raw []byte) (news bool, err error) {
 func (l *life) restateRoots() {
 	list := l.stated(identity.StatementRoot)
 	slices.SortFunc(list, func(a, b identity.Statement) int { return cmp.Compare(a.Clock, b.Clock) })
-	news := false
 	for _, held := range l.statements.held.Load().Of(uint8(identity.StatementRoot)) {
-		more, err := learnRoot(l.pass.trust, held.Raw)
+		_, err := learnRoot(l.pass.trust, held.Raw)
 		l.report("node.root", err)
-		news = news || (more && err == nil)
 	}
+	roots := len(l.pass.trust.Roots())
+	news := roots != l.roots
+	l.roots = roots
 	l.heir.Store(heirOf(list))
 	if news {
-		l.env.Log.Info("the cluster has a new root", "roots", len(l.pass.trust.Roots()))
+		l.env.Log.Info("the cluster has a new root", "roots", roots)
 	}
 	if root := l.pass.root.Load(); news || (root != nil && l.pass.next.Load() == nil && l.pass.trust.Ended(root.ID(), time.Time{})) {
 		l.report("node.root", l.pass.inTurn(context.Background(), l.reviseRoots))

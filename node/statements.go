@@ -70,13 +70,8 @@ func loadStatements(env micronet.Env, d disk, trust *identity.Trust) (*statement
 		return nil, err
 	}
 	kept := gossip.NewLedger(s.read)
-	for pending := file.Statements; len(pending) > 0; {
-		failed := s.takeAgain(kept, pending)
-		if len(failed) == len(pending) {
-			env.Log.Error("some of what authorities said before does not count any more", "count", len(failed))
-			break
-		}
-		pending = failed
+	if _, failed := s.takeAll(kept, file.Statements); len(failed) > 0 {
+		env.Log.Error("some of what authorities said before does not count any more", "count", len(failed))
 	}
 	s.held.Store(kept.Freeze())
 	s.wall = env.Wall
@@ -93,19 +88,39 @@ func readStatements(env micronet.Env, d disk, trust *identity.Trust) (*statement
 	return s, err
 }
 
-// takeAgain takes what the file holds, and returns what cannot be verified: revocations stand in front, and
-// what a new root has said counts only once that root is known.
-func (s *statements) takeAgain(kept *gossip.Ledger, raws [][]byte) (failed [][]byte) {
-	for _, raw := range raws {
-		if _, err := kept.Take(raw); err != nil {
-			failed = append(failed, raw)
-			continue
+// takeAll takes statements into a ledger, and returns which are new in it and which were refused. What a root
+// has said can be verified once that root is known, which another one of the statements may name.
+func (s *statements) takeAll(l *gossip.Ledger, raws [][]byte) (added []gossip.Statement, failed [][]byte) {
+	for pending := raws; ; pending = failed {
+		failed = nil
+		learnt := false
+		for _, raw := range pending {
+			what := gossip.TakenRefused
+			err := s.poison.guard(micronet.NodeID{}, "ledger", func() (err error) { what, err = l.Take(raw); return err })
+			if err != nil {
+				failed = append(failed, raw)
+			}
+			if st, _ := l.Lookup(raw); what == gossip.TakenNew {
+				added = append(added, st)
+				learnt = s.learn(l, &st) || learnt
+			}
 		}
-		if _, err := learnRoot(s.trust, raw); err != nil {
-			s.env.Log.Error("a root of the cluster is not trusted here", "err", err)
+		if !learnt || len(failed) == 0 {
+			return added, failed
 		}
 	}
-	return failed
+}
+
+// learn trusts the root that a statement speaks of, if it does and counts, and reports whether that is news.
+func (s *statements) learn(l *gossip.Ledger, st *gossip.Statement) bool {
+	if !st.Opens || !l.Counts(st) {
+		return false
+	}
+	news, err := learnRoot(s.trust, st.Raw)
+	if err != nil {
+		s.env.Log.Error("a root of the cluster is not trusted here", "err", err)
+	}
+	return news && err == nil
 }
 
 // read verifies a statement.
@@ -117,7 +132,7 @@ func (s *statements) read(raw []byte) (gossip.Statement, error) {
 	v, err := s.trust.VerifyStatement(raw, wall)
 	return gossip.Statement{
 		Kind: uint8(v.Kind), Subject: string(v.Subject), Clock: uint64(v.Clock), Issuer: v.Issuer, Root: v.Root, Revokes: v.Kind.Permanent(),
-		Given: uint64(v.Given), Ends: v.Ends(),
+		Given: uint64(v.Given), Ends: v.Ends(), Opens: v.Kind == identity.StatementRoot,
 	}, err
 }
 
@@ -230,18 +245,11 @@ func (s *statements) adopt(raws [][]byte) (added []gossip.Statement, refused int
 // with returns a ledger that holds some statements besides, and which of them are new in it.
 func (s *statements) with(raws [][]byte) (next *gossip.Ledger, added []gossip.Statement, refused int) {
 	next = s.held.Load().Clone()
-	for _, raw := range raws {
-		what := gossip.Taken(0)
-		err := s.poison.guard(micronet.NodeID{}, "ledger", func() (err error) { what, err = next.Take(raw); return err })
-		if err != nil {
-			refused++
-			s.env.Events.RecordRefused(micronet.RecordRefusal{Reason: "statement"})
-		}
-		if st, _ := next.Lookup(raw); what == gossip.TakenNew {
-			added = append(added, st)
-		}
+	added, failed := s.takeAll(next, raws)
+	for range failed {
+		s.env.Events.RecordRefused(micronet.RecordRefusal{Reason: "statement"})
 	}
-	return next.Freeze(), added, refused
+	return next.Freeze(), added, len(failed)
 }
 
 // signature makes a statement of this node with a clock above all that are known.

@@ -227,3 +227,86 @@ func TestStatementsStayWithTheCluster(t *testing.T) {
 		})
 	})
 }
+
+// TestStatementsOfANewRoot: a node that knows the former root alone takes all that a cluster's ledger holds in one
+// go, in whatever order, from disk and from a peer: what the new root has signed too.
+func TestStatementsOfANewRoot(t *testing.T) {
+	inBubble(t, 67, func(t *testing.T, b *bubble) {
+		env := b.host("x").Env()
+		root, next := twoRoots(t, env)
+		whole := stateAs(t, env, root, next)
+		for what, order := range map[string]func([][]byte){"as told": func([][]byte) {}, "the other way": slices.Reverse[[][]byte]} {
+			trust, err := identity.NewTrust(root.Cluster, root.Certificate)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := disk{fs: env.FS, dir: testDir + "/" + what, diary: &diary{report: func(string, error) {}}}
+			if err := env.FS.MkdirAll(d.dir, folderPerm); err != nil {
+				t.Fatal(err)
+			}
+			s, err := loadStatements(env, d, trust)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.spread, s.changed, s.strayed = func(string, []byte) {}, func() {}, func([]gossip.Statement) {}
+			raws := slices.Clone(whole)
+			order(raws)
+			if refused, err := s.Import(raws[:len(raws):len(raws)]); refused > 0 || err != nil || len(trust.Roots()) != 2 {
+				t.Errorf("%s: %d of %d were refused, %v; %d roots", what, refused, len(raws), err, len(trust.Roots()))
+			}
+			if got := s.held.Load().All(); !slices.EqualFunc(got, whole, slices.Equal) {
+				t.Errorf("%s: it tells others of %d statements in another order", what, len(got))
+			}
+			if err := d.save(fileStatements, statementsFile{Cluster: root.Cluster.String(), Statements: raws}); err != nil {
+				t.Fatal(err)
+			}
+			trust, err = identity.NewTrust(root.Cluster, root.Certificate)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s, err = loadStatements(env, d, trust); err != nil || s.held.Load().Len() != len(whole) || len(trust.Roots()) != 2 {
+				t.Errorf("%s: from disk: %v, %d of %d, %d roots", what, err, s.held.Load().Len(), len(whole), len(trust.Roots()))
+			}
+		}
+	})
+}
+
+// twoRoots are that of a cluster and the one that takes its place.
+func twoRoots(t *testing.T, env micronet.Env) (root, next identity.Root) {
+	t.Helper()
+	root, err := identity.NewRoot(env.Entropy, "main", env.Wall())
+	if err == nil {
+		next, err = root.Succeed(env.Entropy, env.Wall())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root, next
+}
+
+// stateAs makes what a ledger holds after a rotation, as it is told: the new root, a key that this one has
+// revoked, and its word.
+func stateAs(t *testing.T, env micronet.Env, root, next identity.Root) (raws [][]byte) {
+	t.Helper()
+	former, err := root.Authority(env.Entropy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heir, err := next.Authority(env.Entropy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := env.Wall()
+	clock := identity.ClockAt(now)
+	add := func(raw []byte, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raws = append(raws, raw)
+	}
+	add(former.Announce(now, clock, next))
+	add(heir.Revoke(now, clock+1, micronet.NodeID{1}, identity.Revocation{When: now}, false))
+	add(heir.State(now, identity.Statement{Kind: testWord, Subject: []byte("x"), Clock: clock + 2, Body: []byte("1")}))
+	return raws
+}
