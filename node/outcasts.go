@@ -99,9 +99,7 @@ func (o *outcasts) lately(wall time.Time) (out []micronet.NodeID) {
 // have not come back are shown no more.
 func (l *life) restateOutcasts() {
 	before, now := l.outcasts.Load(), l.statements.outcasts()
-	if keys := now.keys(); !maps.Equal(keys, before.keys()) {
-		l.pass.trust.SetRevoked(keys)
-	}
+	l.pass.trust.SetRevoked(now.keys())
 	l.outcasts.Store(now)
 	for _, id := range slices.SortedFunc(maps.Keys(now.revoked), micronet.NodeID.Compare) {
 		if !before.isRevoked(id) {

@@ -3,6 +3,8 @@ package identity
 import (
 	"crypto/ed25519"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -116,7 +118,9 @@ type endings map[micronet.NodeID][]Clock
 // SetEnded replaces whose right to issue has ended and when, which the Trust keeps as its own. It stays when
 // roots change, and goes with the cluster.
 func (t *Trust) SetEnded(issuers map[micronet.NodeID][]Clock) {
-	t.change(func(s *rootSet) { s.ended = issuers })
+	if !maps.EqualFunc(t.snapshot().ended, issuers, slices.Equal) {
+		t.change(func(s *rootSet) { s.ended = issuers })
+	}
 }
 
 // Ended reports whether the right to issue that was given to a key at a moment has ended since.

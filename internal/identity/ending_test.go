@@ -245,3 +245,26 @@ func TestEndingsAreReadAsTheyWereSigned(t *testing.T) {
 		t.Error("another kind ends somebody")
 	}
 }
+
+// TestTrustKeepsWhatItVerified: what changes nothing does not make it verify all credentials anew.
+func TestTrustKeepsWhatItVerified(t *testing.T) {
+	w := newWorld(t, 9)
+	ended := func(at time.Time) map[micronet.NodeID][]Clock {
+		return map[micronet.NodeID][]Clock{{1}: {ClockAt(at)}}
+	}
+	revoked := func(at time.Time) map[micronet.NodeID]Revoked {
+		return map[micronet.NodeID]Revoked{{1}: {Since: ClockAt(at)}}
+	}
+	w.trust.SetEnded(ended(epoch))
+	w.trust.SetRevoked(revoked(epoch))
+	cache := w.trust.snapshot().cache
+	w.trust.SetEnded(ended(epoch))
+	w.trust.SetRevoked(revoked(epoch))
+	if w.trust.snapshot().cache != cache {
+		t.Error("it has forgotten what it verified")
+	}
+	w.trust.SetEnded(ended(epoch.Add(time.Hour)))
+	if w.trust.snapshot().cache == cache {
+		t.Error("what was verified counts on after an end")
+	}
+}

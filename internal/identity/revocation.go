@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/ed25519"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -116,7 +117,9 @@ type revocations map[micronet.NodeID]Revoked
 // SetRevoked replaces the keys that are refused from now on, which the Trust keeps as its own. They stay
 // when roots change, and go with the cluster.
 func (t *Trust) SetRevoked(keys map[micronet.NodeID]Revoked) {
-	t.change(func(s *rootSet) { s.revoked = keys })
+	if !maps.Equal(t.snapshot().revoked, keys) {
+		t.change(func(s *rootSet) { s.revoked = keys })
+	}
 }
 
 // Revoked reports whether a key is refused.
