@@ -34,7 +34,10 @@ type holder struct {
 
 // held is since when nodes offer services, as long as this daemon runs. It is never changed; nil knows
 // nobody.
-type held struct{ since map[holder]time.Time }
+type held struct {
+	since  map[holder]time.Time
+	firsts map[string]firstHolder
+}
 
 // holders remembers who offers what, and since when. Only what this node has seen counts: what others say
 // of the past could be a lie.
@@ -46,7 +49,7 @@ type holders struct {
 }
 
 func newHolders() *holders {
-	return &holders{held: &held{map[holder]time.Time{}}, seen: map[holder]time.Time{}}
+	return &holders{held: newHeld(map[holder]time.Time{}), seen: map[holder]time.Time{}}
 }
 
 // take looks at a view, and returns since when nodes offer services.
@@ -96,7 +99,7 @@ func (h *holders) change(now time.Time, fresh map[holder]time.Time) {
 		delete(next, key)
 		delete(h.seen, key)
 	}
-	h.held = &held{next}
+	h.held = newHeld(next)
 }
 
 // all is for looking at.
@@ -107,19 +110,36 @@ func (h *held) all() map[holder]time.Time {
 	return h.since
 }
 
+// firstHolder is who has held a service longest.
+type firstHolder struct {
+	node    micronet.NodeID
+	since   time.Time
+	several bool // have held it as long
+}
+
+// newHeld takes who holds what, and finds who was first: that is asked for each service of a list.
+func newHeld(since map[holder]time.Time) *held {
+	h := &held{since: since, firsts: map[string]firstHolder{}}
+	for key, at := range since {
+		f, known := h.firsts[key.service]
+		switch {
+		case !known || at.Before(f.since):
+			f = firstHolder{node: key.node, since: at}
+		case at.Equal(f.since):
+			f.several = true
+		}
+		h.firsts[key.service] = f
+	}
+	return h
+}
+
 // first returns who has held a service longest; false when several have as long, or nobody is known.
 func (h *held) first(service string) (first micronet.NodeID, since time.Time, ok bool) {
-	for key, at := range h.all() {
-		if key.service != service {
-			continue
-		}
-		if since.IsZero() || at.Before(since) {
-			first, since, ok = key.node, at, true
-		} else if at.Equal(since) {
-			ok = false
-		}
+	if h == nil {
+		return first, since, false
 	}
-	return first, since, ok
+	f, known := h.firsts[service]
+	return f.node, f.since, known && !f.several
 }
 
 // newHolder is a node that has begun to offer what another one had held for long.
@@ -131,14 +151,8 @@ type newHolder struct {
 
 // newHolders lists them, by service and node, as long as that is news.
 func (v *view) newHolders(now time.Time) (out []newHolder) {
-	oldest := map[string]time.Time{}
 	for key, at := range v.held.all() {
-		if t, known := oldest[key.service]; !known || at.Before(t) {
-			oldest[key.service] = at
-		}
-	}
-	for key, at := range v.held.all() {
-		if since := oldest[key.service]; now.Sub(at) < newFor && at.Sub(since) >= heldLong {
+		if _, since, _ := v.held.first(key.service); now.Sub(at) < newFor && at.Sub(since) >= heldLong {
 			out = append(out, newHolder{key, at, since})
 		}
 	}

@@ -249,3 +249,23 @@ func TestGrantsChangeCandidates(t *testing.T) {
 		t.Errorf("%d candidates, %d services withheld", len(v.candidates(id(0))), len(v.withheld))
 	}
 }
+
+// TestFirstHolder: the first is who has held a service longest, in whatever order they are looked at.
+func TestFirstHolder(t *testing.T) {
+	begin := time.Now()
+	for range 20 { // maps have another order each time
+		h := newHeld(map[holder]time.Time{
+			{"web", micronet.NodeID{1}}: begin, {"web", micronet.NodeID{2}}: begin.Add(time.Second), {"web", micronet.NodeID{3}}: begin.Add(2 * time.Second),
+			{"api", micronet.NodeID{1}}: begin, {"api", micronet.NodeID{2}}: begin, {"api", micronet.NodeID{3}}: begin.Add(time.Second),
+		})
+		if id, since, ok := h.first("web"); !ok || id != (micronet.NodeID{1}) || !since.Equal(begin) {
+			t.Fatalf("web: %v, %v, %v", id, since, ok)
+		}
+		if _, since, ok := h.first("api"); ok || !since.Equal(begin) {
+			t.Fatalf("api: %v, %v", since, ok)
+		}
+		if _, _, ok := h.first("none"); ok {
+			t.Fatal("a service that nobody holds has a first holder")
+		}
+	}
+}
