@@ -128,7 +128,16 @@ func (l *life) renewCertificate(ctx context.Context) error {
 		}
 		return l.useMembership(ctx, m)
 	}
-	return l.askAny(l.renewers(), func(id micronet.NodeID) error { return l.renewAt(ctx, id) })
+	var failed error
+	for _, ids := range l.renewers() {
+		if len(ids) == 0 {
+			continue
+		}
+		if failed = l.askAny(ids, func(id micronet.NodeID) error { return l.renewAt(ctx, id) }); failed == nil {
+			return nil
+		}
+	}
+	return failed
 }
 
 // askAny asks nodes in any order until one has done it. It is nil too when there is nobody to ask.

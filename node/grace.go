@@ -45,12 +45,24 @@ func (l *life) lookGrace() {
 	}
 }
 
-// authorityHeard is when an authority was heard last, as exactly as the address book has it.
+// authorityHeard is when an authority was heard last, as exactly as the address book has it. That it is one is its
+// own word: once this node's certificate has ended, after half of its term in which all who say so were asked for
+// another one, none has been heard since.
 func (l *life) authorityHeard(now time.Time) time.Time {
+	if m := l.pass.member(); now.After(m.NotAfter) {
+		return earlier(m.RenewAfter(), l.contacts.authorityHeard())
+	}
 	if l.view.Load() != nil && len(l.authorities()) > 0 {
 		return now
 	}
 	return l.contacts.authorityHeard()
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // authorityHeard is when an authority of the address book was alive last, zero when it has none.

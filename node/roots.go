@@ -128,20 +128,24 @@ func (l *life) checkMove(origin identity.KeyID) error {
 	return micronet.E("node.certificate", micronet.Refused, "it would lead to the former root")
 }
 
-// renewers lists whom to ask for a certificate: where there is a new root, whoever has its key, or issues under it
-// already. Where none of these is there, a certificate under the former one is of use only when it is time for it.
-func (l *life) renewers() []micronet.NodeID {
+// renewers lists whom to ask for a certificate, in turn: where there is a new root whoever has its key, and then
+// those who issue under it already. A certificate under the former one is of use only when it is time for it. That
+// somebody has a key is that node's own word.
+func (l *life) renewers() [][]micronet.NodeID {
 	m, all := l.pass.member(), l.authorities()
 	if !l.mustMove(m.Origin(), 0) {
-		return all
+		return [][]micronet.NodeID{all}
 	}
-	if holders := l.rootHolders(); len(holders) > 0 {
-		return holders
+	holders, key := l.rootHolders(), l.heir.Load().key
+	var moved, rest []micronet.NodeID
+	for _, id := range all {
+		switch {
+		case slices.Contains(holders, id): // asked before
+		case l.contacts.origin(id) == key:
+			moved = append(moved, id)
+		case !l.env.Wall().Before(m.RenewAfter()):
+			rest = append(rest, id)
+		}
 	}
-	key := l.heir.Load().key
-	moved := slices.DeleteFunc(slices.Clone(all), func(id micronet.NodeID) bool { return l.contacts.origin(id) != key })
-	if len(moved) > 0 || l.env.Wall().Before(m.RenewAfter()) {
-		return moved
-	}
-	return all
+	return [][]micronet.NodeID{holders, moved, rest}
 }
