@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/binary"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -145,15 +146,20 @@ func (l *life) castOutSelf() {
 	}
 }
 
-// sweep cuts tunnels of the revoked that came up in the moment in which their keys were still good.
+// sweep cuts tunnels of the revoked that came up in the moment in which their keys were still good, and those of
+// nodes whose certificates were disavowed: they may come back with others.
 func (l *life) sweep() {
 	o := l.outcasts.Load()
 	if len(o.revoked) == 0 {
 		return
 	}
 	for _, c := range l.tun.Connections() {
-		if o.isRevoked(c.Peer) {
+		switch {
+		case o.isRevoked(c.Peer):
 			l.sever(c.Peer)
+		case errors.Is(l.contacts.check(c.Peer, l.pass.trust), identity.ErrRevoked):
+			l.tun.Disconnect(c.Peer, "its certificate was disavowed")
+			l.flows.CloseNode(c.Peer)
 		}
 	}
 }

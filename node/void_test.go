@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -87,7 +88,20 @@ func TestDisavowedGuest(t *testing.T) {
 		guest := b.start("c", b.invite(deputy)) // by b
 		a = b.start("a", "")
 		b.await(15*time.Second, "all see all", b.alive(3, a, deputy, guest))
+		b.serve(a, "echo", "a")
+		b.await(5*time.Second, "echo", b.answers(guest, "echo", "a"))
+		conn, err := guest.backend().Dial(t.Context(), "echo", micronet.Caller{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
 		b.revoke(a, api.Revocation{Node: "b", Disavow: true})
+		if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1024)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("its connection goes on: %v", err)
+		}
 		b.await(10*time.Second, "c says so", func() error {
 			if codesOf(guest, "certificate-void") == "" {
 				return errors.New("it does not")
@@ -98,7 +112,7 @@ func TestDisavowedGuest(t *testing.T) {
 		if accepted(a, guest)() == nil {
 			t.Error("it has another certificate")
 		}
-		_, err := a.life().renewFor(a.life().gate.authority.Load(), guest.node.ID())
+		_, err = a.life().renewFor(a.life().gate.authority.Load(), guest.node.ID())
 		wantError(t, "a renewal", err, micronet.Refused, "join anew")
 		id := guest.node.ID()
 		b.halt(guest)
