@@ -402,6 +402,19 @@ func TestH33_KeysAreNeverLost(t *testing.T) {
 	}
 }
 
+// TestRootKeyOutlivesALostMembership: who joins anew after the membership of a founder was lost keeps its root key.
+func TestRootKeyOutlivesALostMembership(t *testing.T) {
+	h := netsim.New(1, netsim.Options{}).Host("h")
+	e := settledEstate(t, h.Env())
+	root := e.pass.root.Load().MarshalKey()
+	if err := errors.Join(e.d.remove(fileMembership), e.move()); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := e.d.fs.ReadFile(e.d.path(fileRootKey + formerSuffix)); err != nil || !bytes.Equal(kept, root) {
+		t.Fatalf("the former root key: %v", err)
+	}
+}
+
 // TestO3_SpareIsMadeAnew: a spare that a crash left behind is made anew at the next start.
 func TestO3_SpareIsMadeAnew(t *testing.T) {
 	h := netsim.New(1, netsim.Options{}).Host("h")

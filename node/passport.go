@@ -319,8 +319,8 @@ func forgetCluster(d disk) error {
 	return errors.Join(err, removeIssuances(d))
 }
 
-// formerSuffix marks a root key of a cluster that was founded here before another one was, without having
-// been left: its membership is lost, the key must not be.
+// formerSuffix marks a root key of a cluster that was founded here before another one was founded or joined, without
+// having been left: its membership is lost, the key must not be.
 const formerSuffix = ".former"
 
 // keepFormerRoot puts the root keys of a cluster that has lived aside.
@@ -344,7 +344,7 @@ func keepFormerRoot(d disk) error {
 		if err := d.write(former, raw); err != nil {
 			return err
 		}
-		d.diary.mended(fmt.Sprintf("%s was missing: a new cluster was founded, and the root key of the former one is kept in %s", d.path(fileMembership), d.path(former)))
+		d.diary.mended(fmt.Sprintf("%s was missing: this node is in another cluster now, and the root key of the former one is kept in %s", d.path(fileMembership), d.path(former)))
 	}
 	return nil
 }
@@ -385,6 +385,13 @@ func finishInstall(env micronet.Env, d disk, keys identity.Keys) error {
 	next, err := readPassport(env, d, fileNext, keys)
 	if next == nil || err != nil {
 		return err
+	}
+	if _, moves, err := d.loadRaw(fileMembership); err != nil {
+		return err
+	} else if !moves {
+		if err := keepFormerRoot(d); err != nil {
+			return err
+		}
 	}
 	if err := errors.Join(d.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
 		return err
