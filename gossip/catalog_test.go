@@ -461,7 +461,7 @@ func TestReceiveRefusals(t *testing.T) {
 	}{
 		{"empty", nil, nil, gossip.ReasonMalformed},
 		{"unknown type", append([]byte{9}, msg[1:]...), nil, gossip.ReasonMalformed},
-		{"unknown format", forge(1, msg, func(h []byte) { h[0] = 2 }), nil, gossip.ReasonMalformed},
+		{"unknown format", forge(1, msg, func(h []byte) { h[0] = 2 }), nil, gossip.ReasonFormat},
 		{"foreign cluster", msg, func(c *gossip.CatalogConfig) { c.Cluster[3]++ }, gossip.ReasonForeign},
 		{"foreign cluster signed", forge(1, msg, func(h []byte) { h[2]++ }), nil, gossip.ReasonForeign},
 		{"not a member", msg, func(c *gossip.CatalogConfig) { c.Admit = stranger }, gossip.ReasonUnadmitted},

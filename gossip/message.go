@@ -39,8 +39,12 @@ type message struct {
 func parseMessage(raw []byte) (message, error) {
 	c := cursor{rest: raw}
 	m := message{kind: kind(c.u8())}
-	if m.kind == kindFull {
+	switch m.kind {
+	case kindFull:
 		m.age = time.Duration(c.u32()) * time.Second
+	case kindDelta, kindAnnounce:
+	default:
+		return message{}, fmt.Errorf("type %d of the message is not known", m.kind)
 	}
 	var err error
 	if m.signedHeader, err = readSigned(&c); err != nil {
@@ -51,9 +55,6 @@ func parseMessage(raw []byte) (message, error) {
 		m.body = c.take(len(c.rest))
 	case kindDelta:
 		m.delta, err = readDelta(&c)
-	case kindAnnounce:
-	default:
-		err = fmt.Errorf("type %d of the message is not known", m.kind)
 	}
 	if err == nil && !c.done() {
 		err = errTruncated

@@ -38,6 +38,6 @@ func TestCutConnectionSaysWhy(t *testing.T) {
 		err = b.whyCut(all[0], "of-c", func() { b.halt(all[2]) })
 		wantError(t, "its node has stopped", err, micronet.Unreachable, "of-c: the connection to c was cut")
 		err = b.whyCut(all[3], "echo", func() { b.revoke(all[0], api.Revocation{Node: "b", Reason: "stolen"}) })
-		wantError(t, "its node was revoked", err, micronet.Refused, `b was revoked on `)
+		wantError(t, "its node was revoked", err, micronet.Refused, `b was revoked by the root key, which a has, on `)
 	})
 }

@@ -110,8 +110,8 @@ func TestLargeHarmlessFilesAreTaken(t *testing.T) {
 	for name, data := range map[string]string{
 		"lines":    strings.Repeat("\n", 1<<19) + web,
 		"comments": strings.Repeat("# a comment of usual length, with words in it\n", 1<<13) + web,
-		"services": largeFile(1500),
-		"JSON":     "[" + strings.TrimSuffix(strings.Repeat(`{"name":"web","id":"%d","port":80},`, 0)+manyJSON(4000), ",") + "]",
+		"services": largeFile(MaxServices),
+		"JSON":     "[" + strings.TrimSuffix(manyJSON(MaxServices), ",") + "]",
 	} {
 		services, errs := ParseServices("web.yaml", []byte(data))
 		if len(errs) > 0 || len(services) == 0 {
