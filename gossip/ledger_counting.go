@@ -121,6 +121,9 @@ func (l *Ledger) counting() *counted {
 func (l *Ledger) recount() *counted {
 	c := &counted{void: map[micronet.NodeID]bool{}, since: map[micronet.NodeID]uint64{}, ended: map[micronet.NodeID][]uint64{}}
 	for _, h := range l.held {
+		if h.Revokes {
+			c.fingerprint.Epoch++
+		}
 		c.order = append(c.order, h)
 		c.hashes = append(c.hashes, h.hash)
 		c.clock = max(c.clock, h.Clock)
@@ -129,7 +132,7 @@ func (l *Ledger) recount() *counted {
 		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.Raw, b.Raw))
 	})
 	slices.SortFunc(c.hashes, func(a, b StatementHash) int { return bytes.Compare(a[:], b[:]) })
-	c.fingerprint = Fingerprint{Epoch: uint32(l.rooms.revocations()), Hash: hashOf(c.hashes)}
+	c.fingerprint.Hash = hashOf(c.hashes)
 	c.end()
 	c.revoke()
 	return c

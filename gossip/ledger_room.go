@@ -52,11 +52,6 @@ func (r rooms) count(s *Statement, n int) {
 	}
 }
 
-// revocations is how many there are.
-func (r rooms) revocations() int {
-	return r[room{revokes: true}].count + r[room{revokes: true, roots: true}].count
-}
-
 // check reports why there is no room for s in the place of old.
 func (r rooms) check(s *Statement, old *heldStatement) error {
 	more := tally{1, len(s.Raw)}
