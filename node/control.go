@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -251,17 +253,26 @@ func (l *life) unheard(freed bool, heard int) string {
 	return fmt.Sprintf("%s; the name stays taken until `micro-net invite --name %s` gives it to another", who, l.name)
 }
 
-// giveBack returns the certificate to an authority, which frees the name, and reports whether one has
-// taken it. Where none answers, the name stays taken.
-func (l *life) giveBack(ctx context.Context) (freed bool) {
-	var failed error
-	for _, id := range l.authorities() {
-		if failed = l.ask(ctx, id, controlRequest{Verb: verbRelease}, nil); failed == nil {
-			return true
-		}
+// maxGiveBack bounds the authorities that are told at once.
+const maxGiveBack = 16
+
+// giveBack returns the certificate to the authorities, each of which has a book of its own: that frees the name. It
+// reports whether one has taken it. Where none answers, the name stays taken.
+func (l *life) giveBack(ctx context.Context) bool {
+	var told sync.WaitGroup
+	var freed atomic.Bool
+	ids := l.authorities()
+	for _, id := range ids[:min(len(ids), maxGiveBack)] {
+		told.Go(func() {
+			if err := l.ask(ctx, id, controlRequest{Verb: verbRelease}, nil); err != nil {
+				l.report("node.leave", err)
+				return
+			}
+			freed.Store(true)
+		})
 	}
-	l.report("node.leave", failed)
-	return false
+	told.Wait()
+	return freed.Load()
 }
 
 // move joins another cluster. Only a node that is alone may: others would lose it unasked.

@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
 	"github.com/micro/micro-net/node/api"
 	"github.com/micro/micro-net/sim/netsim"
@@ -140,6 +142,25 @@ func TestGoodbyesOutliveARestart(t *testing.T) {
 		n := b.start("new", b.invite(a), func(c *Config) { c.Env.Host.Name = "c" })
 		if got := n.backend().Status().Node.Name; got != "c" {
 			t.Errorf("it is called %s although the name is free", got)
+		}
+	})
+}
+
+// TestNamesAreFreeEverywhere: whichever authority gave out a name, it is free there once its node has left.
+func TestNamesAreFreeEverywhere(t *testing.T) {
+	inBubble(t, 466, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		b.promote(all[0], "b")
+		for i, at := range all {
+			name := fmt.Sprint("n", i)
+			named := func(c *Config) { c.Name = name }
+			n := b.start("first-"+name, b.invite(at), named)
+			b.await(10*time.Second, "it knows both", b.signing(n, "a", "b"))
+			if f, err := n.backend().Leave(t.Context(), api.LeaveRequest{}); err != nil || f.Warning != "" {
+				t.Fatalf("leave: %+v, %v", f, err)
+			}
+			b.await(2*time.Second, "it has left", b.seen(name, micronet.Left, "a", "b"))
+			b.start("second-"+name, b.invite(at), named)
 		}
 	})
 }

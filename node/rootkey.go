@@ -140,6 +140,9 @@ func (l *life) importRoot(root identity.Root) error {
 	if err := l.pass.stays("root import"); err != nil {
 		return err
 	}
+	if err := l.revoked("root import"); err != nil {
+		return err
+	}
 	if !l.pass.knows(root) {
 		return micronet.E("root import", micronet.Refused, "the file holds the root key of the cluster %q (%s), this node is in %q (%s)",
 			root.ClusterName, root.Cluster, l.pass.member().ClusterName, l.pass.trust.Cluster())

@@ -23,10 +23,10 @@ func (l *life) warnings() []api.Warning {
 	if w, there := l.twin.warning(time.Now(), l.address.where()); there {
 		out = append(out, w)
 	}
-	if ids := l.liars.list(time.Now()); len(ids) > 0 {
+	if ids := slices.DeleteFunc(l.liars.list(time.Now()), l.pass.trust.Revoked); len(ids) > 0 {
 		out = append(out, l.equivocationWarning(ids...))
 	}
-	if ids := l.jumpers.list(time.Now()); len(ids) > 0 {
+	if ids := slices.DeleteFunc(l.jumpers.list(time.Now()), l.pass.trust.Revoked); len(ids) > 0 {
 		out = append(out, l.jumpWarning(ids...))
 	}
 	v := l.view.Load()
@@ -76,7 +76,7 @@ func (l *life) warnings() []api.Warning {
 // nobody has a copy of the root key.
 func (l *life) isOneAuthority() bool {
 	a := l.gate.authority.Load()
-	return a != nil && len(l.otherAuthorities()) == 0 && len(l.alive()) > 0 && !a.exported.Load()
+	return a != nil && l.isLastAuthority() && len(l.alive()) > 0 && !a.exported.Load()
 }
 
 // vipFix says how else callers reach a destination one of whose ports is taken.

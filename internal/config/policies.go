@@ -50,7 +50,10 @@ func (p *policyParser) list(root *value) []*value {
 	switch {
 	case many == nil:
 		return nil // another key was told, as a mapping has one
-	case many.kind != sequence || len(many.items) == 0:
+	case many.kind == sequence && len(many.items) == 0:
+		p.fail(many.fault("", "the list is empty; `micro-net policy delete NAME` takes a policy away"))
+		return nil
+	case many.kind != sequence:
 		p.fail(many.wrong("a list of policies"))
 		return nil
 	case len(many.items) > MaxPolicies:

@@ -38,7 +38,7 @@ func TestPolicyMistakes(t *testing.T) {
 	for file, want := range map[string]string{
 		"":                                       "p.yaml:",
 		"policy: []":                             `p.yaml:1: policy: unknown key; did you mean "policies"?`,
-		"policies: []":                           "p.yaml:1: policies: want a list of policies",
+		"policies: []":                           "p.yaml:1: policies: the list is empty",
 		"policies:\n  - x":                       "p.yaml:2: policies[0]: want a policy",
 		"policies:\n  - action: deny":            "p.yaml:2: policies[0].name: is missing; give the policy a name",
 		"policies:\n  - name: a":                 "p.yaml:2: policies[0].action: is missing; give allow, deny or audit",
