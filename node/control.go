@@ -207,6 +207,9 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 			l.pass.member().ClusterName, plural(others, "other node", "other nodes")).
 			WithFix("promote another node first: `micro-net node promote NAME`; or let the others leave first, or use --force")
 	}
+	if err := l.mayLoseRoot(); err != nil && !force {
+		return "", err
+	}
 	lost, revoked := l.rootWarning(), l.outcasts.Load().isRevoked(l.self)
 	// Without its membership the node has left, whatever happens to the rest.
 	if err := l.giveUp(ctx, func() error { return l.node.disk.remove(fileMembership) }); err != nil {
@@ -228,11 +231,21 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 
 // rootWarning says that the cluster's root key goes with this node, "" where it does not.
 func (l *life) rootWarning() string {
-	a := l.gate.authority.Load() // nil where this node's key was revoked
-	if l.pass.root.Load() == nil || (a != nil && a.exported.Load()) || len(l.alive()) == 0 || len(l.rootHolders()) > 0 {
+	if l.pass.root.Load() == nil || l.isRootKept() || len(l.alive()) == 0 || len(l.rootHolders()) > 0 {
 		return ""
 	}
 	return "the root key of the cluster went with this node and was never exported: no other node can be promoted any more"
+}
+
+// mayLoseRoot refuses to destroy the only root key because somebody has revoked this node, which any authority can.
+// What others say of copies is not believed here: they may be who has done it.
+func (l *life) mayLoseRoot() error {
+	r, revoked := l.outcasts.Load().revoked[l.self]
+	if !revoked || l.pass.root.Load() == nil || l.isRootKept() {
+		return nil
+	}
+	return micronet.E("leave", micronet.Refused, "the root key of the cluster is here and was never exported: it would be gone, and nobody could revoke who has revoked this node").
+		WithFix("%s; or use --force", l.fixOf(&r))
 }
 
 // giveUp does what takes the cluster out of the data folder. Nothing puts back what belongs to it.

@@ -190,7 +190,11 @@ func (l *life) signerName(id micronet.NodeID) string {
 	return "the root key of the cluster"
 }
 
-const revokedFix = "run `micro-net leave`, which gives the revoked key up and ends the daemon; then join as a new node, `micro-net up --join @token`"
+const (
+	revokedFix     = "run `micro-net leave`, which gives the revoked key up and ends the daemon; then join as a new node, `micro-net up --join @token`"
+	revokedRootFix = "the root key of the cluster is here and still counts, and leaving would destroy it: bring it to another node, " +
+		"`micro-net node root export FILE` here and `micro-net node root import FILE` there"
+)
 
 // revokedWarning says that this node's own key was revoked.
 func (l *life) revokedWarning() (api.Warning, bool) {
@@ -198,7 +202,20 @@ func (l *life) revokedWarning() (api.Warning, bool) {
 	if !revoked {
 		return api.Warning{}, false
 	}
-	return api.Warning{Code: "revoked", Text: r.text(l, "this node") + "; all others refuse its key for good", Fix: revokedFix}, true
+	return api.Warning{Code: "revoked", Text: r.text(l, "this node") + "; all others refuse its key for good", Fix: l.fixOf(&r)}, true
+}
+
+// fixOf says what to do after the revocation of this node's own key. Who has the root key can take the word of
+// the signer back; without this key nobody can.
+func (l *life) fixOf(r *revocation) string {
+	switch {
+	case l.pass.root.Load() == nil:
+		return revokedFix
+	case r.byRoot:
+		return revokedRootFix + "; then " + revokedFix
+	}
+	return fmt.Sprintf("%s; if %s was not to do this, run `micro-net node revoke %s --disavow` there, which takes it back; otherwise %s",
+		revokedRootFix, l.signerName(r.by), r.by, revokedFix)
 }
 
 // revoked is the error of what a node cannot do whose key was revoked, nil for all others.

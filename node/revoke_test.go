@@ -406,6 +406,47 @@ func TestRevokedAuthority(t *testing.T) {
 	})
 }
 
+// TestRevokedRootHost: a stolen deputy revokes the host of the root key. Nothing that this one is told to do destroys
+// the key.
+func TestRevokedRootHost(t *testing.T) {
+	inBubble(t, 87, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		a, thief, c := all[0], all[1], all[2]
+		b.promote(a, "b")
+		b.await(10*time.Second, "c sees both", b.signing(c, "a", "b"))
+		b.revoke(thief, api.Revocation{Node: "a"})
+		b.await(2*time.Second, "a knows", func() error {
+			if codesOf(a, "revoked") == "" {
+				return errors.New("it does not say so")
+			}
+			return nil
+		})
+		w, _ := a.life().revokedWarning()
+		contains(t, "the warning", w.Fix, "node root export", "node root import", "node revoke "+thief.node.ID().String()+" --disavow")
+		_, err := a.backend().Leave(t.Context(), api.LeaveRequest{})
+		wantError(t, "leave", err, micronet.Refused, "root key", "node root export", "--disavow", "--force")
+
+		sealed, err := a.backend().ExportRoot(phrase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := api.SealedRoot{Root: sealed.Root, Passphrase: phrase}
+		wantError(t, "a torn file", a.backend().RootKept(api.SealedRoot{Root: sealed.Root[:50], Passphrase: phrase}), micronet.Invalid)
+		if a.life().isRootKept() {
+			t.Error("a torn file is a copy")
+		}
+		if err := errors.Join(a.backend().RootKept(kept), c.backend().ImportRoot(kept)); err != nil {
+			t.Fatal(err)
+		}
+		if !a.life().isRootKept() {
+			t.Error("the copy is not noted")
+		}
+		if _, err := a.backend().Leave(t.Context(), api.LeaveRequest{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // What was said while this host's clock was far ahead keeps it from nothing later.
 func TestClockOfStatements(t *testing.T) {
 	wall := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)

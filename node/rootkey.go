@@ -31,17 +31,41 @@ func (b backend) RootKept(s api.SealedRoot) error {
 	l := b.l
 	return l.inRotation(context.Background(), func() error {
 		a, own := l.gate.authority.Load(), l.pass.root.Load()
-		if a == nil && own != nil {
-			return nil // its key was revoked, and it notes nothing any more
-		}
-		if _, err := b.settledRoot("root export"); err != nil {
-			return err
+		if own == nil || !l.pass.trust.Revoked(l.self) {
+			if _, err := b.settledRoot("root export"); err != nil {
+				return err
+			}
 		}
 		if err := holdsRoot(s, own); err != nil {
 			return err
 		}
+		if a == nil {
+			return l.noteKept()
+		}
 		return a.noteExported(true)
 	})
+}
+
+// noteKept is noteExported where this node is no authority, as its key was revoked.
+func (l *life) noteKept() error {
+	return l.pass.inTurn(context.Background(), func() error {
+		var noted ledger
+		if _, err := l.node.disk.load(fileAuthority, &noted); err != nil {
+			return err
+		}
+		noted.Exported = true
+		return l.node.disk.save(fileAuthority, noted)
+	})
+}
+
+// isRootKept reports whether the root key of this host is known to be somewhere else, too.
+func (l *life) isRootKept() bool {
+	if a := l.gate.authority.Load(); a != nil {
+		return a.exported.Load()
+	}
+	var noted ledger // of before this node's key was revoked
+	_, err := l.node.disk.load(fileAuthority, &noted)
+	return err == nil && noted.Exported
 }
 
 // holdsRoot reports why an exported file is not a copy of a root key.
