@@ -62,6 +62,7 @@ func (b backend) Demote(ctx context.Context, r api.DemoteRequest) (api.Demoted, 
 	if a == nil {
 		return api.Demoted{}, b.noAuthority("node demote") // revoked meanwhile
 	}
+	said := l.statements.held.Load().Said(n.ID)
 	err = l.castOff(ctx, a, n.ID, false, func(clock identity.Clock) ([]byte, error) {
 		return a.issuer.Load().Demote(l.env.Wall(), clock, n.ID)
 	})
@@ -69,7 +70,11 @@ func (b backend) Demote(ctx context.Context, r api.DemoteRequest) (api.Demoted, 
 		return api.Demoted{}, err
 	}
 	l.env.Log.Info("a node is no authority of the cluster any more", "node", n.Name, "peer", n.ID.Short())
-	return api.Demoted{Node: n.Name, ID: n.ID.String()}, nil
+	d := api.Demoted{Node: n.Name, ID: n.ID.String()}
+	if len(said) > 0 {
+		d.Warning = "what it has said counts on in the name of the root: " + tellKinds(said)
+	}
+	return d, nil
 }
 
 // mayDemote refuses what would change nothing. Who has the root key signs with it, whatever else it was given;

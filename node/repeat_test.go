@@ -47,7 +47,7 @@ func TestCastOffAuthority(t *testing.T) {
 				case "demoted":
 					b.demote(a, "b")
 				default:
-					b.revoke(a, api.Revocation{Node: "b", Disavow: how == "disavowed"})
+					b.revoke(a, api.Revocation{Node: "b", Disavow: how == "disavowed", Force: how == "revoked"})
 				}
 				if how == "disavowed" {
 					b.await(20*time.Second, "its word is gone", unheard("x9", a, c))
@@ -120,5 +120,53 @@ func TestRootConfirmsRevocations(t *testing.T) {
 		b.revoke(a, api.Revocation{Node: "c"})
 		_, err = a.backend().Revoke(context.Background(), api.Revocation{Node: "c"})
 		wantError(t, "once more", err, micronet.Refused, "already")
+	})
+}
+
+// TestRevokeWhoHasSpoken: the root does not make what an authority has said its own unless it is told to, and says how
+// much that is; also of who is no authority any more, as far as others know.
+func TestRevokeWhoHasSpoken(t *testing.T) {
+	inBubble(t, 432, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c", "d")
+		a, thief, d := all[0], all[1], all[3]
+		b.promote(a, "b")
+		b.promote(a, "c")
+		b.await(10*time.Second, "b knows", b.signing(thief, "a", "c"))
+		b.revoke(thief, api.Revocation{Node: "d"})
+		b.await(10*time.Second, "a knows", shutOut("d", a))
+		try := func(r api.Revocation) error {
+			_, err := a.backend().Revoke(context.Background(), r)
+			return err
+		}
+		wantError(t, "plain", try(api.Revocation{Node: "b"}), micronet.Refused, "1 revocation", "--disavow", "--force")
+		if a.life().pass.trust.Revoked(thief.node.ID()) {
+			t.Fatal("it was revoked all the same")
+		}
+		b.revoke(all[2], api.Revocation{Node: "b"})
+		b.await(10*time.Second, "a has heard of that", shutOut("b", a))
+		wantError(t, "once it is forgotten", try(api.Revocation{Node: thief.node.ID().String()}), micronet.Refused, "1 revocation")
+		r := b.revoke(a, api.Revocation{Node: thief.node.ID().String(), Force: true})
+		contains(t, "the warning", r.Warning, "in the name of the root", "1 revocation")
+		r = b.revoke(a, api.Revocation{Node: thief.node.ID().String(), Disavow: true})
+		contains(t, "the warning of a late disavowal", r.Warning, "counts on in the name of the root")
+		if !a.life().pass.trust.Revoked(d.node.ID()) {
+			t.Error("what was repeated does not count")
+		}
+	})
+}
+
+// TestDemoteTells: who ends a right is told what counts on of what was said by it.
+func TestDemoteTells(t *testing.T) {
+	inBubble(t, 433, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		b.promote(all[0], "b")
+		b.await(10*time.Second, "b signs", b.signing(all[0], "b"))
+		b.revoke(all[1], api.Revocation{Node: "c"})
+		b.await(10*time.Second, "a knows", shutOut("c", all[0]))
+		d, err := all[0].backend().Demote(t.Context(), api.DemoteRequest{Node: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		contains(t, "the answer", d.Warning, "counts on in the name of the root", "1 revocation")
 	})
 }

@@ -25,32 +25,39 @@ func (b backend) Revoke(ctx context.Context, r api.Revocation) (api.Revoked, err
 	if err != nil {
 		return api.Revoked{}, err
 	}
-	word := identity.Revocation{Name: name, Reason: r.Reason, When: l.env.Wall()}
+	o := l.ousterOf(a, id, name, r.Disavow)
+	if err := o.mayKeep(op, r.Force); err != nil {
+		return api.Revoked{}, err
+	}
+	if err := l.revoke(ctx, a, o, r.Reason); err != nil {
+		return api.Revoked{}, err
+	}
+	return api.Revoked{ID: id.String(), Name: name, Warning: o.warning()}, nil
+}
+
+// revoke says as this authority that a key counts for nothing any more.
+func (l *life) revoke(ctx context.Context, a *authority, o ouster, reason string) error {
+	word := identity.Revocation{Name: o.name, Reason: reason, When: l.env.Wall()}
 	body, err := word.Body()
 	if err != nil {
-		return api.Revoked{}, err
+		return err
+	}
+	if err := a.noteRevocation(o.id, o.name); err != nil {
+		return err
 	}
 	kind := identity.StatementRevocation
-	if r.Disavow {
+	if o.disavow {
 		kind = identity.StatementDisavowal
 	}
-	issuer := a.issuer.Load()
-	signs := l.contacts.isAuthority(id)
-	if err := a.noteRevocation(id, name); err != nil {
-		return api.Revoked{}, err
-	}
-	err = l.castOff(ctx, a, id, r.Disavow, func(clock identity.Clock) ([]byte, error) {
-		return issuer.State(l.env.Wall(), identity.Statement{Kind: kind, Subject: id[:], Clock: clock, Body: body})
+	return l.castOff(ctx, a, o.id, o.disavow, func(clock identity.Clock) ([]byte, error) {
+		return a.issuer.Load().State(l.env.Wall(), identity.Statement{Kind: kind, Subject: o.id[:], Clock: clock, Body: body})
 	})
-	if err != nil {
-		return api.Revoked{}, err
-	}
-	return api.Revoked{ID: id.String(), Name: name, Warning: revokeWarning(name, signs, r.Disavow, issuer.IsRoot())}, nil
 }
 
 // Revoke ends another node's part in the cluster for good, as `micro-net node revoke` does: node is its name or
 // the beginning of its id. It waits until this node is ready. The error is Refused when this node is no
-// authority of its cluster.
+// authority of its cluster, and where it has the root key and the node has said something as an authority: whether that
+// is to count on is for people to say.
 func (n *Node) Revoke(ctx context.Context, node, reason string) error {
 	l, err := n.ready(ctx)
 	if err != nil {
@@ -80,26 +87,6 @@ func (l *life) mayRevoke(op string, id micronet.NodeID, name string, r *api.Revo
 		e = micronet.E(op, micronet.Refused, "this is the node itself, and the only authority: all others would refuse it, and nobody could sign for the cluster any more")
 	}
 	return e.WithFix("run `micro-net leave` to take it out of the cluster, or use --force")
-}
-
-// revokeWarning says what follows from the revocation of a node that could sign.
-func revokeWarning(name string, signs, disavowed, root bool) string {
-	if !signs {
-		return ""
-	}
-	text := name + " could sign for the cluster; "
-	switch {
-	case disavowed && root:
-		return text + "whoever has a certificate from it must join again, and nothing that it has said counts: its policies, grants and revocations are to be made again"
-	case disavowed:
-		text += "whoever has a certificate from it must join again"
-	default:
-		text += "what it signed before now still counts: look at it with `micro-net node log` there, or revoke with --disavow"
-	}
-	if root {
-		return text
-	}
-	return text + "; its key can still say what it dates back: revoke it again where the root key is"
 }
 
 // Forget frees the name of a dead node.

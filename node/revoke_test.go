@@ -387,7 +387,7 @@ func TestRevokedAuthority(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.await(2*time.Second, "c knows", shutOut("a", c)) // it repeats what it has heard
-		b.revoke(c, api.Revocation{Node: "b"})
+		b.revoke(c, api.Revocation{Node: "b", Force: true})
 		b.halt(a)
 		b.halt(deputy)
 		b.later(9 * day) // time for both to renew

@@ -35,6 +35,9 @@ func (a *app) nodeDemoteCommand() *cobra.Command {
 			}
 			return a.print(d, func(t *table) {
 				t.text("%s (%s) signs no more; what it has issued counts until it is renewed elsewhere", d.Node, shortID(d.ID))
+				if d.Warning != "" {
+					t.text("%s", d.Warning)
+				}
 			})
 		})
 	c.Flags().BoolVar(&force, "force", false, "also when the node does not say that it is an authority, or says that it has the root key")

@@ -26,7 +26,7 @@ func (a *app) nodeRevokeCommand() *cobra.Command {
 		})
 	c.Flags().StringVar(&r.Reason, "reason", "", "why, in one line, for whoever reads about it")
 	c.Flags().BoolVar(&r.Disavow, "disavow", false, "refuse what it has issued and said as an authority as well")
-	c.Flags().BoolVar(&r.Force, "force", false, "also when it is this node itself")
+	c.Flags().BoolVar(&r.Force, "force", false, "also when it is this node itself, or has said something as an authority, which counts on")
 	return a.printsData(a.talks(c))
 }
 

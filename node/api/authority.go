@@ -66,8 +66,9 @@ type DemoteRequest struct {
 
 // Demoted is a node that signs for the cluster no more.
 type Demoted struct {
-	Node string `json:"node"`
-	ID   string `json:"id"`
+	Node    string `json:"node"`
+	ID      string `json:"id"`
+	Warning string `json:"warning"` // what counts on of what it has said; "" when it has said nothing
 }
 
 // RotateRequest asks to replace the root key, or to go on with that.

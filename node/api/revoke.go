@@ -20,7 +20,7 @@ type Revocation struct {
 	Node    string `json:"node"`              // its name, the beginning of its id, or the whole id of one that nobody remembers
 	Reason  string `json:"reason,omitempty"`  // for people
 	Disavow bool   `json:"disavow,omitempty"` // what it issued and said as an authority is refused too
-	Force   bool   `json:"force,omitempty"`   // also when it is this node itself
+	Force   bool   `json:"force,omitempty"`   // also when it is this node itself, or when what it has said as an authority counts on
 }
 
 // Forgetting says whose name is to be free.
