@@ -282,24 +282,37 @@ func (s *statements) declareLocked(signs []signature) ([]gossip.Statement, error
 	if s.gone {
 		return nil, micronet.E("node.declare", micronet.Closed, "this node has left its cluster")
 	}
-	next, added := s.held.Load().Clone(), []gossip.Statement(nil)
-	for _, sign := range signs {
-		raw, err := sign(nextClock(identity.Clock(next.Clock()), s.env.Wall()))
-		if err != nil {
-			return nil, err
-		}
-		what, err := next.Take(raw)
-		if err != nil {
-			return nil, err
-		}
-		if st, _ := next.Lookup(raw); what == gossip.TakenNew {
-			added = append(added, st)
-		}
+	next := s.held.Load().Clone()
+	added, err := takeOwn(next, nextClock(identity.Clock(next.Clock()), s.env.Wall()), signs)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.save(next.Freeze()); err != nil {
 		return nil, err
 	}
 	s.hold(next)
+	return added, nil
+}
+
+// takeOwn signs statements with clocks from one on, and takes them into a ledger. All of them must count there.
+func takeOwn(l *gossip.Ledger, clock identity.Clock, signs []signature) (added []gossip.Statement, err error) {
+	for i, sign := range signs {
+		raw, err := sign(clock + identity.Clock(i))
+		if err != nil {
+			return nil, err
+		}
+		what, err := l.Take(raw)
+		if err != nil {
+			return nil, err
+		}
+		if st, _ := l.Lookup(raw); what == gossip.TakenNew {
+			added = append(added, st)
+		}
+	}
+	if slices.ContainsFunc(added, func(st gossip.Statement) bool { return !l.Counts(&st) }) {
+		return nil, micronet.E("node.declare", micronet.Refused, "what this node says does not count: its right to sign has ended, or its key was revoked").
+			WithFix("run it on another authority, see `micro-net nodes`")
+	}
 	return added, nil
 }
 

@@ -17,10 +17,18 @@ import (
 // testWord is a kind of statement that no part of a node knows.
 const testWord identity.StatementKind = 200
 
+// kindOf is testWord, but for subjects like x7, which are settings that mean nothing: roots repeat what they know.
+func kindOf(subject string) identity.StatementKind {
+	if len(subject) > 1 && subject[0] == 'x' {
+		return identity.StatementSetting
+	}
+	return testWord
+}
+
 // says makes an authority state something.
 func (b *bubble) says(n *simNode, subject, body string) {
 	b.t.Helper()
-	if err := n.life().declare(context.Background(), "test", testWord, []byte(subject), []byte(body)); err != nil {
+	if err := n.life().declare(context.Background(), "test", kindOf(subject), []byte(subject), []byte(body)); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -29,7 +37,7 @@ func (b *bubble) says(n *simNode, subject, body string) {
 func knows(subject, body string, by ...*simNode) func() error {
 	return func() error {
 		for _, n := range by {
-			list := n.life().stated(testWord)
+			list := n.life().stated(kindOf(subject))
 			i := slices.IndexFunc(list, func(s identity.Statement) bool { return string(s.Subject) == subject })
 			if i < 0 || string(list[i].Body) != body {
 				return fmt.Errorf("%s holds %v", n.host.Name(), list)
@@ -100,6 +108,30 @@ func TestOnlyAuthoritiesState(t *testing.T) {
 		all := b.mesh("a", "b")
 		err := all[1].life().declare(context.Background(), "policy", testWord, []byte("x"), nil)
 		wantError(t, "at b", err, micronet.Refused, "policy", "no authority", "run it on a")
+	})
+}
+
+// TestDeclareCounts: who says what does not count is told so, and nothing was said.
+func TestDeclareCounts(t *testing.T) {
+	inBubble(t, 437, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		b.promote(all[0], "b")
+		b.await(10*time.Second, "b signs", b.signing(all[0], "b"))
+		right := all[1].life().gate.authority.Load()
+		b.demote(all[0], "b")
+		b.await(10*time.Second, "b knows", func() error {
+			if all[1].life().gate.authority.Load() != nil {
+				return fmt.Errorf("it signs")
+			}
+			return nil
+		})
+		all[1].life().gate.authority.Store(right) // it was asked for before that
+		held := all[1].life().statements.held.Load().Len()
+		err := all[1].life().declare(t.Context(), "test", testWord, []byte("y"), nil)
+		wantError(t, "declare", err, micronet.Refused, "does not count")
+		if all[1].life().statements.held.Load().Len() != held {
+			t.Error("it was said all the same")
+		}
 	})
 }
 
