@@ -62,7 +62,7 @@ func (b backend) Demote(ctx context.Context, r api.DemoteRequest) (api.Demoted, 
 	if a == nil {
 		return api.Demoted{}, b.noAuthority("node demote") // revoked meanwhile
 	}
-	said := l.statements.held.Load().Said(n.ID)
+	said := repeatable(l.statements.held.Load(), n.ID)
 	err = l.castOff(ctx, a, n.ID, false, func(clock identity.Clock) ([]byte, error) {
 		return a.issuer.Load().Demote(l.env.Wall(), clock, n.ID)
 	})

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"fmt"
 	"strings"
 
 	micronet "github.com/micro/micro-net"
@@ -22,7 +21,7 @@ type ouster struct {
 
 // ousterOf is what is known of a node. Contacts forget who was revoked, its words stay.
 func (l *life) ousterOf(a *authority, id micronet.NodeID, name string, disavow bool) ouster {
-	said := l.statements.held.Load().Said(id)
+	said := repeatable(l.statements.held.Load(), id)
 	return ouster{
 		id: id, name: name, said: said, signs: len(said) > 0 || l.contacts.isAuthority(id) || (disavow && l.outcasts.Load().isRevoked(id)), disavow: disavow,
 		root: a.issuer.Load().IsRoot(), kept: l.outcasts.Load().revoked[id].byRoot,
@@ -76,7 +75,6 @@ func tellKinds(list []gossip.Statement) string {
 		n := 0
 		for _, k := range kinds {
 			n += count[k]
-			delete(count, k)
 		}
 		if n > 0 {
 			parts = append(parts, plural(n, one, many))
@@ -87,8 +85,5 @@ func tellKinds(list []gossip.Statement) string {
 	tell("grant", "grants", identity.StatementGrant)
 	tell("setting", "settings", identity.StatementSetting)
 	tell("forgotten node", "forgotten nodes", identity.StatementForgotten)
-	for kind, n := range count {
-		parts = append(parts, fmt.Sprintf("%d of another kind (%d)", n, kind))
-	}
 	return strings.Join(parts, ", ")
 }

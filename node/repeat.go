@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -9,37 +10,68 @@ import (
 	"github.com/micro/micro-net/internal/identity"
 )
 
-// repeatLead is how long before the end of an authority what it has said is repeated: nobody who can be reached
-// must be without a policy in between.
-const repeatLead = time.Second
+// repeatLead and repeatEach are how long before the end of an authority what it has said is repeated: nobody who
+// can be reached must be without a policy in between. It is longer for each statement, as they are on their way
+// one by one, and not more than repeatMost.
+const (
+	repeatLead = time.Second
+	repeatEach = 20 * time.Millisecond
+	repeatMost = 20 * time.Second
+)
 
 // castOff says as this authority that the word of a node counts no more. Where the root key says so nothing
 // that the node has said counts, whatever its clock: what is to count on is repeated first, unless it is
 // disavowed.
 func (l *life) castOff(ctx context.Context, a *authority, id micronet.NodeID, disavow bool, end signature) error {
-	issuer := a.issuer.Load()
-	if disavow || !issuer.IsRoot() {
+	if disavow || !a.issuer.Load().IsRoot() {
 		return l.statements.declare(ctx, end)
 	}
-	if len(l.statements.held.Load().Said(id)) > 0 {
-		if err := l.statements.declareOver(ctx, func(held *gossip.Ledger) []signature { return l.repeats(issuer, held.Said(id)) }); err != nil {
+	if n := len(repeatable(l.statements.held.Load(), id)); n > 0 {
+		if err := l.repeat(ctx, a, id); err != nil {
 			return err
 		}
-		if err := sleep(ctx, repeatLead); err != nil {
+		if err := sleep(ctx, min(repeatLead+time.Duration(n)*repeatEach, repeatMost)); err != nil {
 			return err
 		}
 	}
-	return l.statements.declareOver(ctx, func(held *gossip.Ledger) []signature { return append(l.repeats(issuer, held.Said(id)), end) })
+	return l.repeat(ctx, a, id, end)
+}
+
+// repeat says again what a node has said, and then what is to follow. An authority can say so much that there is no
+// room to repeat it: that must not keep its right from ending.
+func (l *life) repeat(ctx context.Context, a *authority, id micronet.NodeID, then ...signature) error {
+	err := l.statements.declareOver(ctx, func(held *gossip.Ledger) []signature { return append(l.repeats(a, repeatable(held, id)), then...) })
+	if micronet.KindOf(err) != micronet.Overloaded {
+		return err
+	}
+	return micronet.E("node.repeat", micronet.Overloaded, "what the node has said as an authority cannot all count on: %w", err).WithPeer(id).
+		WithFix("run `micro-net node revoke --disavow %s`, which keeps nothing of it", id)
+}
+
+// repeatable is what a root repeats of what a node has said: nobody knows what statements of unknown kinds mean.
+func repeatable(held *gossip.Ledger, id micronet.NodeID) []gossip.Statement {
+	return slices.DeleteFunc(held.Said(id), func(st gossip.Statement) bool {
+		switch identity.StatementKind(st.Kind) {
+		case identity.StatementRevocation, identity.StatementDisavowal, identity.StatementPolicy, identity.StatementGrant,
+			identity.StatementSetting, identity.StatementForgotten:
+			return false
+		}
+		return true
+	})
 }
 
 // repeats are statements of others in the name of the root. Clocks stay what they were, so that newer words stay
 // newer.
-func (l *life) repeats(root *identity.Authority, list []gossip.Statement) (signs []signature) {
+func (l *life) repeats(a *authority, list []gossip.Statement) (signs []signature) {
 	for _, st := range list {
 		signs = append(signs, func(identity.Clock) ([]byte, error) {
 			said, err := identity.ParseStatement(st.Raw)
 			if err != nil {
 				return nil, err
+			}
+			root := a.issuer.Load()
+			if !root.IsRoot() {
+				return nil, micronet.E("node.repeat", micronet.Refused, "the root key is not on this host any more")
 			}
 			return root.State(l.env.Wall(), said)
 		})

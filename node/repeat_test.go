@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/gossip"
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/node/api"
 )
@@ -16,7 +18,7 @@ import (
 func unheard(subject string, by ...*simNode) func() error {
 	return func() error {
 		for _, n := range by {
-			if slices.ContainsFunc(n.life().stated(testWord), func(s identity.Statement) bool { return string(s.Subject) == subject }) {
+			if slices.ContainsFunc(n.life().stated(kindOf(subject)), func(s identity.Statement) bool { return string(s.Subject) == subject }) {
 				return fmt.Errorf("%s takes the word about %s", n.host.Name(), subject)
 			}
 		}
@@ -71,7 +73,7 @@ func TestCastOffAuthority(t *testing.T) {
 				var forged [][]byte
 				for _, st := range []identity.Statement{
 					{Kind: testWord, Subject: []byte("y"), Body: []byte("late")},
-					{Kind: testWord, Subject: []byte("x9"), Body: []byte("late")},
+					{Kind: identity.StatementSetting, Subject: []byte("x9"), Body: []byte("late")},
 					{Kind: identity.StatementRevocation, Subject: id[:], Body: body},
 				} {
 					st.Clock = before + identity.ClockAt(time.UnixMilli(10_000)) // after it had last spoken, by its own word
@@ -151,6 +153,88 @@ func TestRevokeWhoHasSpoken(t *testing.T) {
 		contains(t, "the warning of a late disavowal", r.Warning, "counts on in the name of the root")
 		if !a.life().pass.trust.Revoked(d.node.ID()) {
 			t.Error("what was repeated does not count")
+		}
+	})
+}
+
+// TestNobodyIsWithoutWords: what an authority has said counts at every moment while the root ends its right.
+func TestNobodyIsWithoutWords(t *testing.T) {
+	inBubble(t, 434, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c", "d")
+		const many = 300
+		b.promote(all[0], "b")
+		b.await(10*time.Second, "b signs", b.signing(all[0], "b"))
+		var words []identity.Statement
+		for i := range many {
+			words = append(words, identity.Statement{Kind: identity.StatementSetting, Subject: fmt.Appendf(nil, "x%d", i), Body: []byte("1")})
+		}
+		if err := all[1].life().declareAll(t.Context(), "test", words...); err != nil {
+			t.Fatal(err)
+		}
+		lacking := func() error {
+			for _, n := range all {
+				if got := len(n.life().stated(identity.StatementSetting)); got != many {
+					return fmt.Errorf("%s has %d settings of %d", n.host.Name(), got, many)
+				}
+			}
+			return nil
+		}
+		b.await(time.Minute, "all know all", lacking)
+		b.wg.Go(func() { b.demote(all[0], "b") })
+		ended := func() bool { return all[3].life().pass.trust.Ended(all[1].node.ID(), time.Time{}) }
+		for range 2000 {
+			if err := lacking(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if !ended() {
+			t.Error("d has not heard of the end")
+		}
+	})
+}
+
+// TestWhatHasNoRoom: who has said more than can be repeated loses its right all the same.
+func TestWhatHasNoRoom(t *testing.T) {
+	inBubble(t, 435, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		b.promote(all[0], "b")
+		b.await(10*time.Second, "b signs", b.signing(all[0], "b"))
+		fill := func(n *simNode, from, to int) {
+			var words []identity.Statement
+			for i := from; i < to; i++ {
+				words = append(words, identity.Statement{Kind: identity.StatementSetting, Subject: fmt.Appendf(nil, "x%d", i), Body: []byte("1")})
+			}
+			if err := n.life().declareAll(t.Context(), "test", words...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fill(all[0], 0, gossip.MaxStatements/4+1)
+		fill(all[1], gossip.MaxStatements/2, gossip.MaxStatements*7/8)
+		b.await(time.Minute, "a knows all", func() error {
+			if len(all[0].life().stated(identity.StatementSetting)) < gossip.MaxStatements*5/8 {
+				return fmt.Errorf("not yet")
+			}
+			return nil
+		})
+		_, err := all[0].backend().Demote(t.Context(), api.DemoteRequest{Node: "b"})
+		wantError(t, "demote", err, micronet.Overloaded, "node revoke --disavow "+all[1].node.ID().String())
+		b.revoke(all[0], api.Revocation{Node: "b", Disavow: true})
+	})
+}
+
+// TestUnknownWordsAreNotRepeated: a root says nothing whose meaning it does not know.
+func TestUnknownWordsAreNotRepeated(t *testing.T) {
+	inBubble(t, 436, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b")
+		b.promote(all[0], "b")
+		b.await(10*time.Second, "b signs", b.signing(all[0], "b"))
+		b.says(all[1], "x1", "1")
+		b.says(all[1], "strange", "1")
+		b.await(10*time.Second, "a knows", func() error { return errors.Join(knows("x1", "1", all[0])(), knows("strange", "1", all[0])()) })
+		b.demote(all[0], "b")
+		if err := errors.Join(knows("x1", "1", all[0])(), unheard("strange", all[0])()); err != nil {
+			t.Error(err)
 		}
 	})
 }
