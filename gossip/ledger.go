@@ -29,15 +29,18 @@ func (s *Statement) before(o *Statement) bool {
 	return cmp.Or(cmp.Compare(s.Clock, o.Clock), bytes.Compare(s.Raw, o.Raw)) < 0
 }
 
-// rank says what is told first: whose word counts, then whose does not, then all else.
+// rank says what is told first: whose word counts; what roots say, which may be what those have said whom they
+// revoke; then whose word does not count, and then all else.
 func (s *Statement) rank() int {
 	switch {
 	case s.Opens:
 		return 0
 	case s.Revokes:
+		return 2
+	case s.Root:
 		return 1
 	}
-	return 2
+	return 3
 }
 
 // revokes returns the key that a revocation is about.

@@ -86,8 +86,8 @@ func (l *Ledger) Of(kind uint8) []Statement {
 	return out
 }
 
-// All returns all statements held, as they were received: those that name roots first, then revocations, and
-// by clock.
+// All returns all statements held, as they were received: those that name roots first, then what roots say, then
+// revocations, and by clock.
 func (l *Ledger) All() [][]byte {
 	out := make([][]byte, 0, len(l.held))
 	for _, h := range l.counting().order {

@@ -30,7 +30,7 @@ const (
 )
 
 // LedgerClient compares ledgers as the one who opened the stream. Afterwards both hold the same,
-// revocations first:
+// in the order of All:
 //
 //	client                        server
 //	  digest ───────────────────▶

@@ -427,3 +427,15 @@ func TestLedgerEndedRights(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatRootsSayComesFirst: a root repeats what is to count on of whom it revokes; who takes the ledger in parts must
+// not be without that in between.
+func TestWhatRootsSayComesFirst(t *testing.T) {
+	revoked := word{kind: testRevoke, issuer: 0, subject: 2, clock: 3}
+	repeated := word{kind: testOther, issuer: 0, subject: 7, clock: 9}
+	other := word{kind: testOther, issuer: 2, subject: 7, clock: 1}
+	want := [][]byte{repeated.raw(), revoked.raw(), other.raw()}
+	if got := ledgerOf(t, other, revoked, repeated).All(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the order is %v, want %v", got, want)
+	}
+}
