@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -102,6 +103,9 @@ func (l *life) restateOutcasts() {
 	before, now := l.outcasts.Load(), l.statements.outcasts()
 	l.pass.trust.SetRevoked(now.keys())
 	l.outcasts.Store(now)
+	if before.isRevoked(l.self) && !now.isRevoked(l.self) {
+		l.report("node.restored", l.pass.inTurn(context.Background(), l.comeBack))
+	}
 	for _, id := range slices.SortedFunc(maps.Keys(now.revoked), micronet.NodeID.Compare) {
 		if !before.isRevoked(id) {
 			l.castOut(id, now.revoked[id])
@@ -144,6 +148,16 @@ func (l *life) castOutSelf() {
 	if w, some := l.revokedWarning(); some {
 		l.env.Log.Error(w.Text, "code", w.Code, "fix", w.Fix)
 	}
+}
+
+// comeBack learns that this node's own key is not revoked any more: the root has taken back what the signer said. The
+// caller has the passport's turn.
+func (l *life) comeBack() error {
+	if l.pass.gone || l.pass.trust.Revoked(l.self) {
+		return nil
+	}
+	l.env.Log.Warn("the key of this node counts again: what revoked it was taken back")
+	return l.resign()
 }
 
 // sweep cuts tunnels of the revoked that came up in the moment in which their keys were still good, and those of

@@ -447,6 +447,38 @@ func TestRevokedRootHost(t *testing.T) {
 	})
 }
 
+// TestRestoredRootHost: once the revocation of the host of the root key is taken back this host signs again at once.
+func TestRestoredRootHost(t *testing.T) {
+	inBubble(t, 88, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		a, thief, c := all[0], all[1], all[2]
+		b.promote(a, "b")
+		b.await(10*time.Second, "c sees both", b.signing(c, "a", "b"))
+		b.revoke(thief, api.Revocation{Node: "a"})
+		b.await(2*time.Second, "a knows", func() error {
+			if codesOf(a, "revoked") == "" {
+				return errors.New("it does not say so")
+			}
+			return nil
+		})
+		sealed, err := a.backend().ExportRoot(phrase)
+		if err == nil {
+			err = c.backend().ImportRoot(api.SealedRoot{Root: sealed.Root, Passphrase: phrase})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.revoke(c, api.Revocation{Node: "b", Disavow: true})
+		b.await(time.Minute, "a signs again", func() error {
+			_, err := a.backend().Invite(api.InviteRequest{})
+			return err
+		})
+		if codesOf(a, "revoked") != "" {
+			t.Error("it still warns")
+		}
+	})
+}
+
 // What was said while this host's clock was far ahead keeps it from nothing later.
 func TestClockOfStatements(t *testing.T) {
 	wall := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
