@@ -116,7 +116,27 @@ func (l *life) restateOutcasts() {
 			l.contacts.forget(id)
 		}
 	}
+	if !maps.Equal(before.keys(), now.keys()) {
+		l.withhold()
+	}
 	l.look()
+}
+
+// withhold drops the records of those whose certificates count no more with the word of who issued them. They stay
+// members in doubt: one that gets another certificate is heard again.
+func (l *life) withhold() {
+	entries := l.records.entries()
+	for i := range entries {
+		if id := entries[i].Document.Owner; l.isVoid(id) {
+			l.env.Log.Warn("the services of a node are not used: who issued its certificate was revoked", "node", l.contacts.name(id), "peer", id.Short())
+			l.records.drop(id)
+		}
+	}
+}
+
+// isVoid reports whether who issued the newest certificate of a node was revoked, so that it does not count.
+func (l *life) isVoid(id micronet.NodeID) bool {
+	return len(l.outcasts.Load().revoked) > 0 && errors.Is(l.contacts.check(id, l.pass.trust), identity.ErrRevoked)
 }
 
 // castOut ends all that a node whose key was revoked has here, once the key is refused. Who is there to hear
@@ -171,7 +191,7 @@ func (l *life) sweep() {
 		switch {
 		case o.isRevoked(c.Peer):
 			l.sever(c.Peer)
-		case errors.Is(l.contacts.check(c.Peer, l.pass.trust), identity.ErrRevoked):
+		case l.isVoid(c.Peer):
 			l.tun.Disconnect(c.Peer, "its certificate was disavowed")
 			l.flows.CloseNode(c.Peer)
 		}
@@ -195,14 +215,17 @@ func (l *life) isLost(id micronet.NodeID) bool {
 	return o.isRevoked(id) || (o.isForgotten(id, max(l.records.version(id).Epoch, l.contacts.epoch(id))) && !l.knowsAlive(id))
 }
 
-// mayPublish refuses the records of those who were revoked, and of those whose certificate was not seen: anybody
-// can make keys and sign with them.
+// mayPublish refuses the records of those who were revoked, of those whose certificate was taken back with its issuer,
+// and of those whose certificate was not seen: anybody can make keys and sign with them.
 func (l *life) mayPublish(owner micronet.NodeID) error {
 	if l.pass.trust.Revoked(owner) {
 		return micronet.E("node.records", micronet.Unauthorized, "its owner was revoked").WithPeer(owner)
 	}
 	if !l.contacts.isKnown(owner) {
 		return micronet.E("node.records", micronet.Unauthorized, "no certificate of its owner has been seen").WithPeer(owner)
+	}
+	if l.isVoid(owner) {
+		return micronet.E("node.records", micronet.Unauthorized, "who issued the certificate of its owner was revoked").WithPeer(owner)
 	}
 	return nil
 }

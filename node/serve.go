@@ -9,6 +9,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/tunnel"
 )
 
@@ -455,11 +456,24 @@ func (l *life) admit(id micronet.NodeID, epoch uint64, raw []byte) error {
 	if c.ID != id || c.Epoch != epoch {
 		return micronet.E("node.admit", micronet.Unauthorized, "the credential is of %s, epoch %d", c.ID.Short(), c.Epoch).WithPeer(id)
 	}
-	if l.contacts.learn(c, raw) {
+	if l.acquaint(c, raw) {
 		l.addPeer(peer)
-		l.records.admitted(id)
 	}
 	return nil
+}
+
+// acquaint takes a verified credential, and reports whether it is newer than what was known. The records of its owner
+// that came before it, or were withheld until it came, are asked for.
+func (l *life) acquaint(c identity.Credential, raw []byte) bool {
+	void := l.isVoid(c.ID)
+	if !l.contacts.learn(c, raw) {
+		return false
+	}
+	if void {
+		l.records.estrange(c.ID)
+	}
+	l.records.admitted(c.ID)
+	return true
 }
 
 // learned takes a peer that spoke to us before membership told of it.
@@ -467,8 +481,8 @@ func (l *life) learned(p tunnel.Peer) {
 	if !l.started() {
 		return
 	}
-	if c, _, err := l.pass.verify(l.env, p.Credential); err == nil && l.contacts.learn(c, p.Credential) {
-		l.records.admitted(c.ID)
+	if c, _, err := l.pass.verify(l.env, p.Credential); err == nil {
+		l.acquaint(c, p.Credential)
 	}
 }
 

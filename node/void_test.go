@@ -89,7 +89,9 @@ func TestDisavowedGuest(t *testing.T) {
 		a = b.start("a", "")
 		b.await(15*time.Second, "all see all", b.alive(3, a, deputy, guest))
 		b.serve(a, "echo", "a")
+		b.serve(guest, "shop", "c")
 		b.await(5*time.Second, "echo", b.answers(guest, "echo", "a"))
+		b.await(5*time.Second, "shop", b.answers(a, "shop", "c"))
 		conn, err := guest.backend().Dial(t.Context(), "echo", micronet.Caller{})
 		if err != nil {
 			t.Fatal(err)
@@ -108,9 +110,16 @@ func TestDisavowedGuest(t *testing.T) {
 			}
 			return nil
 		})
+		b.await(5*time.Second, "its service is gone", b.withheld(a, "shop"))
+		b.serve(guest, "late", "c")
 		time.Sleep(time.Minute)
 		if accepted(a, guest)() == nil {
 			t.Error("it has another certificate")
+		}
+		for _, service := range []string{"shop", "late"} {
+			if err := b.withheld(a, service)(); err != nil {
+				t.Error(err)
+			}
 		}
 		_, err = a.life().renewFor(a.life().gate.authority.Load(), guest.node.ID())
 		wantError(t, "a renewal", err, micronet.Refused, "join anew")
@@ -120,6 +129,52 @@ func TestDisavowedGuest(t *testing.T) {
 		b.await(15*time.Second, "it is a member again", accepted(a, guest))
 		if guest.node.ID() != id {
 			t.Error("it is another node now")
+		}
+		b.await(5*time.Second, "its service is back", b.answers(a, "shop", "c"))
+	})
+}
+
+// withheld checks that a service has no instances at a node.
+func (b *bubble) withheld(at *simNode, service string) func() error {
+	return func() error {
+		if placed := at.life().view.Load().of(micronet.Destination{Service: service}); len(placed) > 0 {
+			return fmt.Errorf("%s is at %s", service, placed[0].node.Name)
+		}
+		return nil
+	}
+}
+
+// TestInnocentGuest: who had a certificate before it got one of an authority that was disavowed goes back to that, and
+// its services with it.
+func TestInnocentGuest(t *testing.T) {
+	inBubble(t, 424, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c", "d")
+		a, deputy, guest := all[0], all[1], all[2]
+		b.promote(a, "b")
+		b.await(10*time.Second, "b signs", b.signing(a, "b"))
+		b.serve(guest, "shop", "c")
+		b.await(10*time.Second, "the guest knows", b.signing(guest, "a", "b"))
+		ends := guest.host.Env().Wall().Add(identity.NodeTerm)
+		time.Sleep(2 * time.Second)
+		m, err := deputy.life().gate.authority.Load().issuer.Load().Issue(deputy.host.Env().Wall(), identity.Request{ID: guest.node.ID(), Name: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Roots = guest.life().pass.trust.Roots()
+		if err := guest.life().useMembership(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		b.await(10*time.Second, "all know its certificate", b.renewed(guest, ends, a, all[3]))
+		b.await(5*time.Second, "shop", b.answers(a, "shop", "c"))
+		b.world.Partition([]*netsim.Host{guest.host}, []*netsim.Host{a.host, deputy.host, all[3].host})
+		b.revoke(a, api.Revocation{Node: "b", Disavow: true})
+		for _, n := range []*simNode{a, all[3]} {
+			b.await(5*time.Second, "its service is gone", b.withheld(n, "shop"))
+		}
+		b.world.Heal()
+		b.await(3*time.Minute, "it has a certificate that counts", accepted(a, guest))
+		for _, n := range []*simNode{a, all[3]} {
+			b.await(10*time.Second, "its service is back", b.answers(n, "shop", "c"))
 		}
 	})
 }
