@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -178,9 +177,14 @@ func (l *life) enforce(ctx context.Context, rules *policy.Snapshot) {
 
 // newRules names the rules that are not among the former ones as they are now.
 func newRules(former, now *policy.Snapshot) map[string]bool {
-	came := map[string]bool{}
+	list := former.Rules()
+	came, known := map[string]bool{}, make(map[string]*policy.Rule, len(list))
+	for i := range list {
+		known[list[i].Name] = &list[i]
+	}
 	for _, r := range now.Rules() {
-		came[r.Name] = !slices.Contains(former.Rules(), r)
+		old := known[r.Name]
+		came[r.Name] = old == nil || *old != r
 	}
 	return came
 }

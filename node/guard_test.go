@@ -173,3 +173,27 @@ func TestGuard(t *testing.T) {
 		t.Errorf("a rule that is gone counts %+v", got)
 	}
 }
+
+// A change of the policies costs what it costs to look at each rule once.
+func TestNewRules(t *testing.T) {
+	rules := func(n int, denies string) *policy.Snapshot {
+		list := make([]policy.Rule, n)
+		for i := range list {
+			list[i] = policy.Rule{Name: fmt.Sprintf("r%d", i), Action: policy.Allow}
+			if list[i].Name == denies {
+				list[i].Action = policy.Deny
+			}
+		}
+		return policy.Compile(list)
+	}
+	const n = 1000
+	former, now := rules(n-1, ""), rules(n, "r7")
+	for name, came := range newRules(former, now) {
+		if want := name == "r7" || name == fmt.Sprintf("r%d", n-1); came != want {
+			t.Errorf("%s came: %v", name, came)
+		}
+	}
+	if got := testing.AllocsPerRun(1, func() { newRules(former, now) }); got > n {
+		t.Errorf("%v allocations for %d rules", got, n)
+	}
+}
