@@ -160,13 +160,18 @@ func (r *records) estrange(owner micronet.NodeID) {
 
 // admitted asks for the document of a node whose certificate has come, if it came before that.
 func (r *records) admitted(owner micronet.NodeID) {
-	r.mu.Lock()
-	_, early := r.strangers[owner]
-	delete(r.strangers, owner)
-	r.mu.Unlock()
-	if early {
+	if r.wasEarly(owner) {
 		r.perform(gossip.Outcome{Fetch: []gossip.Want{{Owner: owner}}})
 	}
+}
+
+// wasEarly reports whether a document of a node came before its certificate, and forgets that.
+func (r *records) wasEarly(owner micronet.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, early := r.strangers[owner]
+	delete(r.strangers, owner)
+	return early
 }
 
 // Import takes a document that was fetched. It is spread no further, as whoever lacks it fetches
@@ -287,9 +292,9 @@ func (r *records) version(owner micronet.NodeID) gossip.Version {
 // drop forgets the record of an owner who may publish no more.
 func (r *records) drop(owner micronet.NodeID) {
 	r.mu.Lock()
+	defer r.changed() // once the lock is given back, which is whatever happens
+	defer r.mu.Unlock()
 	r.catalog.Forget(owner)
-	r.mu.Unlock()
-	r.changed()
 }
 
 // entries returns all documents held, sorted by owner.

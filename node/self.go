@@ -78,11 +78,16 @@ func (s *self) now() (epoch uint64, endpoints []netip.AddrPort) {
 
 // credential makes a new credential of the endpoints as they were last seen.
 func (s *self) credential() ([]byte, error) {
-	s.mu.Lock()
-	s.seq++
-	state := identity.Self{Epoch: s.epoch, Seq: s.seq, Machine: s.machine, Flags: s.flags(), Endpoints: slices.Clone(s.endpoints)}
-	s.mu.Unlock()
+	state := s.next()
 	return identity.NewCredential(s.pass.keys, s.pass.member(), state)
+}
+
+// next is what this node says of itself in its next credential.
+func (s *self) next() identity.Self {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	return identity.Self{Epoch: s.epoch, Seq: s.seq, Machine: s.machine, Flags: s.flags(), Endpoints: slices.Clone(s.endpoints)}
 }
 
 // flags say what this node can do now: a promotion may have ended.

@@ -267,8 +267,10 @@ func (s *statements) declareOver(ctx context.Context, say func(held *gossip.Ledg
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	added, err := s.declareLocked(say(s.held.Load()))
-	s.unlock()
+	added, err := func() ([]gossip.Statement, error) {
+		defer s.unlock()
+		return s.declareLocked(say(s.held.Load()))
+	}()
 	if err != nil {
 		return err
 	}

@@ -342,3 +342,19 @@ func stateAs(t *testing.T, env micronet.Env, root, next identity.Root) (raws [][
 	add(heir.State(now, identity.Statement{Kind: testWord, Subject: []byte("x"), Clock: clock + 2, Body: []byte("1")}))
 	return raws
 }
+
+// A fault while something is declared, which is caught above, gives the turn back.
+func TestDeclareGivesItsTurnBack(t *testing.T) {
+	s := &statements{turn: make(chan struct{}, 1)}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no fault")
+			}
+		}()
+		_ = s.declareOver(t.Context(), func(*gossip.Ledger) []signature { panic("a fault") })
+	}()
+	if len(s.turn) != 0 {
+		t.Error("the turn is held")
+	}
+}

@@ -212,13 +212,18 @@ func (f *Flows) whenEmpty() <-chan struct{} {
 	return done
 }
 
+// choose lists flows in any order.
+func (f *Flows) choose(chosen func(*flow) bool) []*flow {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := slices.Collect(maps.Keys(f.live))
+	return slices.DeleteFunc(all, func(fl *flow) bool { return !chosen(fl) })
+}
+
 // cut resets the chosen flows, outside the lock, as ending them takes it. The order reaches no wire:
 // each is a connection of its own.
 func (f *Flows) cut(chosen func(*flow) bool) int {
-	f.mu.Lock()
-	all := slices.Collect(maps.Keys(f.live))
-	all = slices.DeleteFunc(all, func(fl *flow) bool { return !chosen(fl) })
-	f.mu.Unlock()
+	all := f.choose(chosen)
 	slices.SortFunc(all, func(a, b *flow) int { return a.began.Compare(b.began) })
 	for _, fl := range all {
 		fl.abort()

@@ -40,9 +40,8 @@ func (s *Swim) believe(c claim) {
 		return
 	}
 	now := time.Now()
-	s.mu.Lock()
-	changed := s.table.believed(now, l, c)
-	s.mu.Unlock()
+	changed := false
+	s.locked(func() { changed = s.table.believed(now, l, c) })
 	s.changed(changed)
 }
 
@@ -59,9 +58,7 @@ func (s *Swim) ownClaim(c claim, body []byte) {
 		}
 		return
 	}
-	s.mu.Lock()
-	s.defence.keep(c.incarnation, body)
-	s.mu.Unlock()
+	s.locked(func() { s.defence.keep(c.incarnation, body) })
 }
 
 // inspect reads a packet from a peer before memberlist does. It refuses what no honest member
@@ -104,7 +101,5 @@ func (s *Swim) noteGoodbye(now time.Time, c claim) {
 	if err != nil {
 		return
 	}
-	s.mu.Lock()
-	s.table.heardGoodbye(now, l)
-	s.mu.Unlock()
+	s.locked(func() { s.table.heardGoodbye(now, l) })
 }

@@ -12,12 +12,16 @@ func (s *Swim) Broadcast(key string, msg []byte) {
 		s.dropped("broadcast-too-large", micronet.NodeID{})
 		return
 	}
-	s.outboxMu.Lock()
-	dropped := s.outbox.put(key, msg)
-	s.outboxMu.Unlock()
-	if dropped {
+	if s.enqueue(key, msg) {
 		s.dropped("broadcasts-full", micronet.NodeID{})
 	}
+}
+
+// enqueue reports whether another message had to go.
+func (s *Swim) enqueue(key string, msg []byte) (dropped bool) {
+	s.outboxMu.Lock()
+	defer s.outboxMu.Unlock()
+	return s.outbox.put(key, msg)
 }
 
 // takeBroadcasts returns messages for one packet.

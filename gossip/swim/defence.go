@@ -71,9 +71,9 @@ func (d *defence) overdue(now time.Time, accused uint32) bool {
 
 // defend reacts to an accusation against us.
 func (s *Swim) defend(now time.Time, accuser micronet.NodeID, c claim) {
-	s.mu.Lock()
-	packet, announce := s.defence.answer(now, c.incarnation)
-	s.mu.Unlock()
+	var packet []byte
+	var announce bool
+	s.locked(func() { packet, announce = s.defence.answer(now, c.incarnation) })
 	if announce {
 		s.wake()
 	}

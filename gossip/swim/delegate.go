@@ -55,10 +55,8 @@ func (d delegate) admit(l life, n *memberlist.Node) error {
 	if err := checkNode(l, n); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	err := d.table.admits(time.Now(), l)
-	d.mu.Unlock()
-	if err != nil {
+	var err error
+	if d.locked(func() { err = d.table.admits(time.Now(), l) }); err != nil {
 		return err
 	}
 	return d.config.Delegate.Admit(l.id, l.epoch, n.Meta)
@@ -101,14 +99,14 @@ func (d delegate) tell(n *memberlist.Node, note func(time.Time, life) bool) {
 	if err != nil {
 		return
 	}
-	d.mu.Lock()
 	changed := false
-	if l.id == d.self.id {
-		d.announced = bytes.Clone(n.Meta)
-	} else {
-		changed = note(time.Now(), l)
-	}
-	d.mu.Unlock()
+	d.locked(func() {
+		if l.id == d.self.id {
+			d.announced = bytes.Clone(n.Meta)
+		} else {
+			changed = note(time.Now(), l)
+		}
+	})
 	d.changed(changed)
 }
 

@@ -513,3 +513,28 @@ func TestCloneIsReported(t *testing.T) {
 		}
 	})
 }
+
+// A fault on a member's input, which is caught above, leaves no lock behind: all others would wait for ever.
+func TestFaultsLeaveNoLock(t *testing.T) {
+	about := life{testID(2), 1}
+	for name, do := range map[string]func(*Swim){
+		"an alive message": func(s *Swim) { s.believe(claim{kind: kindAlive, node: []byte(about.String())}) },
+		"a goodbye":        func(s *Swim) { s.noteGoodbye(time.Now(), claim{kind: kindDead, node: []byte(about.String())}) },
+		"figures":          func(s *Swim) { s.changed(true) },
+		"anything":         func(s *Swim) { s.locked(func() { panic("a fault") }) },
+	} {
+		s := New(Config{Self: testID(1), Epoch: 1})
+		s.table = nil
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s brings no fault out", name)
+				}
+			}()
+			do(s)
+		}()
+		if !s.mu.TryLock() {
+			t.Errorf("after %s the lock is held", name)
+		}
+	}
+}

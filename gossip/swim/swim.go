@@ -163,15 +163,23 @@ func (s *Swim) knows(id micronet.NodeID) bool {
 	return s.table.entries[id] != nil || s.contacts.has(time.Now(), id)
 }
 
+// locked does something with what mu guards. The lock is given back whatever happens: a fault that a packet brings
+// out is caught above, and must not leave everybody waiting.
+func (s *Swim) locked(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	do()
+}
+
 // changed brings the figures that are read without the lock up to date, and tells the user.
 func (s *Swim) changed(yes bool) {
 	if !yes {
 		return
 	}
-	s.mu.Lock()
-	s.size.Store(int64(s.table.serving + 1))
-	s.suspects.Store(s.table.suspects())
-	s.mu.Unlock()
+	s.locked(func() {
+		s.size.Store(int64(s.table.serving + 1))
+		s.suspects.Store(s.table.suspects())
+	})
 	if s.phase.Load() == running {
 		s.config.Delegate.Changed()
 	}
