@@ -178,18 +178,24 @@ func (l *life) renewAt(ctx context.Context, id micronet.NodeID) error {
 // useMembership makes a new membership the one in use. It is on disk before anybody sees it. Tunnels
 // stay as they are, the next handshake shows the new certificate.
 func (l *life) useMembership(ctx context.Context, m identity.Membership) error {
+	if err := l.pass.inTurn(ctx, func() error { return l.putBetter(m) }); err != nil {
+		return err
+	}
+	l.env.Log.Info("renewed the certificate of this node", "expires", m.NotAfter.Format(time.RFC3339))
+	poke(l.reissued)
+	return nil
+}
+
+// putBetter adopts a membership that is better than the present one. The caller has the passport's turn: what ends the
+// right of its issuer comes before, and is seen here, or after, and restateOwn sees the new one.
+func (l *life) putBetter(m identity.Membership) error {
 	if err := l.pass.trust.VerifyMembership(m, l.self, l.env.Wall()); err != nil {
 		return err
 	}
 	if err := l.checkBetter(m); err != nil {
 		return err
 	}
-	if err := l.pass.adopt(ctx, l.node.disk, m); err != nil {
-		return err
-	}
-	l.env.Log.Info("renewed the certificate of this node", "expires", m.NotAfter.Format(time.RFC3339))
-	poke(l.reissued)
-	return nil
+	return l.pass.put(l.node.disk, m)
 }
 
 // checkBetter refuses a membership that is no better than the present one. Any is better than one that others

@@ -148,23 +148,26 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 
 // adopt makes a membership that renews the present one the one in use, once it is on disk.
 func (p *passport) adopt(ctx context.Context, d disk, m identity.Membership) error {
-	return p.inTurn(ctx, func() error {
-		if err := p.stays("node.certificate"); err != nil {
-			return err
-		}
-		raw, err := m.Marshal()
-		if err != nil {
-			return err
-		}
-		if err := d.saveRaw(fileMembership, raw); err != nil {
-			return err
-		}
-		if p.void.Swap(nil) == nil {
-			p.former.Store(p.membership.Load())
-		}
-		p.membership.Store(&m)
-		return nil
-	})
+	return p.inTurn(ctx, func() error { return p.put(d, m) })
+}
+
+// put is adopt for who has the turn.
+func (p *passport) put(d disk, m identity.Membership) error {
+	if err := p.stays("node.certificate"); err != nil {
+		return err
+	}
+	raw, err := m.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := d.saveRaw(fileMembership, raw); err != nil {
+		return err
+	}
+	if p.void.Swap(nil) == nil {
+		p.former.Store(p.membership.Load())
+	}
+	p.membership.Store(&m)
+	return nil
 }
 
 // stays refuses to put back what belongs to a cluster that this node has left. The caller has the turn.

@@ -36,6 +36,11 @@ func (l *life) restateOwn() {
 	if l.rightRefused() != nil {
 		poke(l.voided) // reviewRight takes it
 	}
+	l.report("node.certificate", l.pass.inTurn(context.Background(), func() error { l.judgeOwn(); return nil }))
+}
+
+// judgeOwn looks at the certificate in use. The caller has the passport's turn: no other one comes into use meanwhile.
+func (l *life) judgeOwn() {
 	err := l.pass.refused(l.env)
 	if err == nil {
 		l.pass.void.Store(nil)
@@ -53,7 +58,7 @@ func (l *life) restateOwn() {
 }
 
 // goBack takes the certificate from before the last renewal up again, if others accept that: it is renewed at
-// another authority then.
+// another authority then. The caller has the passport's turn.
 func (l *life) goBack() bool {
 	m := l.pass.former.Swap(nil)
 	if m == nil || l.pass.trust.VerifyMembership(*m, l.self, l.env.Wall()) != nil {
@@ -61,7 +66,7 @@ func (l *life) goBack() bool {
 	}
 	back := *m
 	back.Roots = l.pass.trust.Roots()
-	if err := l.pass.adopt(context.Background(), l.node.disk, back); err != nil {
+	if err := l.pass.put(l.node.disk, back); err != nil {
 		l.report("node.certificate", err)
 		return false
 	}

@@ -217,3 +217,47 @@ func TestPromotionOfAFormerRoot(t *testing.T) {
 		}
 	})
 }
+
+// TestRenewalWhileAnAuthorityEnds: the word that ends the right of who issued a certificate may come while that waits to
+// be taken. It is not, and what another authority has issued meanwhile stays.
+func TestRenewalWhileAnAuthorityEnds(t *testing.T) {
+	inBubble(t, 425, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		a, deputy, c := all[0], all[1], all[2]
+		b.promote(a, "b")
+		b.await(10*time.Second, "all know", b.signing(c, "a", "b"))
+		b.await(10*time.Second, "a too", b.signing(a, "b"))
+		right, l := deputy.life().gate.authority.Load().issuer.Load(), c.life()
+		ahead := time.Duration(0)
+		issue := func(by *identity.Authority) identity.Membership {
+			ahead += 30 * time.Second // it is dated after the word that ends the right
+			m, err := by.Issue(c.host.Env().Wall().Add(ahead), identity.Request{ID: c.node.ID(), Name: "c"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Roots = l.pass.trust.Roots()
+			return m
+		}
+		if err := l.useMembership(t.Context(), issue(right)); err != nil {
+			t.Fatal(err)
+		}
+		good, void := issue(a.life().gate.authority.Load().issuer.Load()), issue(right)
+		l.pass.turn <- struct{}{} // as while a file is written
+		taken := make(chan error, 2)
+		for _, m := range []identity.Membership{good, void} {
+			go func() { taken <- l.useMembership(t.Context(), m) }()
+			time.Sleep(time.Millisecond)
+		}
+		b.demote(a, "b")
+		b.await(5*time.Second, "c knows", b.signing(c, "a"))
+		<-l.pass.turn
+		if err := <-taken; err != nil {
+			t.Errorf("the good certificate: %v", err)
+		}
+		wantError(t, "the other one", <-taken, micronet.Unauthorized, "no authority any more")
+		time.Sleep(time.Second)
+		if m := l.pass.member(); !m.NotAfter.Equal(good.NotAfter) {
+			t.Errorf("it uses the one that ends %v, want %v", m.NotAfter, good.NotAfter)
+		}
+	})
+}
