@@ -212,7 +212,7 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 	}
 	lost, revoked := l.rootWarning(), l.outcasts.Load().isRevoked(l.self)
 	// Without its membership the node has left, whatever happens to the rest.
-	if err := l.giveUp(ctx, func() error { return l.node.disk.remove(fileMembership) }); err != nil {
+	if err := l.giveUp(ctx, func() error { return quit(l.node.disk) }); err != nil {
 		return "", err
 	}
 	l.contacts.drop()

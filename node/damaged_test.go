@@ -415,6 +415,23 @@ func TestRootKeyOutlivesALostMembership(t *testing.T) {
 	}
 }
 
+// TestRootKeyOfALeftCluster: a crash while a founder leaves does not keep its root key for the next cluster, whether that
+// is founded or joined; and a later loss of the membership is one again.
+func TestRootKeyOfALeftCluster(t *testing.T) {
+	for name, next := range map[string]func(*estate) error{"founds": (*estate).found, "joins": (*estate).move} {
+		h := netsim.New(1, netsim.Options{}).Host("h")
+		e := settledEstate(t, h.Env())
+		if err := errors.Join(quit(e.d), next(e)); err != nil { // the rest of leaving was not done
+			t.Fatal(err)
+		}
+		for _, file := range []string{fileRootKey + formerSuffix, fileLeft} {
+			if _, err := e.d.fs.ReadFile(e.d.path(file)); err == nil {
+				t.Errorf("who %s anew keeps %s", name, file)
+			}
+		}
+	}
+}
+
 // TestO3_SpareIsMadeAnew: a spare that a crash left behind is made anew at the next start.
 func TestO3_SpareIsMadeAnew(t *testing.T) {
 	h := netsim.New(1, netsim.Options{}).Host("h")

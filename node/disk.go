@@ -20,6 +20,7 @@ const (
 	fileKeys       = "node.key"        // never rewritten
 	fileMembership = "membership.json" // rewritten by renewals
 	fileNext       = "membership.next" // the one that takes its place; only while that happens
+	fileLeft       = "membership.left" // the one of a cluster that was left; only while the rest goes
 	fileEpoch      = "epoch.json"      // rewritten at every start
 	filePeers      = "peers.json"
 	fileStatements = "statements.json" // what the cluster's authorities have said

@@ -308,7 +308,7 @@ func (e *estate) move() error {
 }
 
 func (e *estate) leave() error {
-	if err := e.d.remove(fileMembership); err != nil {
+	if err := quit(e.d); err != nil {
 		return err
 	}
 	if err := forgetCluster(e.d); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -299,7 +300,7 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	if err := keepFormerRoot(d); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(d.remove(fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
+	if err := errors.Join(d.remove(fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d), d.remove(fileLeft)); err != nil {
 		return nil, err
 	}
 	if err := d.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
@@ -316,10 +317,25 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	return p, p.save(d, fileMembership)
 }
 
+// quit takes the membership out of the data folder for good. One step decides: before it everything is there, after it
+// the root key is of a cluster that was left, and not kept.
+func quit(d disk) error {
+	if !d.keeps() {
+		return nil
+	}
+	if err := d.discard(besides([]string{fileMembership})...); err != nil {
+		return err
+	}
+	if err := d.rename(fileMembership, fileLeft); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // forgetCluster removes what is left of a cluster once the membership is gone, and this node's identity in it.
 func forgetCluster(d disk) error {
 	err := d.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch)
-	return errors.Join(err, removeIssuances(d))
+	return errors.Join(err, removeIssuances(d), d.remove(fileLeft))
 }
 
 // formerSuffix marks a root key of a cluster that was founded here before another one was founded or joined, without
@@ -330,6 +346,9 @@ const formerSuffix = ".former"
 func keepFormerRoot(d disk) error {
 	_, lived, err := d.loadRaw(fileAuthority)
 	if err != nil || !lived {
+		return err
+	}
+	if _, left, err := d.loadRaw(fileLeft); left || err != nil {
 		return err
 	}
 	for _, name := range []string{fileRootKey, fileNextRoot} {
@@ -396,7 +415,7 @@ func finishInstall(env micronet.Env, d disk, keys identity.Keys) error {
 			return err
 		}
 	}
-	if err := errors.Join(d.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d)); err != nil {
+	if err := errors.Join(d.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d), d.remove(fileLeft)); err != nil {
 		return err
 	}
 	return d.rename(fileNext, fileMembership)
