@@ -237,11 +237,15 @@ func (l *life) rootWarning() string {
 	return "the root key of the cluster went with this node and was never exported: no other node can be promoted any more"
 }
 
-// mayLoseRoot refuses to destroy the only root key because somebody has revoked this node, which any authority can.
-// What others say of copies is not believed here: they may be who has done it.
+// mayLoseRoot refuses to destroy the only root key. Where somebody has revoked this node, which any authority can, what
+// others say of copies is not believed: they may be who has done it.
 func (l *life) mayLoseRoot() error {
 	r, revoked := l.outcasts.Load().revoked[l.self]
-	if !revoked || l.pass.root.Load() == nil || l.isRootKept() {
+	switch {
+	case !revoked && l.rootWarning() != "":
+		return micronet.E("leave", micronet.Refused, "the root key of %q is on this host alone and was never exported: no other node could be promoted any more",
+			l.pass.member().ClusterName).WithFix("export it first, `micro-net node root export FILE`, or use --force")
+	case !revoked || l.pass.root.Load() == nil || l.isRootKept():
 		return nil
 	}
 	return micronet.E("leave", micronet.Refused, "the root key of the cluster is here and was never exported: it would be gone, and nobody could revoke who has revoked this node").

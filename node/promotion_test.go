@@ -270,7 +270,7 @@ func TestNameFromTwoAuthorities(t *testing.T) {
 	})
 }
 
-// TestLastAuthorityStays: leaving needs --force for the last one alone, and says when the root key goes, too.
+// TestLastAuthorityStays: leaving needs --force for the last one, and for who has the only root key.
 func TestLastAuthorityStays(t *testing.T) {
 	inBubble(t, 406, func(t *testing.T, b *bubble) {
 		all := b.mesh("a", "b", "c")
@@ -278,7 +278,9 @@ func TestLastAuthorityStays(t *testing.T) {
 		wantError(t, "the last authority", err, micronet.Refused, "only authority", "node promote")
 		b.promote(all[0], "b")
 		b.await(10*time.Second, "all know", b.signing(all[0], "b"))
-		f, err := all[0].backend().Leave(t.Context(), api.LeaveRequest{})
+		_, err = all[0].backend().Leave(t.Context(), api.LeaveRequest{})
+		wantError(t, "who has the only root key", err, micronet.Refused, "never exported", "--force")
+		f, err := all[0].backend().Leave(t.Context(), api.LeaveRequest{Force: true})
 		if err != nil {
 			t.Fatal(err)
 		}

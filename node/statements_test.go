@@ -338,8 +338,8 @@ func stateAs(t *testing.T, env micronet.Env, root, next identity.Root) (raws [][
 		raws = append(raws, raw)
 	}
 	add(former.Announce(now, clock, next))
-	add(heir.Revoke(now, clock+1, micronet.NodeID{1}, identity.Revocation{When: now}, false))
 	add(heir.State(now, identity.Statement{Kind: testWord, Subject: []byte("x"), Clock: clock + 2, Body: []byte("1")}))
+	add(heir.Revoke(now, clock+1, micronet.NodeID{1}, identity.Revocation{When: now}, false))
 	return raws
 }
 
