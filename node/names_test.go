@@ -128,7 +128,7 @@ func TestGrantsComeAndGo(t *testing.T) {
 	inBubble(t, 194, func(t *testing.T, b *bubble) {
 		mesh := b.mesh("a", "b", "c")
 		b.serve(mesh[1], "web", "b")
-		b.await(5*time.Second, "c sees it", leads(mesh[2], "web", "b"))
+		b.await(5*time.Second, "all see it", all(leads(mesh[0], "web", "b"), leads(mesh[1], "web", "b"), leads(mesh[2], "web", "b")))
 		ctx := context.Background()
 		set := func(mode string, force bool) {
 			t.Helper()

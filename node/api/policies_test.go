@@ -31,7 +31,7 @@ func TestPolicies(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		`{"policies":[{"name":"x","action":"dney"}]}`: `did you mean \"deny\"?`,
-		`{"policies":[]}`: "a list of policies",
+		`{"policies":[]}`: "the list is empty",
 		``:                "a list under the key policies",
 	} {
 		got := w.do(request{method: "POST", path: "/api/v1/policies", body: body, from: "unix"})
