@@ -163,15 +163,13 @@ func (c *counted) end() {
 // order of their clocks each other one depends on these and on earlier ones; two authorities that revoke each
 // other at the same moment are both revoked.
 func (c *counted) revoke() {
-	begin := max(0, slices.IndexFunc(c.order, func(h *heldStatement) bool { return h.Revokes }))
-	revoking := c.order[begin : begin+int(c.fingerprint.Epoch)]
-	for _, h := range revoking {
-		if h.Root && c.entitled(&h.Statement) {
+	for _, h := range c.order {
+		if h.Revokes && h.Root && c.entitled(&h.Statement) {
 			c.void[h.revokes()] = true
 		}
 	}
-	for _, h := range revoking {
-		if !c.entitled(&h.Statement) {
+	for _, h := range c.order {
+		if !h.Revokes || !c.entitled(&h.Statement) {
 			continue
 		}
 		c.revocations = append(c.revocations, h.Statement)

@@ -174,42 +174,45 @@ func (c *contacts) remembered() []gossip.KnownPeer {
 	return c.book.Peers()
 }
 
-// name tells what a node is called by its credential, "" when that was not seen.
-func (c *contacts) name(id micronet.NodeID) string {
+// of returns the newest credential of a node, zero when none was seen.
+func (c *contacts) of(id micronet.NodeID) (cred identity.Credential, seen bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.known[id].Name
+	cred, seen = c.known[id]
+	return cred, seen
+}
+
+// name tells what a node is called by its credential, "" when that was not seen.
+func (c *contacts) name(id micronet.NodeID) string {
+	cred, _ := c.of(id)
+	return cred.Name
 }
 
 // epoch is the start that a node's credential is of, zero when it was not seen.
 func (c *contacts) epoch(id micronet.NodeID) uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.known[id].Epoch
+	cred, _ := c.of(id)
+	return cred.Epoch
 }
 
 // origin is the root that the certificate of a node leads to, zero when its credential was not seen.
 func (c *contacts) origin(id micronet.NodeID) identity.KeyID {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.known[id].Origin
+	cred, _ := c.of(id)
+	return cred.Origin
 }
 
 // renewAfter is when a node should ask for a new certificate, zero when its credential was not seen.
 func (c *contacts) renewAfter(id micronet.NodeID) time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.known[id]; !ok {
+	cred, seen := c.of(id)
+	if !seen {
 		return time.Time{}
 	}
-	return c.known[id].RenewAfter()
+	return cred.RenewAfter()
 }
 
 // issued is when the certificate of a node begins, zero when its credential was not seen.
 func (c *contacts) issued(id micronet.NodeID) time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.known[id].Begins
+	cred, _ := c.of(id)
+	return cred.Begins
 }
 
 // check verifies anew the newest credential of a node that is remembered.

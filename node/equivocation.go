@@ -23,12 +23,13 @@ const (
 // offenders remembers who did something that an honest node does only when its key lives twice, or its data folder
 // was rolled back or altered. It is safe for concurrent use.
 type offenders struct {
+	tell func(...micronet.NodeID) api.Warning // what they did, and what to do about it
 	mu   sync.Mutex
 	last map[micronet.NodeID]time.Time
 }
 
-func newOffenders() *offenders {
-	return &offenders{last: map[micronet.NodeID]time.Time{}}
+func newOffenders(tell func(...micronet.NodeID) api.Warning) *offenders {
+	return &offenders{tell: tell, last: map[micronet.NodeID]time.Time{}}
 }
 
 // note remembers a node. It reports whether that is news.
@@ -61,13 +62,16 @@ func (o *offenders) list(now time.Time) (ids []micronet.NodeID) {
 	return ids
 }
 
-// equivocated learns that a node signed two records of one version: it tells some one thing and others another.
-func (l *life) equivocated(id micronet.NodeID) {
-	if l.liars.note(time.Now(), id) {
-		w := l.equivocationWarning(id)
+// offended learns of one more offender, and logs it when that is news.
+func (l *life) offended(among *offenders, id micronet.NodeID) {
+	if among.note(time.Now(), id) {
+		w := among.tell(id)
 		l.env.Log.Error(w.Text, "code", w.Code, "peer", id.Short(), "fix", w.Fix)
 	}
 }
+
+// equivocated learns that a node signed two records of one version: it tells some one thing and others another.
+func (l *life) equivocated(id micronet.NodeID) { l.offended(l.liars, id) }
 
 // equivocationWarning names nodes that signed twice.
 func (l *life) equivocationWarning(ids ...micronet.NodeID) api.Warning {

@@ -54,7 +54,7 @@ func TestQ9_EquivocationRaisesAnAlarm(t *testing.T) {
 }
 
 func TestOffendersAreBounded(t *testing.T) {
-	e, now := newOffenders(), time.Unix(1000, 0)
+	e, now := newOffenders(nil), time.Unix(1000, 0)
 	for n := range maxOffenders {
 		if !e.note(now, id(n)) || e.note(now, id(n)) {
 			t.Fatalf("node %d is not news once", n)

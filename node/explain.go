@@ -37,21 +37,19 @@ func (b backend) Explain(ctx context.Context, service string, from micronet.Call
 // candidates are the routes of a destination, each with what the policies say.
 func (b backend) candidates(dest micronet.Destination, from policy.Source) []api.Candidate {
 	out := []api.Candidate{}
+	add := func(r api.Route, inst *micronet.Instance) {
+		v := b.l.verdict(from, inst)
+		out = append(out, api.Candidate{Route: r, Allowed: v.Allowed, Rule: v.Rule, Policy: v.Reason, Audited: v.Audited})
+	}
 	for _, v := range b.l.router.Routes(time.Now(), dest.Service) {
 		r := &v.Route
 		if (dest.Tag != "" && !r.Instance.HasTag(dest.Tag)) || (dest.Cluster != "" && dest.Cluster != r.Cluster) {
 			continue
 		}
-		verdict := b.l.verdict(from, &r.Instance)
-		out = append(out, api.Candidate{
-			Route: routeOf(&v), Allowed: verdict.Allowed, Rule: verdict.Rule, Policy: verdict.Reason, Audited: verdict.Audited,
-		})
+		add(routeOf(&v), &r.Instance)
 	}
 	for _, p := range b.l.view.Load().withheldOf(dest) {
-		verdict := b.l.verdict(from, &p.instance)
-		out = append(out, api.Candidate{
-			Route: b.withheldRoute(p), Allowed: verdict.Allowed, Rule: verdict.Rule, Policy: verdict.Reason, Audited: verdict.Audited,
-		})
+		add(b.withheldRoute(p), &p.instance)
 	}
 	return out
 }

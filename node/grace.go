@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -50,19 +51,12 @@ func (l *life) lookGrace() {
 // another one, none has been heard since.
 func (l *life) authorityHeard(now time.Time) time.Time {
 	if m := l.pass.member(); now.After(m.NotAfter) {
-		return earlier(m.RenewAfter(), l.contacts.authorityHeard())
+		return slices.MinFunc([]time.Time{m.RenewAfter(), l.contacts.authorityHeard()}, time.Time.Compare)
 	}
 	if l.view.Load() != nil && len(l.authorities()) > 0 {
 		return now
 	}
 	return l.contacts.authorityHeard()
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // authorityHeard is when an authority of the address book was alive last, zero when it has none.

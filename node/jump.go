@@ -1,8 +1,6 @@
 package node
 
 import (
-	"time"
-
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/node/api"
 )
@@ -12,12 +10,7 @@ const versionJump = "version-jump"
 
 // jumped learns that a node's own records are suddenly numbered far ahead. They count, as it signed them; but it has less
 // room left to count, and nobody who runs it in good faith does that.
-func (l *life) jumped(id micronet.NodeID) {
-	if l.jumpers.note(time.Now(), id) {
-		w := l.jumpWarning(id)
-		l.env.Log.Error(w.Text, "code", w.Code, "peer", id.Short(), "fix", w.Fix)
-	}
-}
+func (l *life) jumped(id micronet.NodeID) { l.offended(l.jumpers, id) }
 
 // jumpWarning names nodes whose records jumped.
 func (l *life) jumpWarning(ids ...micronet.NodeID) api.Warning {

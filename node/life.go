@@ -328,7 +328,7 @@ func (l *life) become(pass *passport) error {
 		return err
 	}
 	l.damping, l.twin = newDamping(), &twin{born: time.Now()}
-	l.liars, l.jumpers = newOffenders(), newOffenders()
+	l.liars, l.jumpers = newOffenders(l.equivocationWarning), newOffenders(l.jumpWarning)
 	l.holders = newHolders()
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{

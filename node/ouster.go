@@ -49,6 +49,7 @@ func (o *ouster) warning() string {
 func (o *ouster) consequence() string {
 	const rejoin = "whoever has a certificate from it must join again"
 	const elsewhere = "; its key can still say what it dates back: revoke it again where the root key is"
+	const signed = "what it signed before now still counts: look at it with `micro-net node log` there, or revoke with --disavow"
 	switch {
 	case o.disavow && o.kept:
 		return rejoin + "; what it had said before counts on in the name of the root, which has repeated it: look at `micro-net policy list` and `micro-net node grants`"
@@ -59,9 +60,9 @@ func (o *ouster) consequence() string {
 	case len(o.said) > 0 && o.root:
 		return "what it has said counts on in the name of the root: " + tellKinds(o.said) + "; and so do the certificates that it has issued, unless you revoke it again with --disavow"
 	case o.root:
-		return "what it signed before now still counts: look at it with `micro-net node log` there, or revoke with --disavow"
+		return signed
 	}
-	return "what it signed before now still counts: look at it with `micro-net node log` there, or revoke with --disavow" + elsewhere
+	return signed + elsewhere
 }
 
 // tellKinds says how many statements of which kinds there are.

@@ -101,7 +101,8 @@ func (o *outcasts) lately(wall time.Time) (out []micronet.NodeID) {
 // have not come back are shown no more.
 func (l *life) restateOutcasts() {
 	before, now := l.outcasts.Load(), l.statements.outcasts()
-	l.pass.trust.SetRevoked(now.keys())
+	keys := now.keys()
+	l.pass.trust.SetRevoked(keys)
 	l.outcasts.Store(now)
 	if before.isRevoked(l.self) && !now.isRevoked(l.self) {
 		l.report("node.restored", l.pass.inTurn(context.Background(), l.comeBack))
@@ -116,7 +117,7 @@ func (l *life) restateOutcasts() {
 			l.contacts.forget(id)
 		}
 	}
-	if !maps.Equal(before.keys(), now.keys()) {
+	if !maps.Equal(before.keys(), keys) {
 		l.withhold()
 	}
 	l.look()

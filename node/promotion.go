@@ -232,10 +232,10 @@ func (l *life) promotionWarning() (api.Warning, bool) {
 	if p == nil || l.pass.root.Load() != nil {
 		return api.Warning{}, false
 	}
-	left := p.Ends().Sub(l.env.Wall())
+	left, refused := p.Ends().Sub(l.env.Wall()), l.rightRefused()
 	switch {
-	case l.rightRefused() != nil:
-		return api.Warning{Code: "promotion-void", Text: "others refuse what this node signs: " + cause(l.rightRefused()), Fix: promoteAgain}, true
+	case refused != nil:
+		return api.Warning{Code: "promotion-void", Text: "others refuse what this node signs: " + cause(refused), Fix: promoteAgain}, true
 	case left <= 0:
 		return api.Warning{Code: "promotion-ended", Text: "the right of this node to sign for the cluster has ended", Fix: promoteAgain}, true
 	case left < p.Term()/3:

@@ -12,10 +12,7 @@ import (
 
 // ExportRoot encrypts the cluster's root key for a file elsewhere. That it is there is noted once the file was read back.
 func (b backend) ExportRoot(passphrase string) (api.SealedRoot, error) {
-	root, err := b.settledRoot("root export")
-	if own := b.l.pass.root.Load(); own != nil && b.l.pass.trust.Revoked(b.l.self) {
-		root, err = own, nil // the key is not the node's: it can still be brought to another host
-	}
+	root, err := b.exportable()
 	if err != nil {
 		return api.SealedRoot{}, err
 	}
@@ -30,20 +27,27 @@ func (b backend) ExportRoot(passphrase string) (api.SealedRoot, error) {
 func (b backend) RootKept(s api.SealedRoot) error {
 	l := b.l
 	return l.inRotation(context.Background(), func() error {
-		a, own := l.gate.authority.Load(), l.pass.root.Load()
-		if own == nil || !l.pass.trust.Revoked(l.self) {
-			if _, err := b.settledRoot("root export"); err != nil {
-				return err
-			}
+		own, err := b.exportable()
+		if err != nil {
+			return err
 		}
 		if err := holdsRoot(s, own); err != nil {
 			return err
 		}
-		if a == nil {
-			return l.noteKept()
+		if a := l.gate.authority.Load(); a != nil {
+			return a.noteExported(true)
 		}
-		return a.noteExported(true)
+		return l.noteKept()
 	})
+}
+
+// exportable is the root key where it may be exported. It is not the node's own: where that was revoked it can still
+// be brought to another host.
+func (b backend) exportable() (*identity.Root, error) {
+	if own := b.l.pass.root.Load(); own != nil && b.l.pass.trust.Revoked(b.l.self) {
+		return own, nil
+	}
+	return b.settledRoot("root export")
 }
 
 // noteKept is noteExported where this node is no authority, as its key was revoked.

@@ -23,11 +23,10 @@ func (l *life) warnings() []api.Warning {
 	if w, there := l.twin.warning(time.Now(), l.address.where()); there {
 		out = append(out, w)
 	}
-	if ids := slices.DeleteFunc(l.liars.list(time.Now()), l.pass.trust.Revoked); len(ids) > 0 {
-		out = append(out, l.equivocationWarning(ids...))
-	}
-	if ids := slices.DeleteFunc(l.jumpers.list(time.Now()), l.pass.trust.Revoked); len(ids) > 0 {
-		out = append(out, l.jumpWarning(ids...))
+	for _, o := range []*offenders{l.liars, l.jumpers} {
+		if ids := slices.DeleteFunc(o.list(time.Now()), l.pass.trust.Revoked); len(ids) > 0 {
+			out = append(out, o.tell(ids...))
+		}
 	}
 	v := l.view.Load()
 	for i := range v.namesakes {
@@ -75,8 +74,7 @@ func (l *life) warnings() []api.Warning {
 // isOneAuthority reports whether the cluster has other nodes and hangs on this one: no other can sign, and
 // nobody has a copy of the root key.
 func (l *life) isOneAuthority() bool {
-	a := l.gate.authority.Load()
-	return a != nil && l.isLastAuthority() && len(l.alive()) > 0 && !a.exported.Load()
+	return l.isLastAuthority() && len(l.alive()) > 0 && !l.isRootKept()
 }
 
 // vipFix says how else callers reach a destination one of whose ports is taken.

@@ -176,10 +176,13 @@ type family struct {
 
 func newFamily(sets []micronet.Processes) *family {
 	f := &family{sets: sets, roots: map[micronet.ProcessID]int{}, seen: map[int]relative{}}
-	boot, err := bootID()
+	boot := ""
+	if slices.ContainsFunc(sets, func(s micronet.Processes) bool { return s.Root.PID != 0 }) {
+		boot, _ = bootID() // without it no process is known to be the one that was meant
+	}
 	for i, s := range sets {
 		f.cgroups = f.cgroups || s.Cgroup != ""
-		if s.Root.PID == 0 || err != nil || s.Root.Boot != boot {
+		if s.Root.PID == 0 || boot == "" || s.Root.Boot != boot {
 			continue // what started before the host did is gone
 		}
 		s.Root.Boot = ""
