@@ -29,6 +29,26 @@ func rolesAt(n *simNode) (text string) {
 	return text
 }
 
+// withDeputy is a mesh of a, b and c in which b has been made an authority, too, as a and c know.
+func (b *bubble) withDeputy() []*simNode {
+	b.t.Helper()
+	all := b.mesh("a", "b", "c")
+	b.promote(all[0], "b")
+	b.await(10*time.Second, "c sees both sign", b.signing(all[2], "a", "b"))
+	b.await(10*time.Second, "a sees b sign", b.signing(all[0], "b"))
+	return all
+}
+
+// warns checks that a node has a warning.
+func warns(n *simNode, code string) func() error {
+	return func() error {
+		if codesOf(n, code) == "" {
+			return fmt.Errorf("%s does not warn of %s", n.host.Name(), code)
+		}
+		return nil
+	}
+}
+
 // signing checks whom a node takes for authorities.
 func (b *bubble) signing(by *simNode, names ...string) func() error {
 	return func() error {

@@ -418,9 +418,7 @@ func TestRotationIsNotBegunTwice(t *testing.T) {
 // lead back, none are issued, and nothing counts as failed: everybody moves as soon as it is there again.
 func TestRotationWaitsForItsHost(t *testing.T) {
 	inBubble(t, 418, func(t *testing.T, b *bubble) {
-		all := b.mesh("a", "b", "c")
-		b.promote(all[0], "b")
-		b.await(10*time.Second, "all know", b.signing(all[2], "a", "b"))
+		all := b.withDeputy()
 		b.rotate(all[0])
 		raw, err := all[1].life().pass.promotion.Load().Marshal()
 		if err != nil {
