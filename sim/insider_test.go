@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +81,13 @@ func TestForgedRecordsAreRefused(t *testing.T) {
 	}
 }
 
+// visits are those that a program remembers.
+func (p *program) visits() []visit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Keys(p.seen))
+}
+
 // A caller that comes from an address which stands for another node is a breach.
 func TestUnauthorizedCallersAreSeen(t *testing.T) {
 	text := quiet + "nodes: 3\nduration: 40s\nservices: [{name: web, on: [2], protocol: tcp}]\ntraffic: [{from: all, to: web, rate: 1/s}]\nexpect: [{always: [no_unauthorized]}]\n"
@@ -89,11 +98,11 @@ func TestUnauthorizedCallersAreSeen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := m.services[0].on[x].program
-			if len(p.seen) < 3 {
-				t.Errorf("the program saw %d callers, want 3", len(p.seen))
+			visits := m.services[0].on[x].program.visits()
+			if len(visits) < 3 {
+				t.Errorf("the program saw %d callers, want 3", len(visits))
 			}
-			for v := range p.seen {
+			for _, v := range visits {
 				if why := m.unauthorized(table, v); why != "" {
 					t.Errorf("%v: %s", v, why)
 				}

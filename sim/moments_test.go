@@ -49,7 +49,7 @@ func TestBriefVisitIsSeen(t *testing.T) {
 	brief(t, scenario.NoUnauthorized, map[time.Duration]func(*mesh){
 		200 * time.Millisecond: func(m *mesh) {
 			p := m.services[0].on[m.machines[1]].program
-			for v := range p.seen {
+			for _, v := range p.visits() {
 				go p.note(visit{v.from, "n1"})
 			}
 		},
