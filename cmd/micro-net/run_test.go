@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -60,6 +61,10 @@ func TestRunOwnFailures(t *testing.T) {
 func TestRunPassesSignals(t *testing.T) {
 	w := newWorld(t).start()
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
+		if signal.Ignored(s) {
+			t.Logf("%v is ignored by whoever runs the tests (in the background of a script?), so that a shell cannot trap it", s)
+			continue
+		}
 		var out, errs output
 		done := make(chan int, 1)
 		script := "trap 'exit 40' INT TERM HUP QUIT USR1 USR2; echo ready; while :; do sleep 0.01; done"
