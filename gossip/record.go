@@ -21,6 +21,9 @@ func (v Version) Less(w Version) bool {
 // MaxHeartbeat bounds the anchor in a document. What is in it is the heartbeats' business.
 const MaxHeartbeat = 64
 
+// MaxRight bounds the right in a document. Whether it is one is for whoever knows the cluster's roots.
+const MaxRight = 256
+
 // Document is everything a node announces about itself. Each node owns exactly one; it alone
 // can sign it.
 type Document struct {
@@ -32,6 +35,7 @@ type Document struct {
 	Software  string // version of the daemon
 	Gateway   bool
 	Heartbeat []byte // anchor of the owner's chain of heartbeats, at most MaxHeartbeat bytes; nil: none
+	Right     []byte // by what the owner signs for the cluster, at most MaxRight bytes; nil: it does not
 	Endpoints []netip.AddrPort
 	Instances []micronet.Instance // sorted by ID
 }

@@ -32,7 +32,7 @@ func (b backend) Status() api.Status {
 	l, v := b.l, b.l.view.Load()
 	m := l.pass.member()
 	s := api.Status{
-		Node:      api.StatusNode{ID: l.self.String(), Name: m.Name, Cluster: m.ClusterName, Version: l.config.Version, Address: b.address(), Status: b.ownStatus(), Roles: b.roles(l.self)},
+		Node:      api.StatusNode{ID: l.self.String(), Name: m.Name, Cluster: m.ClusterName, Version: l.config.Version, Address: b.address(), Status: b.ownStatus(), Roles: b.roles(l.self, 0)},
 		Ready:     b.Ready() == nil,
 		Listeners: b.listeners(), Services: len(v.instances),
 		Certificate: api.Certificate{Expires: m.NotAfter.UTC()}, Warnings: l.warnings(),
@@ -62,10 +62,10 @@ func (b backend) ownStatus() micronet.NodeStatus {
 	return micronet.Alive
 }
 
-// roles are what a node may sign. Nobody keeps any whose key was revoked.
-func (b backend) roles(id micronet.NodeID) []string {
+// roles are what a node may sign, by what it has shown. Nobody keeps any whose key was revoked.
+func (b backend) roles(id micronet.NodeID, shown identity.Roles) []string {
 	l, out := b.l, []string{}
-	root, authority := l.contacts.hasRoot(id), l.contacts.isAuthority(id)
+	root, authority := shown.Has(identity.RoleRoot), shown.Has(identity.RoleAuthority)
 	if id == l.self {
 		root, authority = l.pass.root.Load() != nil, l.gate.authority.Load() != nil
 	}
@@ -115,13 +115,13 @@ func (b backend) listeners() api.Listeners {
 
 // Nodes lists all nodes that are known.
 func (b backend) Nodes() []api.Node {
-	v := b.l.view.Load()
+	v, shown := b.l.view.Load(), b.l.rights()
 	out := make([]api.Node, 0, len(v.nodes))
 	for i := range v.nodes {
 		n := &v.nodes[i]
 		a := api.Node{
 			ID: n.ID.String(), Name: n.Name, Cluster: n.Cluster, Status: n.Status, Version: n.Version,
-			RTTMs: ms(n.RTT), Gateway: n.Gateway, Roles: b.roles(n.ID), Self: n.ID == b.l.self,
+			RTTMs: ms(n.RTT), Gateway: n.Gateway, Roles: b.roles(n.ID, shown[n.ID]), Self: n.ID == b.l.self,
 		}
 		if !n.Heard.IsZero() && !a.Self {
 			a.AgeMs = time.Since(n.Heard).Milliseconds()

@@ -231,7 +231,7 @@ func (l *life) leave(ctx context.Context, force bool) (warning string, err error
 
 // rootWarning says that the cluster's root key goes with this node, "" where it does not.
 func (l *life) rootWarning() string {
-	if l.pass.root.Load() == nil || l.isRootKept() || len(l.alive()) == 0 || len(l.rootHolders()) > 0 {
+	if l.pass.root.Load() == nil || l.isRootKept() || len(l.alive()) == 0 || len(l.keepers()) > 0 {
 		return ""
 	}
 	return "the root key of the cluster went with this node and was never exported: no other node can be promoted any more"

@@ -77,8 +77,8 @@ func (b backend) Demote(ctx context.Context, r api.DemoteRequest) (api.Demoted, 
 	return d, nil
 }
 
-// mayDemote refuses what would change nothing. Who has the root key signs with it, whatever else it was given;
-// what another node says of that may be a lie, so it can be demoted all the same.
+// mayDemote refuses what would change nothing. Who has the root key signs with it, whatever else it was given. Who does
+// not say that it is an authority may be one, so it can be demoted all the same.
 func (l *life) mayDemote(n *micronet.Node, force bool) error {
 	const op = "node demote"
 	refused := func(format string, args ...any) *micronet.Error {
@@ -91,7 +91,7 @@ func (l *life) mayDemote(n *micronet.Node, force bool) error {
 				"if this node was promoted as well, import the key on another host and demote it from there")
 	case force:
 		return nil
-	case l.contacts.hasRoot(n.ID):
+	case l.rights()[n.ID].Has(identity.RoleRoot):
 		return refused("%s has the root key of the cluster and signs with it: no demotion ends that", n.Name).WithPeer(n.ID).
 			WithFix("take the key off first, on %s: `micro-net node root export FILE --remove`; if it is not to be trusted with it any more, `micro-net node root rotate`; "+
 				"--force ends only what it was promoted to", n.Name)

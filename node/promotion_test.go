@@ -49,15 +49,15 @@ func warns(n *simNode, code string) func() error {
 	}
 }
 
-// signing checks whom a node takes for authorities.
+// signing checks whom a node takes for authorities, by what they say and by what they have shown.
 func (b *bubble) signing(by *simNode, names ...string) func() error {
 	return func() error {
-		got := map[micronet.NodeID]bool{}
+		got, shown := map[micronet.NodeID]bool{}, by.life().rights()
 		for _, id := range by.life().authorities() {
 			got[id] = true
 		}
 		for _, name := range names {
-			if !got[b.nodes[name].node.ID()] {
+			if id := b.nodes[name].node.ID(); !got[id] || shown[id] == 0 {
 				return fmt.Errorf("%s does not take %s for an authority", by.host.Name(), name)
 			}
 		}

@@ -304,6 +304,18 @@ func (r *records) entries() []gossip.Entry {
 	return r.catalog.All()
 }
 
+// rights are what owners show of their right to sign, by owner. Nothing of it was looked at.
+func (r *records) rights() map[micronet.NodeID][]byte {
+	out := map[micronet.NodeID][]byte{}
+	entries := r.entries()
+	for i := range entries {
+		if d := &entries[i].Document; len(d.Right) > 0 {
+			out[d.Owner] = d.Right
+		}
+	}
+	return out
+}
+
 // expire forgets the records of nodes that have not been alive for long, and returns whose.
 func (r *records) expire(alive func(micronet.NodeID) bool) []micronet.NodeID {
 	r.mu.Lock()

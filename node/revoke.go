@@ -170,7 +170,7 @@ func (l *life) signerName(id micronet.NodeID) string {
 		return "the root key, which this node has,"
 	}
 	if l.view.Load() != nil {
-		if holders := l.rootHolders(); len(holders) > 0 {
+		if holders := l.keepers(); len(holders) > 0 {
 			return "the root key, which " + l.node.nameOf(holders[0]) + " has,"
 		}
 	}

@@ -139,7 +139,7 @@ func (b backend) removeRoot(r api.RootRemoval) error {
 	if err := holdsRoot(r.SealedRoot, own); err != nil {
 		return err
 	}
-	if l.pass.promotion.Load() == nil && l.isLastAuthority() && !r.Force {
+	if p := l.pass.promotion.Load(); (p == nil || !l.holds(p)) && l.isLastAuthority() && !r.Force {
 		return micronet.E("root export", micronet.Refused, "without the root key nobody could invite nodes, renew certificates or revoke: this node is the only authority").
 			WithFix("promote a node first: `micro-net node promote NAME`, also %s itself; or use --force", l.name)
 	}

@@ -112,8 +112,22 @@ func (s *self) document(instances []micronet.Instance) gossip.Document {
 	m := s.pass.member()
 	return gossip.Document{
 		Name: m.Name, Cluster: m.ClusterName, Software: s.config.Version, Endpoints: s.where(), Instances: instances,
-		Heartbeat: s.anchor(),
+		Heartbeat: s.anchor(), Right: s.right(),
 	}
+}
+
+// right is what this node shows to those who ask whether it signs for the cluster, nil when it does not.
+func (s *self) right() []byte {
+	issuer, err := s.pass.issuer(s.env)
+	if issuer == nil || err != nil {
+		return nil
+	}
+	right, err := issuer.Right(s.pass.member())
+	if err != nil {
+		s.env.Events.BackgroundError("node.right", err)
+		return nil
+	}
+	return right
 }
 
 // node is this node as the view lists it.

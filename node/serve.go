@@ -328,6 +328,7 @@ func (l *life) keepAnnounced(ctx context.Context) error {
 			l.publish()
 		case <-l.reissued:
 			l.introduce()
+			l.publish()
 		case <-changed:
 			l.moved()
 		case <-around.C:

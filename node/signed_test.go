@@ -57,6 +57,7 @@ func newSignedWorld(t *testing.T, seed byte, at time.Time) *signedWorld {
 	document, _ := cat.Document(at, keys.ID())
 	w.things = map[string][]byte{
 		"certificate": w.member.Chain[0], "grant": w.member.Grant, "record": document,
+		"right":      must(auth.Right(w.member)),
 		"credential": must(identity.NewCredential(keys, w.member, identity.Self{Epoch: 1, Seq: 1})),
 		"statement":  must(auth.State(at, identity.Statement{Kind: 99, Subject: []byte("x"), Clock: identity.ClockAt(at)})),
 		"revocation": must(auth.Revoke(at, identity.ClockAt(at), micronet.NodeID{1}, identity.Revocation{Name: "b", When: at}, false)),
@@ -73,6 +74,7 @@ func (w *signedWorld) readers(at time.Time) map[string]func([]byte) error {
 			return err
 		},
 		"grant":      func(b []byte) error { _, err := w.trust.VerifyGrant(b, nil, at); return err },
+		"right":      func(b []byte) error { _, err := w.trust.VerifyRight(b, w.id, at); return err },
 		"credential": func(b []byte) error { _, err := w.trust.VerifyCredential(b, at, 0); return err },
 		"statement":  statement,
 		"revocation": func(b []byte) error {
@@ -103,7 +105,7 @@ func TestQ4_NothingSignedCountsAsSomethingElse(t *testing.T) {
 	for what, raw := range here.things {
 		for wanted, read := range here.readers(at) {
 			cases++
-			good := what == wanted || (what == "revocation" && wanted == "statement")
+			good := what == wanted || (what == "revocation" && wanted == "statement") || (what == "right" && wanted == "grant")
 			if err := read(raw); (err == nil) != good {
 				t.Errorf("a %s for a %s: %v", what, wanted, err)
 			}

@@ -61,20 +61,35 @@ func (l *life) rootHolders() []micronet.NodeID {
 	return slices.DeleteFunc(l.alive(), func(id micronet.NodeID) bool { return !l.contacts.hasRoot(id) })
 }
 
-// isLastAuthority reports whether nobody could sign for the cluster without this node. Who said goodbye may
-// have left for good.
-func (l *life) isLastAuthority() bool {
-	v := l.view.Load()
-	gone := func(id micronet.NodeID) bool { n := v.byID[id]; return n != nil && n.Status == micronet.Left }
-	return l.gate.authority.Load() != nil && !slices.ContainsFunc(l.otherAuthorities(), func(id micronet.NodeID) bool { return !gone(id) })
+// keepers lists the live nodes that have shown that the cluster's root key is there.
+func (l *life) keepers() []micronet.NodeID {
+	shown := l.rights()
+	return slices.DeleteFunc(l.alive(), func(id micronet.NodeID) bool { return !shown[id].Has(identity.RoleRoot) })
 }
 
-// otherAuthorities lists those of the cluster besides this node, whether they are alive or not.
-func (l *life) otherAuthorities() (out []micronet.NodeID) {
-	for _, p := range l.contacts.remembered() {
-		if p.ID != l.self && !p.Revoked && l.contacts.isAuthority(p.ID) {
-			out = append(out, p.ID)
+// rights tells which other nodes sign for the cluster, whether they are alive or not: those whose records show a right
+// that counts now. What their credentials say is their word, and serves to find whom to ask.
+func (l *life) rights() map[micronet.NodeID]identity.Roles {
+	out := map[micronet.NodeID]identity.Roles{}
+	for id, right := range l.records.rights() {
+		if roles, err := l.pass.trust.VerifyRight(right, id, l.env.Wall()); err == nil && id != l.self {
+			out[id] = roles
 		}
 	}
 	return out
+}
+
+// isLastAuthority reports whether nobody could sign for the cluster without this node, as far as others have shown that
+// they can. Who said goodbye may have left for good.
+func (l *life) isLastAuthority() bool {
+	if l.gate.authority.Load() == nil {
+		return false
+	}
+	v := l.view.Load()
+	for id := range l.rights() {
+		if n := v.byID[id]; n != nil && n.Status != micronet.Left {
+			return false
+		}
+	}
+	return true
 }

@@ -118,7 +118,7 @@ func (c *Codec) readNode(d *gossip.Document, value []byte) error {
 		return err
 	}
 	d.Name, d.Cluster, d.Software, d.Gateway = r.Name, r.Cluster, r.Software, r.Gateway
-	d.Heartbeat = bytes.Clone(r.Heartbeat)
+	d.Heartbeat, d.Right = bytes.Clone(r.Heartbeat), bytes.Clone(r.Right)
 	for _, s := range r.Endpoints {
 		e, err := parseEndpoint(s)
 		if err != nil {
@@ -158,7 +158,7 @@ func (c *Codec) readInstance(d *gossip.Document, id string, value []byte) error 
 func nodeOut(d *gossip.Document) nodeRecord {
 	r := nodeRecord{
 		Version: recordVersion, Name: d.Name, Cluster: d.Cluster, Software: d.Software, Gateway: d.Gateway,
-		Heartbeat: d.Heartbeat,
+		Heartbeat: d.Heartbeat, Right: d.Right,
 	}
 	for _, e := range d.Endpoints {
 		r.Endpoints = append(r.Endpoints, netip.AddrPortFrom(e.Addr().Unmap(), e.Port()).String())

@@ -47,6 +47,23 @@ func TestEncodeDecodeRoundTrip(t *testing.T) {
 	}
 }
 
+// Few nodes have a right to show.
+func TestRight(t *testing.T) {
+	c, d := New(), sampleDocument()
+	d.Right = make([]byte, gossip.MaxRight)
+	items, err := c.Encode(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Decode(d.Owner, d.Version, d.Left, items); err != nil || !reflect.DeepEqual(got, d) {
+		t.Errorf("Decode(Encode(d)) = %+v, %v", got, err)
+	}
+	d.Right = make([]byte, gossip.MaxRight+1)
+	if _, err := c.Encode(d); err == nil || !strings.Contains(err.Error(), "a right of 257 bytes") {
+		t.Errorf("a long one: %v", err)
+	}
+}
+
 // Broadcasts arrive in a buffer that is used again.
 func TestDecodeSharesNoMemory(t *testing.T) {
 	c := New()

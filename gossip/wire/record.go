@@ -19,6 +19,7 @@ type nodeRecord struct {
 	Endpoints []string `codec:"e,omitempty"` // address:port, best first
 	Gateway   bool     `codec:"g,omitempty"`
 	Name      string   `codec:"n"`
+	Right     []byte   `codec:"r,omitempty"`
 	Software  string   `codec:"s,omitempty"`
 	Version   uint64   `codec:"v"` // of these rules; higher ones only add
 }
@@ -72,6 +73,9 @@ func (r *nodeRecord) check() error {
 	}
 	if len(r.Heartbeat) > gossip.MaxHeartbeat {
 		return fmt.Errorf("a heartbeat's anchor of %d bytes, at most %d are allowed", len(r.Heartbeat), gossip.MaxHeartbeat)
+	}
+	if len(r.Right) > gossip.MaxRight {
+		return fmt.Errorf("a right of %d bytes, at most %d are allowed", len(r.Right), gossip.MaxRight)
 	}
 	for _, e := range r.Endpoints {
 		if _, err := parseEndpoint(e); err != nil {

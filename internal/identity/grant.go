@@ -17,6 +17,7 @@ type Roles uint16
 const (
 	RoleMember    Roles = 1 << 0 // takes part in the cluster
 	RoleAuthority Roles = 1 << 1 // issues certificates and grants
+	RoleRoot      Roles = 1 << 2 // has the cluster's root key, which signs; alone it lets nobody issue anything
 )
 
 // Has reports whether all of want are in r.
