@@ -311,6 +311,31 @@ func TestLastAuthorityStays(t *testing.T) {
 	})
 }
 
+// TestNothingIsSaidAfterARight: what an authority says once its right has ended is refused by all, and what it had said
+// before is not.
+func TestNothingIsSaidAfterARight(t *testing.T) {
+	inBubble(t, 444, func(t *testing.T, b *bubble) {
+		all := b.withDeputy()
+		issuer, began := all[1].life().gate.authority.Load().issuer.Load(), all[0].host.Env().Wall()
+		b.later(400 * day)
+		say := func(wall time.Time) []byte {
+			raw, err := issuer.State(began, identity.Statement{Kind: testWord, Subject: []byte("x"), Clock: identity.ClockAt(wall)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return raw
+		}
+		for _, n := range []*simNode{all[0], all[2]} {
+			if added, refused, err := n.life().statements.take([][]byte{say(n.host.Env().Wall())}); err != nil || len(added) != 0 || refused != 1 {
+				t.Errorf("%s takes %d, refuses %d: %v", n.host.Name(), len(added), refused, err)
+			}
+			if added, refused, err := n.life().statements.take([][]byte{say(began)}); err != nil || refused != 0 {
+				t.Errorf("what was said before: %s takes %d, refuses %d: %v", n.host.Name(), len(added), refused, err)
+			}
+		}
+	})
+}
+
 // TestRightComesBack: a right to sign that had ended by a clock that was wrong, while the daemon ran or when it
 // started, is there again when the clock is right.
 func TestRightComesBack(t *testing.T) {

@@ -173,8 +173,8 @@ func parseStatement(raw []byte) (parsedStatement, error) {
 
 // VerifyStatement reads a statement and checks that an authority of this cluster signed it, and what is
 // known of its kind. Whether that authority was revoked before is for whoever holds all statements.
-// No date makes it too old, not even that of the authority's grant; wall is this host's clock, ahead of
-// which it may be by MaxClockAhead, and zero where that was checked before. What is returned is the
+// No date makes it too old: what was said before the authority's right ended counts on. wall is this host's clock,
+// ahead of which it may be by MaxClockAhead, and zero where that was checked before. What is returned is the
 // caller's to keep.
 func (t *Trust) VerifyStatement(raw []byte, wall time.Time) (Statement, error) {
 	p, err := parseStatement(raw)
@@ -227,10 +227,22 @@ func (s *rootSet) statementKey(p *parsedStatement) (ed25519.PublicKey, Clock, er
 		if !g.Roles.Has(RoleAuthority) {
 			return nil, 0, unauthorized("statement", "who signed it is no authority")
 		}
+		if err := g.window().states(p.Clock); err != nil {
+			return nil, 0, err
+		}
 		key, given = g.ID[:], ClockAt(g.window().issued())
 	}
 	if key == nil || keyID(key) != p.issuer {
 		return nil, 0, unauthorized("statement", "it was signed by a key that this cluster does not know")
 	}
 	return key, given, nil
+}
+
+// states refuses what was said after the end of a right, by the clock of who says it. No grace follows on that end: who
+// had the right gives it up then. Its clock may be ahead of its host's, where others' are.
+func (w window) states(c Clock) error {
+	if at := c.Time(); at.After(w.to.Add(MaxClockAhead)) {
+		return unauthorized("statement", "it is of %s, and the right of who signed it has %w on %s", stamp(at), ErrExpired, stamp(w.to))
+	}
+	return nil
 }

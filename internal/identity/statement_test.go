@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/x509"
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -113,6 +114,33 @@ func TestStatementsAreNeverTooOld(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestStatementsEndWithTheRight: what is said after the end of an authority's right counts for nothing, by its own clock,
+// which may be ahead where those of others are.
+func TestStatementsEndWithTheRight(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.promoted(t)
+	end := epoch.Truncate(time.Second).Add(AuthorityTerm)
+	for name, c := range map[string]struct {
+		by      *Authority
+		clock   time.Time
+		refused bool
+	}{
+		"its last word":      {a, end, false},
+		"a clock ahead":      {a, end.Add(MaxClockAhead), false},
+		"after the end":      {a, end.Add(MaxClockAhead + time.Second), true},
+		"long after the end": {a, end.Add(AuthorityTerm), true},
+		"the root":           {w.auth, end.Add(AuthorityTerm), false},
+	} {
+		raw := state(t, c.by, Statement{Kind: 9, Subject: []byte("x"), Clock: ClockAt(c.clock)})
+		for _, wall := range []time.Time{end.Add(2 * AuthorityTerm), {}} {
+			_, err := w.trust.VerifyStatement(raw, wall)
+			if errors.Is(err, ErrExpired) != c.refused || (err != nil) != c.refused {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }
 
