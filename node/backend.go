@@ -121,7 +121,7 @@ func (b backend) Nodes() []api.Node {
 		n := &v.nodes[i]
 		a := api.Node{
 			ID: n.ID.String(), Name: n.Name, Cluster: n.Cluster, Status: n.Status, Version: n.Version,
-			RTTMs: ms(n.RTT), Gateway: n.Gateway, Roles: b.roles(n.ID, shown[n.ID]), Self: n.ID == b.l.self,
+			RTTMs: ms(n.RTT), Gateway: n.Gateway, Roles: b.roles(n.ID, shown[n.ID]), Self: n.ID == b.l.self, Reason: b.l.whyRefused(n),
 		}
 		if !n.Heard.IsZero() && !a.Self {
 			a.AgeMs = time.Since(n.Heard).Milliseconds()
@@ -151,7 +151,7 @@ func (b backend) Services(name string) ([]api.Service, error) {
 		}
 		list := v.of(d)
 		if len(list)+len(v.withheld[d.Service]) == 0 {
-			return nil, v.unknownService(name)
+			return nil, b.l.unknownService(name)
 		}
 		return b.named(append(out, b.service(v, d.Service, list))), nil
 	}
@@ -245,7 +245,7 @@ func isNamed(s *api.Service) bool {
 func (b backend) Routes(service string) ([]api.Route, error) {
 	v := b.l.view.Load()
 	if service != "" && len(v.instances[service])+len(v.withheld[service]) == 0 {
-		return nil, v.unknownService(service)
+		return nil, b.l.unknownService(service)
 	}
 	out := []api.Route{}
 	for _, v := range b.l.router.Routes(time.Now(), service) {

@@ -20,7 +20,7 @@ const maxExplained = 5
 func (b backend) Explain(ctx context.Context, service string, from micronet.Caller) (api.Explanation, error) {
 	dest := b.destination(service)
 	if v := b.l.view.Load(); len(v.of(dest))+len(v.withheldOf(dest)) == 0 {
-		return api.Explanation{}, v.unknownService(service)
+		return api.Explanation{}, b.l.unknownService(service)
 	}
 	from.Node = b.l.self
 	from = b.l.attested(ctx, from)

@@ -154,11 +154,16 @@ func (a *authority) noteRevocation(id micronet.NodeID, name string) error {
 
 // text tells of a revocation: who was revoked, by whom, when and why.
 func (r *revocation) text(l *life, name string) string {
-	by, why := l.signerName(r.by), ""
-	if r.Reason != "" {
-		why = fmt.Sprintf(": %q", r.Reason)
+	return fmt.Sprintf("%s was revoked by %s on %s", name, l.signerName(r.by), r.when())
+}
+
+// when tells when a revocation was made, and why.
+func (r *revocation) when() string {
+	at := r.Since.Time().Format(time.RFC3339)
+	if r.Reason == "" {
+		return at
 	}
-	return fmt.Sprintf("%s was revoked by %s on %s%s", name, by, r.Since.Time().Format(time.RFC3339), why)
+	return fmt.Sprintf("%s: %q", at, r.Reason)
 }
 
 // signerName names who has signed a statement; zero is the root key, wherever that was then.

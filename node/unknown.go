@@ -11,7 +11,7 @@ import (
 )
 
 // unknownService is the error of a name that nobody offers, with the one that was probably meant.
-func (v *view) unknownService(name string) error {
+func (v *view) unknownService(name string) *micronet.Error {
 	e := micronet.E("services", micronet.NotFound, "no service %q in the mesh", name)
 	if near := config.Nearest(name, v.offered()); near != "" {
 		return e.WithFix("did you mean %q? see `micro-net services`", near)

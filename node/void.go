@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
@@ -108,4 +109,60 @@ func (l *life) voidWarning() (api.Warning, bool) {
 		Code: "certificate-void", Text: "other nodes refuse the certificate of this node: " + *why,
 		Fix: "make a token at an authority, `micro-net invite`, and start this node anew with `micro-net up --join TOKEN`",
 	}, true
+}
+
+// whyVoid says why the newest certificate of another node does not count, "" when it does or was not seen: who issued it
+// had no right to. Such a node may be alive; it is no use to anybody until it shows another certificate.
+func (l *life) whyVoid(id micronet.NodeID) string {
+	err := l.contacts.check(id, l.pass.trust)
+	if !errors.Is(err, identity.ErrRevoked) && !errors.Is(err, identity.ErrVoid) {
+		return ""
+	}
+	return cause(err)
+}
+
+// whyRefused says why others refuse a node, "" when they do not.
+func (l *life) whyRefused(n *micronet.Node) string {
+	if r, revoked := l.outcasts.Load().revoked[n.ID]; revoked {
+		return "its key was revoked on " + r.when()
+	}
+	why := l.whyVoid(n.ID)
+	if own := l.pass.void.Load(); n.ID == l.self && own != nil {
+		why = *own
+	}
+	if why == "" {
+		return ""
+	}
+	return "its certificate does not count: " + why
+}
+
+// voidMembers lists the nodes that are there and offer nothing, as their certificates do not count.
+func (l *life) voidMembers() (list []string) {
+	v := l.view.Load()
+	for i := range v.nodes {
+		if n := &v.nodes[i]; n.ID != l.self && n.Status.Serving() {
+			if why := l.whyVoid(n.ID); why != "" {
+				list = append(list, fmt.Sprintf("%s (%s)", n.Name, why))
+			}
+		}
+	}
+	return list
+}
+
+// memberVoidWarning says which members do not count.
+func (l *life) memberVoidWarning() (api.Warning, bool) {
+	list := l.voidMembers()
+	return api.Warning{
+		Code: "member-void", Text: "certificates do not count, and services of their nodes are not used: " + shortList(list),
+		Fix: "make a token, `micro-net invite`, and start each of these nodes anew with `micro-net up --join TOKEN`",
+	}, len(list) > 0
+}
+
+// unknownService is the error of a name that nobody offers who counts.
+func (l *life) unknownService(name string) error {
+	e := l.view.Load().unknownService(name)
+	if list := l.voidMembers(); len(list) > 0 {
+		return e.WithFix("what these nodes offer is not used, as their certificates do not count: %s", shortList(list))
+	}
+	return e
 }

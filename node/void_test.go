@@ -100,7 +100,14 @@ func TestDisavowedGuest(t *testing.T) {
 			t.Errorf("its connection goes on: %v", err)
 		}
 		b.await(10*time.Second, "c says so", warns(guest, "certificate-void"))
+		b.await(10*time.Second, "a says so of c", warns(a, "member-void"))
+		contains(t, "why a refuses b", reasonAt(a, "b"), "its key was revoked on")
+		for _, n := range []*simNode{a, guest} {
+			contains(t, "why c is refused, at "+n.host.Name(), reasonAt(n, "c"), "its certificate does not count", "has been revoked")
+		}
 		b.await(5*time.Second, "its service is gone", b.withheld(a, "shop"))
+		_, err = a.backend().Explain(t.Context(), "shop", micronet.Caller{})
+		wantError(t, "explain", err, micronet.NotFound, "what these nodes offer is not used", "c (authority", "revoked")
 		b.serve(guest, "late", "c")
 		time.Sleep(time.Minute)
 		if accepted(a, guest)() == nil {
@@ -121,7 +128,20 @@ func TestDisavowedGuest(t *testing.T) {
 			t.Error("it is another node now")
 		}
 		b.await(5*time.Second, "its service is back", b.answers(a, "shop", "c"))
+		if got := reasonAt(a, "c") + codesOf(a, "member-void"); got != "" {
+			t.Errorf("a says of c: %s", got)
+		}
 	})
+}
+
+// reasonAt is why a node says that another one is refused.
+func reasonAt(n *simNode, name string) string {
+	for _, o := range n.backend().Nodes() {
+		if o.Name == name {
+			return o.Reason
+		}
+	}
+	return "unknown"
 }
 
 // withheld checks that a service has no instances at a node.

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/micro/micro-net/node/api"
 )
 
 func (a *app) nodesCommand() *cobra.Command {
@@ -18,13 +20,21 @@ func (a *app) nodesCommand() *cobra.Command {
 			return a.print(list, func(t *table) {
 				t.row("NAME", "CLUSTER", "STATUS", "ROLES", "ADDRESS", "RTT", "AGE", "VERSION", "ID")
 				for i := range list {
-					n := &list[i]
-					name, heard := n.Name, age(n.AgeMs)
-					if n.Self {
-						name, heard = name+"*", ""
-					}
-					t.row(name, n.Cluster, n.Status, strings.Join(n.Roles, ","), n.Address, rtt(n.RTTMs), heard, n.Version, shortID(n.ID))
+					t.row(nodeCells(&list[i])...)
 				}
 			})
 		})))
+}
+
+// nodeCells are the row of a node, with a last cell where others refuse it.
+func nodeCells(n *api.Node) []any {
+	name, heard := n.Name, age(n.AgeMs)
+	if n.Self {
+		name, heard = name+"*", ""
+	}
+	cells := []any{name, n.Cluster, n.Status, strings.Join(n.Roles, ","), n.Address, rtt(n.RTTMs), heard, n.Version, shortID(n.ID)}
+	if n.Reason != "" {
+		cells = append(cells, n.Reason)
+	}
+	return cells
 }

@@ -173,6 +173,16 @@ func TestEmptyTables(t *testing.T) {
 	}
 }
 
+// A node that others refuse is shown with the reason.
+func TestNodesSayWhy(t *testing.T) {
+	w := newWorld(t)
+	w.backend.nodes = []api.Node{{ID: "aaaaaaaaaaaaaaaa", Name: "a", Status: micronet.Alive, Reason: "its certificate does not count"}}
+	w.start()
+	if r := w.run("nodes"); r.code != 0 || !strings.Contains(r.out, "aaaaaaaa  its certificate does not count\n") {
+		t.Errorf("exit %d, %q", r.code, r.out)
+	}
+}
+
 // evil is a name that clears the screen, ends its line, and turns the rest around.
 const evil = "evil\x1b[2J\nweb\tx\u202e\u009b1m\u200b"
 
@@ -182,7 +192,7 @@ func TestH36_NamesDriveNoTerminal(t *testing.T) {
 	w := newWorld(t)
 	w.backend.services = []api.Service{{Name: evil, Protocol: "tcp", Tags: []string{evil}, Instances: []api.Instance{{ID: evil, Node: evil}}}}
 	w.backend.routes = []api.Route{{Service: evil, Instance: evil, Node: evil, Reason: evil}}
-	w.backend.nodes = []api.Node{{Name: evil, ID: evil, Version: evil}}
+	w.backend.nodes = []api.Node{{Name: evil, ID: evil, Version: evil, Reason: evil}}
 	w.start()
 	harmless := func(what, text string, lines int) {
 		t.Helper()

@@ -78,6 +78,7 @@ type Node struct {
 	Gateway bool                `json:"gateway"`
 	Roles   []string            `json:"roles"` // RoleRoot and RoleAuthority
 	Self    bool                `json:"self"`
+	Reason  string              `json:"reason"` // why others refuse it: its key was revoked, or its certificate does not count; "": they do not
 }
 
 // Service is a name and the instances behind it.
