@@ -170,10 +170,8 @@ func (l *life) ask(ctx context.Context, to micronet.NodeID, req controlRequest, 
 		return err
 	}
 	defer s.Abort()
-	if err := json.NewEncoder(s).Encode(req); err != nil {
-		return err
-	}
-	if err := s.CloseWrite(); err != nil {
+	// A peer that reads no more may have answered before it saw the end of the request, which ends with its JSON.
+	if err := send(s, req); err != nil && micronet.KindOf(err) != micronet.Closed {
 		return err
 	}
 	if err := s.Answered(ctx); err != nil {
@@ -185,6 +183,14 @@ func (l *life) ask(ctx context.Context, to micronet.NodeID, req controlRequest, 
 	stop := context.AfterFunc(ctx, s.Abort)
 	defer stop()
 	return json.NewDecoder(io.LimitReader(s, maxControl)).Decode(answer)
+}
+
+// send writes a request, and ends it.
+func send(s tunnel.Outbound, req controlRequest) error {
+	if err := json.NewEncoder(s).Encode(req); err != nil {
+		return err
+	}
+	return s.CloseWrite()
 }
 
 // authorities lists the live nodes that can sign, as they say.
