@@ -67,8 +67,8 @@ func (l *life) keepers() []micronet.NodeID {
 	return slices.DeleteFunc(l.alive(), func(id micronet.NodeID) bool { return !shown[id].Has(identity.RoleRoot) })
 }
 
-// rights tells which other nodes sign for the cluster, whether they are alive or not: those whose records show a right
-// that counts now. What their credentials say is their word, and serves to find whom to ask.
+// rights tells which other nodes sign for the cluster, whether they are alive or not: those whose records are held and
+// show a right that counts now. What their credentials say is their word, and serves to find whom to ask.
 func (l *life) rights() map[micronet.NodeID]identity.Roles {
 	out := map[micronet.NodeID]identity.Roles{}
 	for id, right := range l.records.rights() {

@@ -13,6 +13,9 @@
 //	node key ──signs──▶ node's credential {grant, box key, epoch, sequence, endpoints…}
 //	root key, authority's key ──sign──▶ statements about the whole cluster, as revocations are
 //
+// By its grant an authority shows others that it is one; where the root key is, a grant by that key says so, and lets
+// nobody sign anything.
+//
 // Every signature covers a domain of its own and the cluster id, and is verified over the bytes
 // that were received. Identity is always the public key, never a name or a fingerprint of a
 // certificate.
