@@ -345,7 +345,7 @@ func (b backend) nameWarning(name string) string {
 // noAuthority refuses what only an authority can do, and names one.
 func (b backend) noAuthority(op string) error {
 	e := micronet.E(op, micronet.Refused, "this node is no authority of the cluster")
-	if ids := b.l.authorities(); len(ids) > 0 {
+	if ids := b.l.signers(); len(ids) > 0 {
 		return e.WithFix("run it on %s", b.l.view.Load().byID[ids[0]].Name)
 	}
 	return e.WithFix("run it on the node that founded the cluster")

@@ -204,6 +204,20 @@ func (l *life) authorities() []micronet.NodeID {
 	return out
 }
 
+// signers are the authorities, those first that have shown that they are: who only says so must not come before them.
+func (l *life) signers() []micronet.NodeID {
+	var shown, said []micronet.NodeID
+	rights := l.rights()
+	for _, id := range l.authorities() {
+		if rights[id] != 0 {
+			shown = append(shown, id)
+		} else {
+			said = append(said, id)
+		}
+	}
+	return append(shown, said...)
+}
+
 // leave ends this node's membership for good: the certificate is deleted and given back to an
 // authority, everybody is told, and the life ends with errLeft. The warning says who could not be
 // told, and what follows from it.
@@ -284,7 +298,7 @@ const maxGiveBack = 16
 func (l *life) giveBack(ctx context.Context) bool {
 	var told sync.WaitGroup
 	var freed atomic.Bool
-	ids := l.authorities()
+	ids := l.signers()
 	for _, id := range ids[:min(len(ids), maxGiveBack)] {
 		told.Go(func() {
 			if err := l.ask(ctx, id, controlRequest{Verb: verbRelease}, nil); err != nil {

@@ -119,6 +119,19 @@ func TestQ12_AuthoritiesShowTheirRight(t *testing.T) {
 	})
 }
 
+// TestLiarIsNotNamed: who is sent to an authority is sent to one that has shown that it is one.
+func TestLiarIsNotNamed(t *testing.T) {
+	inBubble(t, 446, func(t *testing.T, b *bubble) {
+		all := b.mesh("z", "b", "c")
+		b.pretends(all[1], all[2], nil)
+		_, err := all[2].backend().Invite(api.InviteRequest{})
+		wantError(t, "invite", err, micronet.Refused, "run it on z")
+		if ids := all[2].life().signers(); len(ids) != 2 || ids[0] != all[0].node.ID() {
+			t.Errorf("it would ask %v", ids)
+		}
+	})
+}
+
 // TestRightIsRenewed: where the root key is, that is shown anew with each certificate, and no longer once the key is gone.
 func TestRightIsRenewed(t *testing.T) {
 	inBubble(t, 443, func(t *testing.T, b *bubble) {

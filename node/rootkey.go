@@ -96,7 +96,7 @@ func (b backend) root(op string) (*identity.Root, error) {
 		return root, nil
 	}
 	e := micronet.E(op, micronet.Refused, "the root key of the cluster is not on this host")
-	if ids := b.l.rootHolders(); len(ids) > 0 {
+	if ids := append(b.l.keepers(), b.l.rootHolders()...); len(ids) > 0 {
 		return nil, e.WithFix("run it on %s", b.l.view.Load().byID[ids[0]].Name)
 	}
 	return nil, e.WithFix("bring it back with `micro-net node root import FILE`, or use the host that has it")
