@@ -36,7 +36,7 @@ func run(t *testing.T, ctx context.Context, script string) (code int, output str
 func TestExitCodes(t *testing.T) {
 	for script, want := range map[string]int{
 		"exit 0": 0, "exit 1": 1, "exit 3": 3, "exit 255": 255,
-		"kill -TERM $$": 128 + 15, "kill -KILL $$": 128 + 9, "kill -INT $$": 128 + 2, "exit 143": 143,
+		"kill -TERM $$": 128 + 15, "kill -KILL $$": 128 + 9, "kill -USR1 $$": 128 + 10, "exit 143": 143,
 	} {
 		if got, _ := run(t, t.Context(), script); got != want {
 			t.Errorf("%s: %d, want %d", script, got, want)
