@@ -512,27 +512,19 @@ func (v *view) tagsAt(node micronet.NodeID, service string) (tags []string) {
 }
 
 // find resolves what people type: a name, a whole id, or a prefix of one that only one node has. A
-// name goes before an id.
+// name goes before an id, and who has it before who had it.
 func (v *view) find(word string) (*micronet.Node, error) {
-	var serving, hits, revoked []*micronet.Node
+	var hits []*micronet.Node
+	best := claimNone
 	for i := range v.nodes {
 		n := &v.nodes[i]
-		switch named := n.Name == word; {
-		case !named && (len(word) < minPrefix || !strings.HasPrefix(n.ID.String(), word)):
+		switch c := claimOf(n, word); {
+		case c == claimNone || c > best:
 			continue
-		case named && n.Status.Serving():
-			serving = append(serving, n)
-		case n.Status == micronet.Revoked:
-			revoked = append(revoked, n)
-			continue
+		case c < best:
+			best, hits = c, nil
 		}
 		hits = append(hits, n)
-	}
-	switch { // a former holder of the name is not meant
-	case len(serving) > 0:
-		hits = serving
-	case len(hits) == 0:
-		hits = revoked
 	}
 	switch len(hits) {
 	case 0:
@@ -545,6 +537,32 @@ func (v *view) find(word string) (*micronet.Node, error) {
 		which[i] = fmt.Sprintf("%s (%s, %s)", n.ID.Short(), n.Name, n.Status)
 	}
 	return nil, micronet.E("node", micronet.Refused, "%q could be any of %d nodes: %s", word, len(hits), shortList(which)).WithFix("name one by its id")
+}
+
+// claim is how good a node's claim is to be meant by a word, the best first.
+type claim int
+
+const (
+	claimName   claim = iota // it is there under that name
+	claimHolder              // it is dead, and holds the name
+	claimOther               // it has left and had the name, or its id begins so
+	claimRevoked
+	claimNone
+)
+
+func claimOf(n *micronet.Node, word string) claim {
+	named := n.Name == word
+	switch {
+	case !named && (len(word) < minPrefix || !strings.HasPrefix(n.ID.String(), word)):
+		return claimNone
+	case n.Status == micronet.Revoked:
+		return claimRevoked
+	case named && n.Status.Serving():
+		return claimName
+	case named && n.Status == micronet.Dead:
+		return claimHolder
+	}
+	return claimOther
 }
 
 // minPrefix is the shortest prefix of an id that is looked at.

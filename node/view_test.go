@@ -316,6 +316,7 @@ func TestSameCandidates(t *testing.T) {
 
 func TestFindNode(t *testing.T) {
 	v := &view{}
+	dead, left := micronet.NodeID{0xbe, 0xef, 1}.String()[:minPrefix], micronet.NodeID{0xca, 0xfe}.String()[:minPrefix]
 	v.nodes = []micronet.Node{
 		{ID: id(0), Name: "a", Status: micronet.Alive},
 		{ID: id(1), Name: "b", Status: micronet.Dead},
@@ -327,6 +328,13 @@ func TestFindNode(t *testing.T) {
 		{ID: id(256), Name: "far", Status: micronet.Alive},
 		{ID: micronet.NodeID{9, 9, 9, 1}, Name: "g", Status: micronet.Alive},
 		{ID: micronet.NodeID{9, 9, 9, 2}, Name: "h", Status: micronet.Alive},
+		{ID: id(6), Name: "i", Status: micronet.Left},
+		{ID: id(7), Name: "i", Status: micronet.Dead},
+		{ID: micronet.NodeID{0xbe, 0xef, 1}, Name: "j", Status: micronet.Left},
+		{ID: micronet.NodeID{0xbe, 0xef, 2}, Name: "k", Status: micronet.Alive},
+		{ID: id(8), Name: dead, Status: micronet.Dead},
+		{ID: micronet.NodeID{0xca, 0xfe}, Name: "l", Status: micronet.Alive},
+		{ID: id(9), Name: left, Status: micronet.Left},
 	}
 	far := id(256).String()
 	for _, c := range []struct {
@@ -346,6 +354,9 @@ func TestFindNode(t *testing.T) {
 		{"d", -1, micronet.Refused},
 		{micronet.NodeID{9, 9, 9}.String()[:4], -1, micronet.Refused},
 		{"e", -1, micronet.NotFound},
+		{"i", 11, 0}, // a dead node holds its name, one that left does not
+		{dead, 14, 0},
+		{left, -1, micronet.Refused}, // it could be either
 		{"", -1, micronet.NotFound},
 	} {
 		n, err := v.find(c.word)
