@@ -132,16 +132,12 @@ func (b backend) RemoveRoot(r api.RootRemoval) error {
 
 func (b backend) removeRoot(r api.RootRemoval) error {
 	l := b.l
-	own, err := b.settledRoot("root export")
-	if err != nil {
+	own, err := b.removable(r.Force)
+	if err != nil || r.Check {
 		return err
 	}
 	if err := holdsRoot(r.SealedRoot, own); err != nil {
 		return err
-	}
-	if p := l.pass.promotion.Load(); (p == nil || !l.holds(p)) && l.isLastAuthority() && !r.Force {
-		return micronet.E("root export", micronet.Refused, "without the root key nobody could invite nodes, renew certificates or revoke: this node is the only authority").
-			WithFix("promote a node first: `micro-net node promote NAME`, also %s itself; or use --force", l.name)
 	}
 	if err := l.node.disk.remove(fileRootKey); err != nil {
 		return err
@@ -149,6 +145,16 @@ func (b backend) removeRoot(r api.RootRemoval) error {
 	l.pass.root.Store(nil)
 	l.env.Log.Warn("the root key was taken off this host", "fix", "keep the exported file safe: new authorities need it")
 	return l.resign()
+}
+
+// removable is the root key where it may be taken off this host.
+func (b backend) removable(force bool) (*identity.Root, error) {
+	own, err := b.settledRoot("root export")
+	if p := b.l.pass.promotion.Load(); err == nil && (p == nil || !b.l.holds(p)) && b.l.isLastAuthority() && !force {
+		err = micronet.E("root export", micronet.Refused, "without the root key nobody could invite nodes, renew certificates or revoke: this node is the only authority").
+			WithFix("promote a node first: `micro-net node promote NAME`, also %s itself; or use --force", b.l.name)
+	}
+	return own, err
 }
 
 // ImportRoot makes this node the one that has the cluster's root key.

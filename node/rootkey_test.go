@@ -43,6 +43,10 @@ func TestRootKeyComesAndGoes(t *testing.T) {
 		if codesOf(a, "one-authority") != "" {
 			t.Error("it warns although the key is kept elsewhere")
 		}
+		wantError(t, "the last authority, before there is a file", a.backend().RemoveRoot(api.RootRemoval{Check: true}), micronet.Refused, "nobody could invite nodes")
+		if err := a.backend().RemoveRoot(api.RootRemoval{Check: true, Force: true}); err != nil || a.life().pass.root.Load() == nil {
+			t.Errorf("a question takes the key away, or is refused: %v", err)
+		}
 		r := api.RootRemoval{SealedRoot: api.SealedRoot{Root: sealed.Root, Passphrase: phrase}}
 		wantError(t, "the last authority", a.backend().RemoveRoot(r), micronet.Refused, "nobody could invite nodes, renew certificates or revoke", "node promote")
 		wrong := r

@@ -40,6 +40,11 @@ func (a *app) rootExportCommand() *cobra.Command {
 			if err := a.mayExport(ctx, args[0]); err != nil {
 				return err
 			}
+			if remove { // a file that was written for nothing is one more to guard
+				if err := a.client().RemoveRoot(ctx, api.RootRemoval{Force: force, Check: true}); err != nil {
+					return err
+				}
+			}
 			secret, err := a.passphrase(ctx, "export", phrase, true)
 			if err != nil {
 				return err

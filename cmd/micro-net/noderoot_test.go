@@ -18,6 +18,14 @@ func TestRootExport(t *testing.T) {
 		t.Errorf("without a passphrase: %+v", r)
 	}
 	w.files["/secret"] = "from the file\nnot this\n"
+	w.backend.bound = micronet.E("root export", micronet.Refused, "this node is the only authority")
+	if r := w.run("node", "root", "export", file, "--passphrase-file", "/secret", "--remove"); r.code != 4 || !strings.Contains(r.err, "the only authority") || w.backend.noted() != "" {
+		t.Errorf("a key that has to stay here: %+v, the daemon was asked: %q", r, w.backend.noted())
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("there is a file of the key that has to stay here")
+	}
+	w.backend.bound = nil
 	if r := w.run("node", "root", "export", file, "--passphrase-file", "/secret", "--remove"); r.code != 0 || r.out != "" || !strings.Contains(r.err, "Wrote the root key to $DIR/root") {
 		t.Errorf("%+v", r)
 	}

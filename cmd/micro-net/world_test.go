@@ -199,6 +199,7 @@ type fakeBackend struct {
 	settings   []api.Setting
 	policies   []api.Policy
 	fail       error    // of every call that can fail
+	bound      error    // why the root key has to stay here
 	unheard    string   // the warning of leave
 	fault      string   // of the issuance log
 	replaced   []string // by every registration
@@ -352,6 +353,9 @@ func (b *fakeBackend) RootKept(s api.SealedRoot) error {
 }
 
 func (b *fakeBackend) RemoveRoot(r api.RootRemoval) error {
+	if r.Check {
+		return b.bound
+	}
 	return b.note("remove %s %s %v", r.Root, r.Passphrase, r.Force)
 }
 

@@ -106,6 +106,7 @@ type SealedRoot struct {
 type RootRemoval struct {
 	SealedRoot
 	Force bool `json:"force,omitempty"` // also when nobody can sign then
+	Check bool `json:"check,omitempty"` // only say whether it is refused, before there is a file
 }
 
 func (s *Server) authorityRoutes(mux *http.ServeMux) {
