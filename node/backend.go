@@ -342,8 +342,11 @@ func (b backend) nameWarning(name string) string {
 	return fmt.Sprintf("; %s (%s) is %s and has this name: another host with the token is refused as long as that is so", name, n.ID.Short(), n.Status)
 }
 
-// noAuthority refuses what only an authority can do, and names one.
+// noAuthority refuses what only an authority can do, and names one. Who was revoked is told that first.
 func (b backend) noAuthority(op string) error {
+	if err := b.l.revoked(op); err != nil {
+		return err
+	}
 	e := micronet.E(op, micronet.Refused, "this node is no authority of the cluster")
 	if ids := b.l.signers(); len(ids) > 0 {
 		return e.WithFix("run it on %s", b.l.view.Load().byID[ids[0]].Name)

@@ -49,7 +49,7 @@ func (o *ouster) warning() string {
 func (o *ouster) consequence() string {
 	const rejoin = "whoever has a certificate from it must join again"
 	const elsewhere = "; its key can still say what it dates back: revoke it again where the root key is"
-	const signed = "what it signed before now still counts: look at it with `micro-net node log` there, or revoke with --disavow"
+	signed := "what it signed before now still counts; if its key may be in other hands, end that: `micro-net node revoke " + o.id.Short() + " --disavow`"
 	switch {
 	case o.disavow && o.kept:
 		return rejoin + "; what it had said before counts on in the name of the root, which has repeated it: look at `micro-net policy list` and `micro-net node grants`"

@@ -115,7 +115,7 @@ func TestRootConfirmsRevocations(t *testing.T) {
 		b.promote(a, "c")
 		b.await(10*time.Second, "b knows", b.signing(deputy, "a", "c"))
 		r := b.revoke(deputy, api.Revocation{Node: "c"})
-		contains(t, "the warning", r.Warning, "where the root key is")
+		contains(t, "the warning", r.Warning, "node revoke "+all[2].node.ID().Short()+" --disavow", "where the root key is")
 		_, err := deputy.backend().Revoke(context.Background(), api.Revocation{Node: "c"})
 		wantError(t, "again", err, micronet.Refused, "already")
 		b.await(10*time.Second, "a knows", shutOut("c", a))

@@ -355,7 +355,7 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 
 		b.revoke(all[0], api.Revocation{Node: "a", Force: true})
 		_, err = all[0].backend().Invite(api.InviteRequest{})
-		wantError(t, "invite", err, micronet.Refused, "no authority")
+		wantError(t, "invite", err, micronet.Refused, "this node was revoked")
 		if codesOf(all[0], "revoked") == "" {
 			t.Error("it does not say that it revoked itself")
 		}
@@ -371,7 +371,9 @@ func TestRevokedAuthority(t *testing.T) {
 		b.revoke(deputy, api.Revocation{Node: "a"})
 		b.await(2*time.Second, "a knows", warns(a, "revoked"))
 		_, err := a.backend().Promote(t.Context(), api.PromoteRequest{Node: "c"})
-		wantError(t, "promote", err, micronet.Refused, "no authority")
+		wantError(t, "promote", err, micronet.Refused, "this node was revoked by b")
+		_, err = a.backend().Issuances()
+		wantError(t, "log", err, micronet.Refused, "this node was revoked by b")
 		sealed, err := a.backend().ExportRoot(phrase)
 		if err != nil {
 			t.Fatal(err)
