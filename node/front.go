@@ -152,7 +152,7 @@ func (l *life) startFront(g *group) {
 		g.run(l.front.outbound.Run)
 	}
 	srv := api.NewServer(l.env, backend{l}, api.Config{
-		TCPAddr: listenAddr(l.listeners.api), AllowFrom: d.AllowFrom, Write: d.APIWrite,
+		TCPAddr: listenAddr(l.listeners.api), Socket: d.Socket, AllowFrom: d.AllowFrom, Write: d.APIWrite,
 	})
 	g.run(func(ctx context.Context) error { return srv.Run(ctx, l.listeners.socket, l.listeners.api) })
 	if d.ConfigDir != "" {

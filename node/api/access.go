@@ -87,7 +87,7 @@ func (s *Server) allow(need right, h func(http.ResponseWriter, *http.Request) er
 	return func(w http.ResponseWriter, r *http.Request) {
 		a := accessOf(r.Context())
 		if need > a.right {
-			s.refuse(w, "rights", refusal(need, a))
+			s.refuse(w, "rights", s.refusal(need, a))
 			return
 		}
 		if need > mayRead && r.ContentLength != 0 && !isJSON(r) {
@@ -107,13 +107,13 @@ func (s *Server) refuse(w http.ResponseWriter, why string, err error) {
 	writeProblem(w, err)
 }
 
-func refusal(need right, a access) error {
+func (s *Server) refusal(need right, a access) error {
 	e := micronet.E("api", micronet.Refused, "this needs more rights than the caller has")
 	switch {
 	case !a.socket && need == mayAll:
-		return e.WithFix("use the unix socket as root or as the daemon's user: --api unix:///run/micro-net/api.sock")
+		return e.WithFix("use the unix socket as root or as the daemon's user: --api unix://%s", s.config.Socket)
 	case !a.socket:
-		return e.WithFix("start the daemon with --api-write services, or use the unix socket")
+		return e.WithFix("start the daemon with --api-write services, or use the unix socket: --api unix://%s", s.config.Socket)
 	case need == mayServe:
 		return e.WithFix("use sudo, or join the group %s", serviceGroup)
 	default:

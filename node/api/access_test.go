@@ -52,7 +52,7 @@ func TestQ36_Rights(t *testing.T) {
 		"tcp services": {tcp: true, write: WriteServices, want: [17]int{200, 200, 200, 204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}, owner: AnyOwner},
 		"tcp none":     {tcp: true, write: WriteNone, want: [17]int{200, 200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403}},
 	} {
-		w := newWorld(t, Config{Write: c.write})
+		w := newWorld(t, Config{Write: c.write, Socket: "/srv/two/api.sock"})
 		w.net.cred, w.net.credErr = c.cred, c.err
 		w.start()
 		for i, q := range requests {
@@ -65,6 +65,9 @@ func TestQ36_Rights(t *testing.T) {
 			}
 			if got.status == 403 && !strings.Contains(got.body, `"fix":"`) {
 				t.Errorf("%s: %s %s does not say what to do: %s", name, q.method, q.path, got.body)
+			}
+			if got.status == 403 && c.tcp != strings.Contains(got.body, "--api unix:///srv/two/api.sock") {
+				t.Errorf("%s: %s %s does not name this daemon's socket, and through TCP alone: %s", name, q.method, q.path, got.body)
 			}
 			if q.method == "DELETE" && got.status == 204 && w.backend.owner != c.owner {
 				t.Errorf("%s withdraws as %d, want %d", name, w.backend.owner, c.owner)

@@ -40,6 +40,7 @@ const (
 // Config is what a Server needs to know.
 type Config struct {
 	TCPAddr   netip.AddrPort // what the TCP listener is bound to, for the Host check
+	Socket    string         // the path of the unix socket, for those who should use it
 	AllowFrom []netip.Prefix // clients off loopback that may talk to us
 	Write     Write
 }
