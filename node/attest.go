@@ -157,14 +157,25 @@ func (l *life) attestedBy(c micronet.Caller, serviceOf func(*micronet.Caller) st
 type hindsight struct {
 	*guard
 	attested func(micronet.Caller) micronet.Caller
+	came     map[string]bool // rules that are new: others have counted what was there when they came
 }
 
-// Allows decides about a caller as it is known now.
+// Admit decides about a caller as it is known now.
+func (g hindsight) Admit(c micronet.Caller, to *micronet.Instance) error {
+	return g.admit(g.attested(c), to, func(rule string) bool { return g.came[rule] })
+}
+
+// Allows leaves a connection to the node that it leads to, which decides and counts, unless it is not known
+// there which service calls.
 func (g hindsight) Allows(c micronet.Caller, to *micronet.Instance) error {
-	return g.guard.Allows(g.attested(c), to)
+	known := g.attested(c)
+	if known.Service == c.Service {
+		return nil
+	}
+	return g.guard.Allows(known, to)
 }
 
-func (l *life) hindsight(ctx context.Context) hindsight {
+func (l *life) hindsight(ctx context.Context, came map[string]bool) hindsight {
 	serviceOf := l.attest.survey(ctx)
-	return hindsight{l.guard, func(c micronet.Caller) micronet.Caller { return l.attestedBy(c, serviceOf) }}
+	return hindsight{l.guard, func(c micronet.Caller) micronet.Caller { return l.attestedBy(c, serviceOf) }, came}
 }

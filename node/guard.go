@@ -44,28 +44,24 @@ func newGuard(events *micronet.Events, self micronet.NodeID, here string, o orig
 	return g
 }
 
-// Admit decides about a connection to an instance of this node.
+// Admit decides about a new connection to an instance of this node.
 func (g *guard) Admit(caller micronet.Caller, to *micronet.Instance) error {
+	return g.admit(caller, to, func(string) bool { return true })
+}
+
+// admit decides, and counts what was refused, and what audit rules would have refused of those that count.
+func (g *guard) admit(caller micronet.Caller, to *micronet.Instance, audits func(rule string) bool) error {
 	call, v, err := g.judge(caller, to)
 	caller.Name = call.From.Node
 	for _, rule := range v.Audited {
-		g.note(micronet.Judgement{Caller: caller, Service: to.Service, Rule: rule, Audited: true})
+		if audits(rule) {
+			g.note(micronet.Judgement{Caller: caller, Service: to.Service, Rule: rule, Audited: true})
+		}
 	}
 	if err != nil {
 		g.note(micronet.Judgement{Caller: caller, Service: to.Service, Rule: v.Rule})
 	}
 	return err
-}
-
-// audit counts a connection that was open when rules came: a rule that only tells would have cut it.
-func (g *guard) audit(caller micronet.Caller, to *micronet.Instance, came map[string]bool) {
-	call, v, _ := g.judge(caller, to)
-	caller.Name = call.From.Node
-	for _, rule := range v.Audited {
-		if came[rule] {
-			g.note(micronet.Judgement{Caller: caller, Service: to.Service, Rule: rule, Audited: true})
-		}
-	}
 }
 
 // Allows decides without effect, also about instances of other nodes as far as this one knows.
@@ -161,10 +157,7 @@ func (l *life) origin() origin {
 func (l *life) enforce(ctx context.Context, rules *policy.Snapshot) {
 	came := newRules(l.guard.rules.Load(), rules)
 	l.guard.set(rules)
-	look := l.hindsight(ctx)
-	for _, s := range l.flows.ServedBy(l.self) {
-		l.guard.audit(look.attested(s.Caller), s.Inst, came)
-	}
+	look := l.hindsight(ctx, came)
 	if cut := l.flows.CloseRefused(l.self, look); cut > 0 {
 		l.env.Log.Info("connections were cut by a change of the policies", "count", cut)
 	}

@@ -75,7 +75,8 @@ func (b *bubble) throughProxy(n *simNode, url string) (int, string) {
 	return resp.StatusCode, resp.Header.Get("Micro-Net-Error")
 }
 
-// TestQ23_TighteningCutsWithinTwoSeconds: a connection that a new policy refuses ends on both sides.
+// TestQ23_TighteningCutsWithinTwoSeconds: a connection that a new policy refuses ends on both sides. The called
+// node decides and counts, once.
 func TestQ23_TighteningCutsWithinTwoSeconds(t *testing.T) {
 	inBubble(t, 62, func(t *testing.T, b *bubble) {
 		all := b.mesh("a", "b", "c")
@@ -99,7 +100,14 @@ func TestQ23_TighteningCutsWithinTwoSeconds(t *testing.T) {
 			say(t, c)
 			live[n.host.Name()] = c
 		}
+		refused := func(n *simNode) uint64 { return n.life().guard.tally("no-c").refused }
+		all[2].life().enforce(t.Context(), policy.Compile([]policy.Rule{noC}))
+		say(t, live["c"]) // the node that is called decides
 		all[1].life().enforce(t.Context(), policy.Compile([]policy.Rule{noC}))
+		all[1].life().enforce(t.Context(), policy.Compile([]policy.Rule{noC})) // while it ends
+		if here, there := refused(all[1]), refused(all[2]); here != 1 || there != 0 {
+			t.Errorf("b counts %d, c %d", here, there)
+		}
 		begin := time.Now()
 		if _, err := live["c"].Read(make([]byte, 1)); err == nil || err == io.EOF || time.Since(begin) > 2*time.Second {
 			t.Errorf("c read %v after %v, want a reset", err, time.Since(begin))

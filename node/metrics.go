@@ -58,7 +58,7 @@ func newMetrics(version string, nameOf func(micronet.NodeID) string) *metrics {
 		refused:  counter("records_refused_total", "Catalog records that were not accepted.", "reason"),
 		ejected:  counter("instances_ejected_total", "Instances that got no traffic for a while.", "service"),
 		resolved: counter("dns_queries_total", "Answered DNS questions.", "type", "rcode"),
-		judged:   counter("policy_refusals_total", "Connections that a policy refused, or would have (audit), by policy.", "policy", "effect"),
+		judged:   counter("policy_refusals_total", "Connections that a policy refused or cut, or would have (audit), by policy.", "policy", "effect"),
 		flows:    counter("flows_total", "Connections carried, by service, path and result.", "service", "path", "result"),
 		bytes:    counter("flow_bytes_total", "Bytes carried, by service and direction.", "service", "direction"),
 		tunnels:  counter("tunnels_total", "Tunnels opened and closed.", "change"),

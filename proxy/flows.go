@@ -48,6 +48,8 @@ type flow struct {
 	path  micronet.PathKind
 	peer  micronet.NodeID // the node at the other end: of the instance, or of the caller
 	ended bool
+	// refused: a guard was asked again, and said no.
+	refused bool
 }
 
 // NewFlows returns an empty registry that reports ended flows to Events.FlowEnded.
@@ -160,41 +162,51 @@ func (f *Flows) CloseNode(id micronet.NodeID) int {
 	return f.cut(func(fl *flow) bool { return fl.peer == id })
 }
 
-// Served is a connection that is open now to an instance.
-type Served struct {
-	Caller micronet.Caller
-	Inst   *micronet.Instance
+// CloseRefused asks a guard about the connections that are there: Admit about those to instances of a node, and
+// Allows about those from its programs to others. It resets what is refused, each once, and returns how many
+// that were. The guard is asked about the oldest first, and under no lock.
+func (f *Flows) CloseRefused(self micronet.NodeID, g Guard) int {
+	cut := 0
+	for _, s := range f.subjects(self) {
+		ask := g.Allows
+		if s.here {
+			ask = g.Admit
+		}
+		if ask(s.caller, s.inst) != nil {
+			f.refuse(s.flow)
+			cut++
+		}
+	}
+	return cut
 }
 
-// ServedBy lists the connections to instances of a node, the oldest first.
-func (f *Flows) ServedBy(node micronet.NodeID) (out []Served) {
+// subject is a flow that a guard is asked about.
+type subject struct {
+	flow   *flow
+	caller micronet.Caller
+	inst   *micronet.Instance
+	here   bool // it leads to this node
+}
+
+// subjects lists the flows to and from a node that were not refused before, the oldest first.
+func (f *Flows) subjects(self micronet.NodeID) (out []subject) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, fl := range slices.SortedFunc(maps.Keys(f.live), func(a, b *flow) int { return a.began.Compare(b.began) }) {
-		if fl.route.Node == node {
-			out = append(out, Served{fl.caller, fl.inst})
+		here := fl.route.Node == self
+		if !fl.refused && (here || fl.caller.Node == self) {
+			out = append(out, subject{fl, fl.caller, fl.inst, here})
 		}
 	}
 	return out
 }
 
-// CloseRefused resets the connections that a guard does not allow any more, and returns how many there
-// were: those to instances of a node, and those from its programs, of which it knows more than others. The
-// guard is asked under no lock.
-func (f *Flows) CloseRefused(self micronet.NodeID, g Guard) int {
+// refuse resets a flow that may be in the list for a while yet.
+func (f *Flows) refuse(fl *flow) {
 	f.mu.Lock()
-	live := make(map[*flow]Served, len(f.live))
-	for fl := range f.live {
-		if fl.route.Node == self || fl.caller.Node == self {
-			live[fl] = Served{fl.caller, fl.inst}
-		}
-	}
+	fl.refused = true
 	f.mu.Unlock()
-	maps.DeleteFunc(live, func(_ *flow, s Served) bool { return g.Allows(s.Caller, s.Inst) == nil })
-	return f.cut(func(fl *flow) bool {
-		_, refused := live[fl]
-		return refused
-	})
+	fl.abort()
 }
 
 func (f *Flows) whenEmpty() <-chan struct{} {

@@ -4,11 +4,11 @@ import micronet "github.com/micro/micro-net"
 
 // Guard decides who may call an instance. Its methods are called from any goroutine and must not block.
 type Guard interface {
-	// Admit decides about a new connection to an instance of this node, and counts the decision. The
-	// error's text is what the caller is told.
+	// Admit decides about a connection to an instance of this node, a new one or one that is asked about again as
+	// the rules have changed, and counts the decision. The error's text is what the caller is told.
 	Admit(caller micronet.Caller, to *micronet.Instance) error
-	// Allows is Admit for a question without effect: of a connection that is there already, or one to
-	// another node, which decides by itself.
+	// Allows is Admit for a question without effect, also about a connection to another node, which decides by
+	// itself.
 	Allows(caller micronet.Caller, to *micronet.Instance) error
 }
 

@@ -143,7 +143,7 @@ func identity() []Defence {
 		{
 			Name: "policies-cut", Scenario: "policy-tightens", Breaks: "no_unauthorized", Seeds: 2,
 			About: "Policies that have changed end the connections that they refuse",
-			Files: edit("node/guard.go", "if cut := l.flows.CloseRefused(l.self, look); cut > 0", "if cut := 0; cut > 0"),
+			Files: edit("node/guard.go", "if cut := l.flows.CloseRefused(l.self, look); cut > 0", "if cut := 0; cut > len(look.came)"),
 		},
 		{
 			Name: "the-receiver-decides", Scenario: "policy-tightens", Breaks: "no_unauthorized", Seeds: 2,
