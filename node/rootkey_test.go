@@ -166,7 +166,7 @@ func TestQ7_IssuanceLogOnDisk(t *testing.T) {
 		changed := bytes.Replace(whole, []byte(`"join"`), []byte(`"jion"`), 1)
 		put(changed)
 		a = b.start("a", "")
-		want = []string{"found a", "damaged a"}
+		want = []string{"found a", api.IssuanceDamaged + " a"}
 		check("after a changed line")
 		if kept, _, err := a.node.disk.loadRaw(fileIssued + damagedSuffix); err != nil || !bytes.Equal(kept, changed) {
 			t.Errorf("the changed log was not kept: %v", err)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -98,6 +99,24 @@ func TestBrokenLog(t *testing.T) {
 		if r := w.run(args...); r.code != 1 || !strings.Contains(r.err, "line 3 does not follow") {
 			t.Errorf("%v: %+v", args, r)
 		}
+	}
+}
+
+// TestDamagedLog: that lines were lost once is no fault of the chain, and a check tells all the same.
+func TestDamagedLog(t *testing.T) {
+	w := newWorld(t)
+	w.backend.damaged = 7
+	w.start()
+	if r := w.run("node", "log"); r.code != 0 {
+		t.Errorf("shown: %+v", r)
+	}
+	r := w.run("node", "log", "--verify")
+	if r.code != 1 || !strings.Contains(r.out, "10 lines, each follows") || !strings.Contains(r.err, "damaged 7 times") ||
+		!strings.Contains(r.err, "4 ("+wall.Add(3*time.Hour).Format(time.RFC3339)+"), 5 (") || !strings.Contains(r.err, "and 2 more") {
+		t.Errorf("checked: %+v", r)
+	}
+	if r := w.run("node", "log", "--verify", "-o", "json"); r.code != 1 || strings.Count(r.out, `"damaged"`) != 7 || strings.Contains(r.out, `"join"`) {
+		t.Errorf("as JSON: %+v", r)
 	}
 }
 

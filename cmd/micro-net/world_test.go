@@ -202,6 +202,7 @@ type fakeBackend struct {
 	bound      error    // why the root key has to stay here
 	unheard    string   // the warning of leave
 	fault      string   // of the issuance log
+	damaged    int      // times that it was
 	replaced   []string // by every registration
 	resolution api.Resolution
 	pong       api.Pong
@@ -314,11 +315,15 @@ func (b *fakeBackend) Invite(r api.InviteRequest) (api.Invitation, error) {
 }
 
 func (b *fakeBackend) Issuances() (api.IssuanceLog, error) {
-	return api.IssuanceLog{Head: "0a1b2c", Fault: b.fault, Issued: []api.Issuance{
+	log := api.IssuanceLog{Head: "0a1b2c", Fault: b.fault, Issued: []api.Issuance{
 		{Number: 1, Time: wall, What: "found", Node: "a", ID: "aaaaaaaaaaaaaaaa", Serial: "01", Ends: wall.Add(14 * 24 * time.Hour)},
 		{Number: 2, Time: wall.Add(time.Hour), What: "join", Node: "b", ID: "bbbbbbbbbbbbbbbb", Serial: "02", Ends: wall.Add(14*24*time.Hour + time.Hour)},
 		{Number: 3, Time: wall.Add(2 * time.Hour), What: "revoke", Node: "b", ID: "bbbbbbbbbbbbbbbb"},
-	}}, b.fail
+	}}
+	for i := range b.damaged {
+		log.Issued = append(log.Issued, api.Issuance{Number: uint64(4 + i), Time: wall.Add(3 * time.Hour), What: "damaged", Node: "a", ID: "aaaaaaaaaaaaaaaa"})
+	}
+	return log, b.fail
 }
 
 func (b *fakeBackend) Promote(_ context.Context, r api.PromoteRequest) (api.Promoted, error) {

@@ -46,6 +46,9 @@ type Issuance struct {
 	Ends   time.Time `json:"ends"`
 }
 
+// IssuanceDamaged is What a line is that says that lines before it were lost.
+const IssuanceDamaged = "damaged"
+
 // PromoteRequest names a node that is to sign for the cluster.
 type PromoteRequest struct {
 	Node string `json:"node"` // name, or the beginning of its id
