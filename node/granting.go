@@ -60,6 +60,9 @@ func (b backend) GrantNames(ctx context.Context, r api.GrantRequest) (api.Names,
 	if err != nil {
 		return api.Names{}, err
 	}
+	if err := policy.CheckGrant(r.Patterns, b.l.view.Load().offered()); err != nil {
+		return api.Names{}, err
+	}
 	body, err := policy.EncodeNames(r.Patterns)
 	if err != nil {
 		return api.Names{}, err

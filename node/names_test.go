@@ -149,6 +149,7 @@ func TestGrantsComeAndGo(t *testing.T) {
 			says := withheldSays(t, n, "web")
 			wantError(t, "a call at "+n.host.Name(), says, micronet.Refused, `"web" is registered at b, and withheld`, "`micro-net node grant b web`")
 		}
+		wantError(t, "a pattern for nothing", grant(true, "web,api"), micronet.Invalid, `"web,api" fits no service: ',' is in no name`)
 		if err := grant(false, "web"); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -36,6 +38,42 @@ func EncodeNames(patterns []string) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// CheckGrant refuses patterns that no service can have, as nobody would notice before its traffic is missing. known are
+// names that there are: through Consul's API programs register what they like.
+func CheckGrant(patterns, known []string) error {
+	for _, text := range patterns {
+		if err := checkGranted(text, known); err != nil {
+			return micronet.E("names", micronet.Invalid, "%w", err).
+				WithFix("want letters, digits, -, _ and ., with * for any characters and ! in front for an exception")
+		}
+	}
+	return nil
+}
+
+func checkGranted(text string, known []string) error {
+	if err := CheckPattern(text); err != nil {
+		return err
+	}
+	if strings.Trim(text, "*") == "!" {
+		return fmt.Errorf("%q takes out every name: `micro-net node grant NODE --none` says that", text)
+	}
+	body := strings.TrimPrefix(text, "!")
+	if slices.ContainsFunc(known, func(name string) bool { return strings.EqualFold(name, body) }) {
+		return nil
+	}
+	if lower := strings.ToLower(body); micronet.CheckLabel(lower) == nil {
+		return micronet.CheckName(lower)
+	}
+	if i := strings.IndexFunc(body, func(r rune) bool { return !strings.ContainsRune(nameLetters, unicode.ToLower(r)) }); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(body[i:])
+		return fmt.Errorf("%q fits no service: %q is in no name", text, r)
+	}
+	return nil
+}
+
+// nameLetters are in names of services, and the * of patterns.
+const nameLetters = "abcdefghijklmnopqrstuvwxyz0123456789-_.*"
 
 // DecodeNames reads what EncodeNames wrote. What this version does not wholly understand grants
 // nothing, and the error says why.

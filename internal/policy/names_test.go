@@ -65,6 +65,22 @@ func TestEncodeNames(t *testing.T) {
 	}
 }
 
+// TestCheckGrant: what no service can have is refused, and what one has is taken.
+func TestCheckGrant(t *testing.T) {
+	for _, bad := range []string{"", "!", "web,api", "web/*", "web-[12]", "web?", "!!web", "a b", "localhost", "!WPAD", "wéb", "a\x1b", "!*"} {
+		if err := CheckGrant([]string{"web", bad}, []string{"a c"}); micronet.KindOf(err) != micronet.Invalid || !strings.Contains(err.Error(), "* for any characters") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	good := []string{"web", "Web-1", "api-*", "*", "**", "!payments", "go.micro.srv.x", "my_svc", "a*b", "A b", "!a b", "any*"}
+	if err := CheckGrant(good, []string{"a b"}); err != nil {
+		t.Error(err)
+	}
+	if err := CheckGrant(nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // An older node must not grant what a newer version takes away in a form that it does not know.
 func TestDecodeNamesGrantsNothingItDoesNotKnow(t *testing.T) {
 	for _, body := range []string{"\x02\x03web", "\x01", "\x01\x04web", "\x01\x00", "\x01\x01!", "\x01\x03web\x09", "\x00"} {
