@@ -75,7 +75,7 @@ func TestRegister(t *testing.T) {
 			"register web web 127.0.0.1:8080->8080 tcp [v2] map[]\nregister api api 127.0.0.1:443->9000 grpc [] map[]",
 		},
 		"stdin":      {[]string{"-"}, 0, "typed\n", "register typed typed 127.0.0.1:1->1 tcp [] map[]"},
-		"json":       {[]string{file, "-o", "json"}, 0, "{\n  \"ids\": [\n    \"web\",\n    \"api\"\n  ],\n  \"replaced\": [],\n  \"withheld\": []\n}\n", "register web web 127.0.0.1:8080->8080 tcp [v2] map[]\nregister api api 127.0.0.1:443->9000 grpc [] map[]"},
+		"json":       {[]string{file, "-o", "json"}, 0, "{\n  \"ids\": [\n    \"web\",\n    \"api\"\n  ],\n  \"replaced\": [],\n  \"withheld\": [],\n  \"warnings\": []\n}\n", "register web web 127.0.0.1:8080->8080 tcp [v2] map[]\nregister api api 127.0.0.1:443->9000 grpc [] map[]"},
 		"bad file":   {[]string{bad}, 2, "", ""},
 		"no file":    {[]string{w.dir + "/none"}, 2, "", ""},
 		"empty file": {[]string{w.file("none.yaml", "")}, 2, "", ""},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,7 @@ func (a *app) registerCommand() *cobra.Command {
 			for _, id := range done.Replaced {
 				fmt.Fprintf(a.err, "%s replaced one that had other values\n", oneLine(id))
 			}
-			a.tellWithheld(done)
+			a.tellInVain(done)
 			return a.print(done, func(t *table) {
 				for _, id := range done.IDs {
 					t.text("%s", id)
@@ -44,9 +45,9 @@ func (a *app) registerCommand() *cobra.Command {
 	return a.printsData(a.talks(c))
 }
 
-// tellWithheld says what was registered in vain.
-func (a *app) tellWithheld(done api.Registered) {
-	for _, sentence := range done.Withheld {
+// tellInVain says what was registered in vain, or may have been.
+func (a *app) tellInVain(done api.Registered) {
+	for _, sentence := range slices.Concat(done.Withheld, done.Warnings) {
 		fmt.Fprintln(a.err, oneLine(sentence))
 	}
 }
@@ -61,7 +62,7 @@ func (a *app) serviceFlags(c *cobra.Command, s *config.Service) {
 	f.StringArrayVar(&s.Tags, "tag", nil, "`TAG` of the instance; may be repeated")
 	f.StringVar(&s.ID, "id", "", "`ID` of the instance, unique at this node (default: the name)")
 	f.IntVar(&s.PID, "pid", 0, "`PID` whose connections, and those of all that it started, are the service's own, for policies about it")
-	f.StringVar(&s.Cgroup, "cgroup", "", "the same for a control group: its `PATH` as /proc/PID/cgroup has it")
+	f.StringVar(&s.Cgroup, "cgroup", "", "the same for a control group: its `PATH` as /proc/PID/cgroup has it (one that is not there now is taken with a warning: systemd makes a unit's when it starts)")
 	f.StringVar(&s.Address, "address", "", "`ADDRESS` on which the instance listens (default 127.0.0.1)")
 }
 

@@ -61,7 +61,7 @@ func (a *app) runHeld(ctx context.Context, services []config.Service, argv []str
 	if err != nil {
 		return &exitError{exitOwnFailure, err}
 	}
-	a.tellWithheld(reg)
+	a.tellInVain(reg)
 	keeping := make(chan struct{})
 	go func() { defer close(keeping); a.keepHeld(ctx, client, services, held) }()
 	defer func() { cancel(); <-keeping }()

@@ -1,6 +1,10 @@
 package api
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/config"
 )
@@ -45,6 +49,22 @@ func (s *Server) nameGroup(a access, cgroup string) error {
 		}
 	}
 	return micronet.E("api.register", micronet.Refused, "the control group %q is not one of this user", cgroup).WithFix("use sudo, or name a process with --pid")
+}
+
+// absentGroups warns of control groups that are not there. It is no error: those of units of systemd come and go
+// with their programs.
+func (s *Server) absentGroups(services []config.Service) []string {
+	out, f := []string{}, s.finder()
+	for i := range services {
+		svc := &services[i]
+		if svc.Cgroup == "" || f == nil {
+			continue
+		}
+		if _, err := f.GroupOwner(svc.Cgroup); errors.Is(err, fs.ErrNotExist) {
+			out = append(out, fmt.Sprintf("there is no control group %q on this host now: no program calls as %q by it until there is; the right one is in /proc/PID/cgroup of the program", svc.Cgroup, svc.Name))
+		}
+	}
+	return out
 }
 
 // nameHolder takes the process at the other end of the socket, where it can be seen from here.

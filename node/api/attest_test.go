@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"testing"
 
 	micronet "github.com/micro/micro-net"
@@ -76,6 +77,10 @@ func TestQ25_WhoMayNameProcesses(t *testing.T) {
 		if err == nil && (list[0].PID != c.want.PID || list[0].PIDStart != c.want.PIDStart || (list[0].PIDBoot == "this") != (list[0].PIDStart != 0) || list[0].Cgroup != c.want.Cgroup) {
 			t.Errorf("%s: %+v, want %+v", c.name, list[0], c.want)
 		}
+	}
+	told := able.absentGroups([]config.Service{{Name: "a", Cgroup: "/web"}, {Name: "b"}, {Name: "c", Cgroup: "/nosuch"}})
+	if len(told) != 1 || !strings.Contains(told[0], `no control group "/nosuch"`) || !strings.Contains(told[0], `calls as "c"`) {
+		t.Errorf("groups that are not there: %q", told)
 	}
 	blind := &Server{env: micronet.Env{Net: struct{ micronet.Network }{}}}
 	if err := blind.nameProcesses(user, true, []config.Service{{}}); err != nil {

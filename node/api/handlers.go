@@ -161,7 +161,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if !held {
 		done, err := s.backend.Register(a.owner(), services)
 		if err == nil {
-			done.Withheld = s.backend.Withheld(services)
+			done.Withheld, done.Warnings = s.backend.Withheld(services), s.absentGroups(services)
 			writeJSON(w, done)
 		}
 		return err
@@ -171,7 +171,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer hold.Close()
-	writeJSON(w, Registered{IDs: ids, Replaced: []string{}, Withheld: s.backend.Withheld(services)})
+	writeJSON(w, Registered{IDs: ids, Replaced: []string{}, Withheld: s.backend.Withheld(services), Warnings: s.absentGroups(services)})
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		return nil // the client is gone already, and with it its instances
 	}

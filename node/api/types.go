@@ -186,6 +186,7 @@ type Registered struct {
 	IDs      []string `json:"ids"`
 	Replaced []string `json:"replaced"` // those of IDs that were there with other values
 	Withheld []string `json:"withheld"` // sentences: what nobody is led to, and what to do
+	Warnings []string `json:"warnings"` // sentences: what was probably not meant
 }
 
 // LeaveRequest says goodbye for good.
