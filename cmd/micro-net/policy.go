@@ -158,16 +158,39 @@ func yesNo(b bool) string {
 }
 
 func (a *app) policyDeleteCommand() *cobra.Command {
-	c := a.command("delete NAME", "take a policy away",
-		"  micro-net policy delete no-c",
-		cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-			if err := a.client().DeletePolicy(ctx, args[0]); err != nil {
+	c := a.command("delete NAME...", "take policies away",
+		"  micro-net policy delete no-c\n  micro-net policy delete no-c only-shop",
+		cobra.MinimumNArgs(1), func(ctx context.Context, args []string) error {
+			names := slices.Compact(slices.Sorted(slices.Values(args)))
+			if err := a.knownPolicies(ctx, names); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.err, "%s is deleted\n", args[0])
+			for _, name := range names {
+				if err := a.client().DeletePolicy(ctx, name); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.err, "%s is deleted\n", name)
+			}
 			return nil
 		})
 	return a.completes(a.talks(c), policyNames)
+}
+
+// knownPolicies refuses names of which one is wrong before anything is deleted.
+func (a *app) knownPolicies(ctx context.Context, names []string) error {
+	if len(names) == 1 {
+		return nil // the daemon says it
+	}
+	list, err := a.client().Policies(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(list, func(p api.Policy) bool { return p.Name == name }) {
+			return micronet.E("delete", micronet.NotFound, "no policy %q, and nothing was deleted", name).WithFix("see `micro-net policy list`")
+		}
+	}
+	return nil
 }
 
 func policyNames(ctx context.Context, c *api.Client) (names []string) {

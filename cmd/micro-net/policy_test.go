@@ -40,6 +40,15 @@ func TestPolicyApply(t *testing.T) {
 	if r := w.run("validate", "rules.json"); r.code != 2 || !strings.Contains(r.err, "deny") {
 		t.Errorf("validate: exit %d, %q, %q", r.code, r.out, r.err)
 	}
+	if r := w.run("policy", "delete", "no-c", "nosuch"); r.code != 3 || !strings.Contains(r.err, `no policy "nosuch", and nothing was deleted`) || strings.Contains(w.backend.noted(), "delete") {
+		t.Errorf("one of two: %+v, the daemon was asked: %q", r, w.backend.noted())
+	}
+	if r := w.run("policy", "delete", "try-v2", "no-c", "no-c"); r.code != 0 || r.err != "no-c is deleted\ntry-v2 is deleted\n" {
+		t.Errorf("two: %+v", r)
+	}
+	if r := w.run("policy", "delete"); r.code != 2 {
+		t.Errorf("none: %+v", r)
+	}
 	if r := w.run("__complete", "policy", "delete", ""); !strings.HasPrefix(r.out, "no-c\ntry-v2\nnewer\n:4") {
 		t.Errorf("completion: %q", r.out)
 	}
