@@ -34,7 +34,7 @@ func (a *app) statusCommand() *cobra.Command {
 			return a.print(s, func(t *table) { a.statusScreen(t, &s) })
 		})
 	c.Flags().StringArrayVar(&conditions, "wait", nil, "wait until `ready|nodes=N|service=S`: N nodes are alive, S has a healthy instance; may be repeated")
-	c.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait")
+	c.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait; exit 5 after that, also where no daemon has answered yet")
 	return a.printsData(a.talks(c))
 }
 

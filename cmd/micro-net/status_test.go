@@ -37,7 +37,7 @@ func TestWaitTimesOut(t *testing.T) {
 	}
 	w.stop()
 	r := w.run("status", "--wait", "ready", "--timeout", "300ms")
-	if want := "micro-net: status: waited 300ms: no daemon answers on unix://$DIR/api.sock\n"; r.code != micronet.ExitUnreachable || r.err != want {
+	if want := "micro-net: status: waited 300ms: no daemon answers on unix://$DIR/api.sock; start one with `micro-net up`, or name it with --api\n"; r.code != micronet.ExitUnreachable || r.err != want {
 		t.Errorf("without a daemon: exit %d, %q, want 5, %q", r.code, r.err, want)
 	}
 }

@@ -105,7 +105,11 @@ func (a *app) await(ctx context.Context, conditions []wait, timeout time.Duratio
 		}
 		select {
 		case <-ctx.Done():
-			return s, micronet.E("status", micronet.Timeout, "waited %s: %w", timeout, reason(last))
+			e := micronet.E("status", micronet.Timeout, "waited %s: %w", timeout, reason(last))
+			if micronet.KindOf(last) == micronet.NoDaemon {
+				e = e.WithFix("start one with `micro-net up`, or name it with --api")
+			}
+			return s, e
 		case <-tick.C:
 		}
 	}
