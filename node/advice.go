@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/policy"
 )
 
@@ -28,4 +29,22 @@ func grantMore(node string, patterns, services []string) string {
 // grantFix says what to do about services that are withheld.
 func (l *life) grantFix(s *squat) string {
 	return "if it is to offer that, at an authority: " + grantMore(s.node.Name, l.grants()[s.node.ID], s.services)
+}
+
+// grantAll is grantFix for one or several nodes.
+func (l *life) grantAll(squats []squat) string {
+	if len(squats) == 1 {
+		return l.grantFix(&squats[0])
+	}
+	return "if they are to offer that, at an authority: " + grantEach(squats, l.grants())
+}
+
+// grantEach is grantMore for the first of several nodes, and says how many more there are.
+func grantEach(squats []squat, grants map[micronet.NodeID][]string) string {
+	commands := make([]string, len(squats))
+	for i := range squats {
+		s := &squats[i]
+		commands[i] = grantMore(s.node.Name, grants[s.node.ID], s.services)
+	}
+	return shortNames(commands)
 }

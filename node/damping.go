@@ -78,9 +78,14 @@ func undamped(list []*placed) []*placed {
 // maxFlapping is how many instances that flap are named in one warning.
 const maxFlapping = 5
 
-func shortList(all []string) string {
+func shortList(all []string) string { return shortened(all, "; ") }
+
+// shortNames is shortList for names, which have no commas of their own.
+func shortNames(all []string) string { return shortened(all, ", ") }
+
+func shortened(all []string, between string) string {
 	if n := len(all); n > maxFlapping {
-		return strings.Join(all[:maxFlapping], "; ") + fmt.Sprintf("; and %d more", n-maxFlapping)
+		return strings.Join(all[:maxFlapping], between) + fmt.Sprintf("%sand %d more", between, n-maxFlapping)
 	}
-	return strings.Join(all, "; ")
+	return strings.Join(all, between)
 }

@@ -87,22 +87,18 @@ func (b backend) mayWithhold(op string, grants map[micronet.NodeID][]string) err
 	}
 	v := b.l.view.Load()
 	before := b.l.names.Load()
-	var lost []string
-	var first *squat
+	var lost []squat
 	for _, s := range v.squatted(b.l.self, policy.NewNames(grants)) {
 		s.services = slices.DeleteFunc(s.services, func(name string) bool { return !before.Allows(s.node.ID, name) })
 		if len(s.services) > 0 {
-			lost = append(lost, s.String())
-			if first == nil {
-				first = &s
-			}
+			lost = append(lost, s)
 		}
 	}
-	if first == nil {
+	if len(lost) == 0 {
 		return nil
 	}
-	return micronet.E(op, micronet.Refused, "nobody would be led any more to %s", shortList(lost)).
-		WithFix("grant the names as well, %s, or say --force", grantMore(first.node.Name, grants[first.node.ID], first.services))
+	return micronet.E(op, micronet.Refused, "nobody would be led any more to %s", shortList(wordsOf(lost))).
+		WithFix("grant the names as well, %s, or say --force", grantEach(lost, grants))
 }
 
 // Withheld says of services of this node that nobody is led to them, and why.

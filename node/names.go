@@ -66,6 +66,14 @@ type squat struct {
 // String names them as warnings do.
 func (s *squat) String() string { return strings.Join(s.services, ", ") + " at " + s.node.Name }
 
+func wordsOf(squats []squat) []string {
+	words := make([]string, len(squats))
+	for i := range squats {
+		words[i] = squats[i].String()
+	}
+	return words
+}
+
 // squats lists the services that are withheld, by node: this one first, then in the order of ids.
 func (v *view) squats(self micronet.NodeID) []squat {
 	return squatsIn(self, func(yield func(string, *placed) bool) {
@@ -133,13 +141,9 @@ func (l *life) namesWarnings(now time.Time) (out []api.Warning) {
 		squats = squats[1:]
 	}
 	if len(squats) > 0 {
-		words := make([]string, len(squats))
-		for i := range squats {
-			words[i] = squats[i].String()
-		}
 		out = append(out, api.Warning{
-			Code: "names-withheld", Text: "nodes offer services whose names they were not granted, and nobody is led to them: " + shortList(words),
-			Fix: l.grantFix(&squats[0]) + "; if a node should not offer it, see who uses it, and `micro-net node revoke " + squats[0].node.Name + "`",
+			Code: "names-withheld", Text: "nodes offer services whose names they were not granted, and nobody is led to them: " + shortList(wordsOf(squats)),
+			Fix: l.grantAll(squats) + "; if a node should not offer it, see who uses it, and `micro-net node revoke NODE`",
 		})
 	}
 	if news := v.newHolders(now); len(news) > 0 && l.names.Load() == nil {

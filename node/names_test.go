@@ -96,6 +96,13 @@ func TestQ11_UngrantedNamesGetNoTraffic(t *testing.T) {
 		if w := warned(mesh[0], "names-withheld"); w == nil || !strings.Contains(w.Text, "payments at c") {
 			t.Errorf("a is not told: %+v", w)
 		}
+		b.serve(mesh[1], "orders", "b")
+		b.await(5*time.Second, "a is told of both", func() error {
+			if w := warned(mesh[0], "names-withheld"); w == nil || !strings.Contains(w.Fix, "`micro-net node grant c payments`") || !strings.Contains(w.Fix, "`micro-net node grant b 'pay*' orders`") {
+				return fmt.Errorf("%+v", w)
+			}
+			return nil
+		})
 		if got := mesh[2].backend().Withheld(withoutChecks("payments", 80)); len(got) != 1 || !strings.Contains(got[0], "node grant c payments") {
 			t.Errorf("who registers at c is told %q", got)
 		}

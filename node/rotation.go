@@ -325,14 +325,21 @@ func (l *life) rotationWarning() (api.Warning, bool) {
 		return api.Warning{}, false
 	}
 	r := l.rotationOf(next.Certificate)
-	text := fmt.Sprintf("the root key is being replaced: %d of %d nodes have a certificate under the new one", r.Renewed, r.Nodes)
-	fix := "nothing: it goes on by itself"
-	if len(r.Waiting) > 0 {
-		text += "; missing " + shortList(r.Waiting)
+	return rotationTold(&r), true
+}
+
+func rotationTold(r *api.Rotation) api.Warning {
+	w := api.Warning{
+		Code: "root-rotation", Text: fmt.Sprintf("the root key is being replaced: %d of %d nodes have a certificate under the new one", r.Renewed, r.Nodes),
+		Fix: "wait, it goes on by itself",
 	}
-	if len(r.Waiting) > 0 && r.Step == api.RotationRenewing {
-		fix = "it ends once those that are missing have renewed, which takes minutes; if they do not, see their logs and start them again, " +
-			"revoke those that are lost (`micro-net node revoke NODE`), or end it without them: `micro-net node root rotate --retire`"
+	switch {
+	case r.Step == api.RotationAnnounced:
+		w.Text = fmt.Sprintf("the root key is being replaced: the new one is announced to %s, and signs in a minute", plural(r.Nodes, "node", "nodes"))
+	case len(r.Waiting) > 0:
+		w.Text += ", and these do not yet: " + shortNames(r.Waiting)
+		w.Fix = "wait for them to renew, which takes minutes and ends the replacement; where one does not, look at its log and start it again, " +
+			"revoke it if it is lost (`micro-net node revoke NODE`), or end the replacement without it: `micro-net node root rotate --retire`"
 	}
-	return api.Warning{Code: "root-rotation", Text: text, Fix: fix}, true
+	return w
 }

@@ -498,3 +498,13 @@ func TestRootKeyAndOtherChanges(t *testing.T) {
 		}
 	})
 }
+
+// TestRotationTold: the warning says what there is to wait for, and names a few of many.
+func TestRotationTold(t *testing.T) {
+	w := rotationTold(&api.Rotation{Step: api.RotationAnnounced, Nodes: 3, Waiting: []string{"a", "b", "c"}})
+	contains(t, "announced", w.Text+"; "+w.Fix, "announced to 3 nodes, and signs in a minute; wait")
+	w = rotationTold(&api.Rotation{Step: api.RotationRenewing, Nodes: 9, Renewed: 2, Waiting: []string{"a", "b", "c", "d", "e", "f", "g"}})
+	contains(t, "renewing", w.Text+"; "+w.Fix, "2 of 9 nodes", "these do not yet: a, b, c, d, e, and 2 more; wait for them", "node root rotate --retire")
+	w = rotationTold(&api.Rotation{Step: api.RotationRenewing, Nodes: 2, Renewed: 2})
+	contains(t, "renewed", w.Text+"; "+w.Fix, "2 of 2 nodes", "wait, it goes on by itself")
+}

@@ -26,14 +26,14 @@ func (l *life) whyNobody(d micronet.Destination, err error) error {
 		return err
 	}
 	var at []string
+	var squats []squat
 	for _, p := range list {
 		if !slices.Contains(at, p.node.Name) {
-			at = append(at, p.node.Name)
+			at, squats = append(at, p.node.Name), append(squats, squat{node: p.node, services: []string{d.Service}})
 		}
 	}
-	first := squat{node: list[0].node, services: []string{d.Service}}
 	return micronet.E("router.pick", micronet.Refused, "%q is registered at %s, and withheld: names are granted in this mesh, and this one was not",
-		d.Service, shortList(at)).WithFix("%s", l.grantFix(&first))
+		d.Service, shortNames(at)).WithFix("%s", l.grantAll(squats))
 }
 
 // withheldRoute shows an instance among the routes that callers may be led to.
