@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/config"
 	"github.com/micro/micro-net/internal/policy"
 	"github.com/micro/micro-net/node/api"
 )
@@ -22,6 +24,9 @@ func (b backend) Explain(ctx context.Context, service string, from micronet.Call
 	if v := b.l.view.Load(); len(v.of(dest))+len(v.withheldOf(dest)) == 0 {
 		return api.Explanation{}, b.l.unknownService(service)
 	}
+	if err := b.l.view.Load().mayCallAs(from.Service, service); err != nil {
+		return api.Explanation{}, err
+	}
 	from.Node = b.l.self
 	from = b.l.attested(ctx, from)
 	v := b.l.view.Load()
@@ -32,6 +37,19 @@ func (b backend) Explain(ctx context.Context, service string, from micronet.Call
 	}
 	b.answer(&out, dest, source)
 	return out, nil
+}
+
+// mayCallAs refuses a caller that nobody knows, which was probably meant to be another: policies would take it for
+// a service all the same.
+func (v *view) mayCallAs(caller, service string) error {
+	if caller == "" || slices.ContainsFunc(v.offered(), func(s string) bool { return strings.EqualFold(s, caller) }) {
+		return nil
+	}
+	err := micronet.E("explain", micronet.NotFound, "no service %q in the mesh to call as", caller)
+	if near := config.Nearest(caller, v.offered()); near != "" {
+		return err.WithFix("did you mean %q?", near)
+	}
+	return err.WithFix("see `micro-net services`; for callers of other nodes `micro-net policy test SERVICE@NODE %s`", service)
 }
 
 // candidates are the routes of a destination, each with what the policies say.

@@ -194,6 +194,13 @@ func TestExplainAndTest(t *testing.T) {
 		if err != nil || !strings.Contains(e.Answer, `refused by the policy "nobody": node a may not call pay`) {
 			t.Errorf("%+v, %v", e, err)
 		}
+		for as, says := range map[string]string{"shpo": `no service "shpo" in the mesh to call as; did you mean "shop"?`, "web@b": `no service "web@b"`} {
+			_, err := back.Explain(t.Context(), "pay", micronet.Caller{Service: as, Attested: true})
+			wantError(t, "as "+as, err, micronet.NotFound, says)
+		}
+		if _, err := back.Explain(t.Context(), "pay", micronet.Caller{Service: "Shop", Attested: true}); err != nil {
+			t.Errorf("as Shop: %v", err)
+		}
 		_, err = back.Explain(t.Context(), "nothing", micronet.Caller{})
 		wantError(t, "an unknown service", err, micronet.NotFound, "")
 	})
