@@ -65,7 +65,7 @@ func TestClonedFolder(t *testing.T) {
 		copied := b.prepare("twin")
 		original.host.Disk().CloneTo(copied.host.Disk())
 		b.launch("twin", "", logged("twin"), func(c *Config) { c.Name = "b" })
-		b.await(90*time.Second, "both are told", func() error {
+		b.await(time.Minute, "both are told", func() error {
 			for at, of := range map[*simNode]*simNode{original: copied, copied: original} {
 				if err := warnsOfTwin(at, of); err != nil {
 					return err
