@@ -142,3 +142,12 @@ func TestTwoDaemonsOnOneHost(t *testing.T) {
 		wantError(t, "a third on the folder of the first", b.ended(third, drainFor), micronet.Refused, "another daemon uses /var/lib/micro-net", "--data-dir")
 	})
 }
+
+// TestRefusalNamesTheSocket: who asks through TCP for more than that may do is told where to ask, at this daemon.
+func TestRefusalNamesTheSocket(t *testing.T) {
+	inBubble(t, 35, func(t *testing.T, b *bubble) {
+		n := b.start("a", "", func(c *Config) { c.Daemon.Socket = "/run/second/api.sock" })
+		_, err := api.NewClient(n.host.Env().Net, "http://127.0.0.1:8500").Invite(t.Context(), api.InviteRequest{})
+		wantError(t, "invite", err, micronet.Refused, "--api unix:///run/second/api.sock")
+	})
+}
