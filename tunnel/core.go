@@ -189,7 +189,7 @@ func (c *core) adopt(now time.Time, p *peer, in Peer) {
 	p.Peer = in
 	p.Credential = slices.Clone(in.Credential)
 	p.Endpoints = slices.Clone(in.Endpoints)
-	p.offered = nil
+	p.offered, p.refused = nil, false
 	c.declare(now, p)
 }
 
@@ -288,7 +288,7 @@ func (c *core) probe(now time.Time, p *peer, to *candidate, full bool, out *effe
 	}
 	c.nonce++
 	m := message{kind: messageProbe, nonce: c.nonce}
-	if len(p.Credential) == 0 {
+	if len(p.Credential) == 0 || p.refused {
 		m.flags |= probeWantsCredential
 	}
 	// A second probe without reply may mean that the peer has restarted and forgotten us.

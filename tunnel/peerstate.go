@@ -34,6 +34,7 @@ type peer struct {
 	proven   *pairing   // the peer's last fresh frame was sealed with it; nil: none yet
 	offered  *Peer      // a credential that came with a frame that may be a replay
 	offerer  session    // of that frame: it counts once this session is the confirmed one
+	refused  bool       // it has shown another credential than the one that counts, which is none for us
 
 	session session // ours towards it
 	counter uint64

@@ -79,7 +79,10 @@ func (c *core) offer(now time.Time, p *peer, f *frame, out *effects) (*Peer, boo
 	case f.credential == nil && p == nil:
 		out.drop(dropUnknownSender, micronet.NodeID{})
 		return nil, false
-	case f.credential == nil || (p != nil && bytes.Equal(f.credential, p.Credential)):
+	case f.credential == nil:
+		return nil, true
+	case p != nil && bytes.Equal(f.credential, p.Credential):
+		p.refused = false
 		return nil, true
 	case p != nil && p.offered != nil && bytes.Equal(f.credential, p.offered.Credential):
 		return p.offered, true
@@ -88,7 +91,13 @@ func (c *core) offer(now time.Time, p *peer, f *frame, out *effects) (*Peer, boo
 		return nil, false
 	}
 	offered, err := c.verify(f.credential)
-	if err != nil || tagOf(offered.ID) != f.sender || (p != nil && offered.ID != p.ID) {
+	switch bad := err != nil || tagOf(offered.ID) != f.sender; {
+	case bad && p != nil:
+		// Its key speaks for it all the same. Two who each have a credential that the other one refuses could
+		// otherwise never tell each other why.
+		p.refused = true
+		return nil, true
+	case bad || (p != nil && offered.ID != p.ID):
 		out.drop(dropCredential, micronet.NodeID{})
 		return nil, false
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,6 +173,15 @@ type testNode struct {
 	moves []micronet.PathChange
 	peers []Peer
 	quics []string
+
+	refuses atomic.Bool // every credential that is new to it
+}
+
+func (n *testNode) verify(c []byte) (Peer, error) {
+	if n.refuses.Load() {
+		return Peer{}, errTestCredential
+	}
+	return verifyTest(c)
 }
 
 func (n *testNode) received() []string {
@@ -224,7 +234,7 @@ func newNode(t *testing.T, nw *testNet, key testKey, boot uint64, addr string) *
 	var err error
 	n.Underlay, err = NewUnderlay(UnderlayConfig{
 		Env:  micronet.Env{Entropy: rand.NewChaCha8(seed), Events: events, Phase: time.Duration(boot) * time.Nanosecond},
-		Conn: n.conn, Verify: verifyTest, Cluster: testCluster,
+		Conn: n.conn, Verify: n.verify, Cluster: testCluster,
 		OnPeer: func(p Peer) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -388,6 +398,43 @@ func TestCredentialOnlyUntilAnswered(t *testing.T) {
 		}
 		if after := len(nw.sent(carries)); before == 0 || after != before {
 			t.Fatalf("credentials sent: %d at first, %d in all", before, after)
+		}
+	})
+}
+
+// TestRefusedCredentials: two who know each other, and are each given a credential that the other one refuses, still
+// hear each other. Each takes the other's credential as soon as that counts.
+func TestRefusedCredentials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, b := pairUp(t)
+		a.say(t, b, "1")
+		time.Sleep(time.Second)
+		both := [][2]*testNode{{a, b}, {b, a}}
+		for _, n := range both {
+			n[0].refuses.Store(true)
+			n[0].SetLocal(n[0].localSide(1<<31, n[0].conn.addr.String()))
+		}
+		time.Sleep(time.Minute)
+		a.say(t, b, "2")
+		time.Sleep(time.Second)
+		b.wantReceived(t, "1", "2")
+		for _, n := range both {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			if _, err := n[0].Ping(ctx, n[1].key.id); err != nil {
+				t.Error(err)
+			}
+			cancel()
+			if p, _ := n[0].Peer(n[1].key.id); p.Expires.Unix() == 1<<31 {
+				t.Error("a refused credential counts")
+			}
+		}
+		a.refuses.Store(false)
+		b.refuses.Store(false)
+		time.Sleep(time.Minute)
+		for _, n := range both {
+			if p, _ := n[0].Peer(n[1].key.id); p.Expires.Unix() != 1<<31 {
+				t.Errorf("the credential that counts now was not taken: %v", p.Expires)
+			}
 		}
 	})
 }
