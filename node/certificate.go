@@ -119,15 +119,27 @@ func (l *life) tryRenewal(ctx context.Context, plan *reissue) {
 // authority that gives one, and makes it the one in use. It is nil too when there is nobody to ask.
 func (l *life) renewCertificate(ctx context.Context) error {
 	if a := l.gate.authority.Load(); a != nil {
-		if m := l.pass.member(); l.pass.void.Load() == nil && l.leadsBack(a, m.Origin(), m.RenewAfter()) {
-			return nil // it waits for whoever has the root key
+		m := l.pass.member()
+		back := l.pass.void.Load() == nil && l.leadsBack(a, m.Origin(), m.RenewAfter())
+		switch {
+		case !back:
+			return l.renewHere(ctx, a)
+		case l.pass.root.Load() == nil || l.pass.next.Load() != nil:
+			return nil // it is promoted by whoever has the root key, or is about to sign with that itself
 		}
-		m, err := l.issueFor(a, l.self, l.name)
-		if err != nil {
-			return err
-		}
-		return l.useMembership(ctx, m)
 	}
+	return l.renewElsewhere(ctx)
+}
+
+func (l *life) renewHere(ctx context.Context, a *authority) error {
+	m, err := l.issueFor(a, l.self, l.name)
+	if err != nil {
+		return err
+	}
+	return l.useMembership(ctx, m)
+}
+
+func (l *life) renewElsewhere(ctx context.Context) error {
 	var failed error
 	for _, ids := range l.renewers() {
 		if len(ids) == 0 {

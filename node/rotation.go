@@ -93,8 +93,15 @@ func (b backend) RotateRoot(ctx context.Context, r api.RotateRequest) (out api.R
 const rotateAgain = 24 * time.Hour
 
 func (l *life) mayRotate(force bool) error {
+	if force || l.pass.next.Load() != nil {
+		return nil
+	}
+	if root, h := l.pass.root.Load(), l.heir.Load(); root != nil && h != nil && h.key != identity.KeyIDOf(root.Certificate) {
+		return micronet.E("node root rotate", micronet.Refused, "another host replaces the root key already").
+			WithFix("see `micro-net node root rotate --status`; if that host is lost, replace it here with --yes")
+	}
 	ended, some := lastEnd(l.stated(identity.StatementRoot))
-	if force || !some || l.pass.next.Load() != nil || l.env.Wall().Sub(ended) >= rotateAgain {
+	if !some || l.env.Wall().Sub(ended) >= rotateAgain {
 		return nil
 	}
 	return micronet.E("node root rotate", micronet.Refused, "the root key was replaced already: that ended on %s", ended.UTC().Format(time.RFC3339)).
