@@ -34,10 +34,11 @@ func (l *Ledger) Ended() map[micronet.NodeID][]uint64 {
 	return out
 }
 
-// Enders returns the newest statements that count and by which somebody's word counts no more, at most so many.
-func (l *Ledger) Enders(most int) (out []Statement) {
+// Decisive returns the newest statements that count and say whose word does: those that name a root, and those by which
+// somebody's word counts no more; at most so many.
+func (l *Ledger) Decisive(most int) (out []Statement) {
 	for _, h := range l.counting().order {
-		if (h.Revokes || !h.Ends.IsZero()) && l.counting().entitled(&h.Statement) {
+		if (h.Opens || h.Revokes || !h.Ends.IsZero()) && l.counting().entitled(&h.Statement) {
 			out = append(out, h.Statement)
 		}
 	}

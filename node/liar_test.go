@@ -54,7 +54,7 @@ func TestLiarWithoutRootKey(t *testing.T) {
 		b.halt(all[0])
 		b.await(20*time.Second, "a is gone", b.seen("a", micronet.Left, "d"))
 		l, next := all[3].life(), identity.KeyID{1}
-		l.heir.Store(&heir{next, l.env.Wall().Add(-time.Hour)})
+		l.heir.Store(&heir{key: next, since: l.env.Wall().Add(-time.Hour)})
 		all[3].claims(all[2], identity.FlagAuthority|identity.FlagRoot)
 		l.contacts.mu.Lock()
 		cred := l.contacts.known[all[1].node.ID()]

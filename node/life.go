@@ -73,6 +73,7 @@ type life struct {
 	outcasts   atomic.Pointer[outcasts]
 	heir       atomic.Pointer[heir]         // the root that goes on; nil where there was only one
 	rotating   chan struct{}                // a lock that may be held while the root is replaced
+	surpassed  atomic.Bool                  // a root key of this host was overtaken by another one
 	names      atomic.Pointer[policy.Names] // nil where everybody may offer everything
 	announced  chan struct{}                // capacity 1: what this node offers has changed
 	diverged   chan micronet.NodeID         // capacity 1: who holds another catalog
@@ -84,8 +85,8 @@ type life struct {
 	views      *broadcast                   // fires when the view was made anew
 	address    *self
 
-	roots int   // that restate has seen; owned by it
-	grace grace // of become, then of keepCertificate
+	roots [][]byte // that restate has seen; owned by it
+	grace grace    // of become, then of keepCertificate
 
 	// owned by whoever makes views: serve, then keepView
 	told   map[micronet.NodeID]micronet.NodeStatus // what was reported of other nodes
@@ -363,7 +364,7 @@ func (l *life) assembleStatements() error {
 	}
 	s := l.statements
 	s.spread, s.changed, s.strayed, s.poison, s.loops = l.spread, l.restate, l.strayed, l.poison, l.loops
-	l.roots = len(l.pass.trust.Roots())
+	l.roots = l.pass.trust.Roots()
 	l.outcasts.Store(&outcasts{}) // none was cast out yet: restate does it
 	return nil
 }

@@ -1,13 +1,18 @@
 package node
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/node/api"
+	"github.com/micro/micro-net/sim/netsim"
 )
 
 // twoRoots is a mesh of which two nodes have the root key, each with one more on its side.
@@ -38,6 +43,67 @@ func (b *bubble) moved(winner *simNode, all ...*simNode) func() error {
 	}
 }
 
+// TestQ8_RootReplacedTwiceAtOnce: two nodes that have the root key replace it while they cannot hear each other, and meet
+// again before or after any of that has ended. One root goes on, everybody moves to it, and whoever lost deletes its
+// keys, says so and takes the other one.
+func TestQ8_RootReplacedTwiceAtOnce(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		late, apart time.Duration // when the second one begins, and how long they are apart then
+		winner      int
+	}{
+		{"at once, and they meet when both have ended", 0, 3 * time.Minute, 0},
+		{"they meet when both are announced", 20 * time.Second, 10 * time.Second, 1},
+		{"the first has ended when the second begins", 90 * time.Second, 10 * time.Second, 0},
+		{"the second is about to sign when the first ends", 70 * time.Second, 65 * time.Second, 0},
+		{"one after the other, and they meet when both have ended", 5 * time.Minute, 3 * time.Minute, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, 421, func(t *testing.T, b *bubble) {
+				all := b.twoRoots()
+				heal := b.world.Partition([]*netsim.Host{all[0].host, all[2].host}, []*netsim.Host{all[1].host, all[3].host})
+				b.await(time.Minute, "a is alone with c", b.seen("b", micronet.Dead, "a", "c"))
+				b.await(time.Minute, "b is alone with d", b.seen("a", micronet.Dead, "b", "d"))
+				b.rotate(all[0])
+				time.Sleep(tc.late)
+				b.rotate(all[1])
+				time.Sleep(tc.apart)
+				heal()
+				winner, loser := all[tc.winner], all[1-tc.winner]
+				b.await(5*time.Minute, "all have moved", b.moved(winner, all...))
+				b.await(time.Minute, "all see all", b.alive(4, all...))
+				b.givenWay(winner, loser)
+				b.powerCut(loser)
+				b.await(20*time.Second, "it is back", b.alive(4, b.start(loser.host.Name(), "")))
+			})
+		})
+	}
+}
+
+// givenWay checks what a node says and has whose root key was overtaken, and that the one that counts can be brought there.
+func (b *bubble) givenWay(winner, loser *simNode) {
+	b.t.Helper()
+	for _, name := range []string{fileRootKey, fileNextRoot, fileRootKey + spareSuffix, fileNextRoot + spareSuffix} {
+		if _, found, _ := loser.node.disk.loadRaw(name); found {
+			b.t.Errorf("%s is on disk", name)
+		}
+	}
+	w, some := loser.life().overtakenWarning()
+	if !some || codesOf(loser, w.Code) == "" {
+		b.t.Fatal("there is no warning")
+	}
+	contains(b.t, "the fix", w.Fix, "micro-net node root import FILE")
+	if codesOf(winner, w.Code) != "" {
+		b.t.Error("the winner warns")
+	}
+	if err := loser.backend().ImportRoot(exported(b.t, winner)); err != nil {
+		b.t.Fatal(err)
+	}
+	if codesOf(loser, w.Code) != "" || b.invite(loser) == "" {
+		b.t.Error("with the root key that counts it warns on")
+	}
+}
+
 // TestRootReplacedElsewhere: a node that has the root key moves like all others when another one replaces it, begins no
 // replacement of its own meanwhile, and has no root key at the end.
 func TestRootReplacedElsewhere(t *testing.T) {
@@ -49,4 +115,106 @@ func TestRootReplacedElsewhere(t *testing.T) {
 		wantError(t, "at the same time", err, micronet.Refused, "another host replaces the root key already", "--status", "--yes")
 		b.await(5*time.Minute, "all have moved", b.moved(all[0], all...))
 	})
+}
+
+// TestOvertakenAtTheStart: a crash after what ends a root key is on disk, and before that key is given up, leaves what
+// the next start gives up.
+func TestOvertakenAtTheStart(t *testing.T) {
+	for name, late := range map[string]time.Duration{"announced": 3 * time.Second, "about to sign": 65 * time.Second, "replaced": 4 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 423, func(t *testing.T, b *bubble) {
+				all := b.twoRoots()
+				heal := b.world.Partition([]*netsim.Host{all[0].host, all[2].host}, []*netsim.Host{all[1].host, all[3].host})
+				b.await(time.Minute, "b is alone with d", b.seen("a", micronet.Dead, "b", "d"))
+				b.await(time.Minute, "a is alone with c", b.seen("b", micronet.Dead, "a", "c"))
+				b.rotate(all[0])
+				b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
+				b.rotate(all[1])
+				time.Sleep(late)
+				before := all[1].host.Disk().Snapshot()
+				heal()
+				b.await(5*time.Minute, "all have moved", b.moved(all[0], all...))
+				said, _, err := all[1].node.disk.loadRaw(fileStatements)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.powerCut(all[1])
+				all[1].host.Disk().Restore(before)
+				if err := (disk{fs: all[1].host.FS(), dir: testDir}).write(fileStatements, said); err != nil {
+					t.Fatal(err)
+				}
+				all[1] = b.start("b", "")
+				b.givenWay(all[0], all[1])
+				// The key that counts is a certificate as well, where the one before is forgotten.
+				b.await(time.Minute, "it has moved again", b.rotated(2, all[1]))
+				b.await(time.Minute, "all see all", b.alive(4, all...))
+			})
+		})
+	}
+}
+
+// TestHeirs: of two roots that took over from the same one the end of that decides, and before there is one the last that
+// was announced. Whatever a root says that lost counts for nothing, and it is forgotten unless it was named in time.
+func TestHeirs(t *testing.T) {
+	entropy := rand.NewChaCha8([32]byte{1})
+	first, err := identity.NewRoot(entropy, "c", time.Unix(1000, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	succeed := func(r identity.Root) identity.Root {
+		next, err := r.Succeed(entropy, time.Unix(1000, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
+	}
+	a, b := succeed(first), succeed(first)
+	a2, b2 := succeed(a), succeed(b)
+	clock := identity.Clock(0)
+	says := func(by, of identity.Root, ends bool) identity.Statement {
+		clock++
+		hash := of.Hash()
+		st := identity.Statement{Kind: identity.StatementRoot, Subject: hash[:], Clock: clock, Body: of.Certificate, Issuer: by.ID()}
+		if ends {
+			st.Subject = binary.BigEndian.AppendUint64(st.Subject, uint64(clock))
+		}
+		return st
+	}
+	saysA, saysB, saysB2, endsA, saysA2 := says(first, a, false), says(first, b, false), says(b, b2, false), says(first, a, true), says(a, a2, false)
+	all := []identity.Root{first, a, b, a2, b2}
+	for name, tc := range map[string]struct {
+		list []identity.Statement
+		heir identity.Root
+		left []identity.Root
+	}{
+		"both announced":      {[]identity.Statement{saysA, saysB}, b, all},
+		"one has ended it":    {[]identity.Statement{saysA, saysB, endsA}, a, []identity.Root{first, a, b, a2}},
+		"the loser goes on":   {[]identity.Statement{saysA, saysB, saysB2, endsA}, a, all},
+		"announced too late":  {[]identity.Statement{saysA, endsA}, a, []identity.Root{first, a, a2}},
+		"by one that is not":  {[]identity.Statement{saysA, saysB2, endsA}, a, []identity.Root{first, a, a2}},
+		"the winner goes on":  {[]identity.Statement{saysA, endsA, saysA2}, a2, []identity.Root{first, a, a2}},
+		"the end alone":       {[]identity.Statement{endsA}, a, []identity.Root{first, a, a2}},
+		"the loser was later": {[]identity.Statement{saysB, saysB2, saysA, endsA}, a, all},
+	} {
+		trust, err := identity.NewTrust(first.Cluster, certificates(all)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := forgetRoots(trust, tc.list); err != nil {
+			t.Fatal(err)
+		}
+		if got := trust.Roots(); !slices.EqualFunc(got, certificates(tc.left), bytes.Equal) {
+			t.Errorf("%s: %d roots are left, want %d", name, len(got), len(tc.left))
+		}
+		if h := heirOf(tc.list); h.key != identity.KeyIDOf(tc.heir.Certificate) {
+			t.Errorf("%s: another root goes on", name)
+		}
+	}
+}
+
+func certificates(roots []identity.Root) (out [][]byte) {
+	for _, r := range roots {
+		out = append(out, r.Certificate)
+	}
+	return out
 }

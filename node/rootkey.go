@@ -192,6 +192,7 @@ func (l *life) importRoot(root identity.Root) error {
 		return err
 	}
 	l.pass.root.Store(&root)
+	l.surpassed.Store(false)
 	l.env.Log.Info("the root key of the cluster is on this host now")
 	return l.resign()
 }

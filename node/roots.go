@@ -24,8 +24,17 @@ const (
 
 // heir is the root that goes on after others.
 type heir struct {
-	key   identity.KeyID
-	since time.Time // it is trusted
+	key         identity.KeyID
+	certificate []byte
+	since       time.Time // it is trusted
+}
+
+// excludes reports whether a root is of another line than the one that goes on: neither comes after the other.
+func (h *heir) excludes(root []byte) bool {
+	if h == nil || h.key == identity.KeyIDOf(root) {
+		return false
+	}
+	return !identity.Succeeds(h.certificate, identity.RootIDOf(root)) && !identity.Succeeds(root, identity.RootIDOf(h.certificate))
 }
 
 // learnRoot trusts the root that a statement speaks of, if it does. That the statement is true was checked.
@@ -45,29 +54,83 @@ func learnRoot(trust *identity.Trust, raw []byte) (news bool, err error) {
 // one goes on. Whoever signs tells its members of them.
 func (l *life) restateRoots() {
 	list := l.stated(identity.StatementRoot)
-	slices.SortFunc(list, func(a, b identity.Statement) int { return cmp.Compare(a.Clock, b.Clock) })
+	slices.SortStableFunc(list, func(a, b identity.Statement) int { return cmp.Compare(a.Clock, b.Clock) }) // then by subject
 	for _, held := range l.statements.held.Load().Of(uint8(identity.StatementRoot)) {
 		_, err := learnRoot(l.pass.trust, held.Raw)
 		l.report("node.root", err)
 	}
-	roots := len(l.pass.trust.Roots())
-	news := roots != l.roots
+	l.report("node.root", forgetRoots(l.pass.trust, list))
+	roots := l.pass.trust.Roots()
+	news := !slices.EqualFunc(roots, l.roots, bytes.Equal)
 	l.roots = roots
 	l.heir.Store(heirOf(list))
 	if news {
-		l.env.Log.Info("the cluster has a new root", "roots", roots)
+		l.env.Log.Info("the cluster has other roots", "roots", len(roots))
 	}
+	l.report("node.root", l.pass.inTurn(context.Background(), l.giveWay))
 	if root := l.pass.root.Load(); news || (root != nil && l.pass.next.Load() == nil && l.pass.trust.Ended(root.ID(), time.Time{})) {
 		l.report("node.root", l.pass.inTurn(context.Background(), l.reviseRoots))
 	}
 }
 
-// heirOf finds the newest root in statements that are sorted by their clocks; nil when there are none.
-func heirOf(list []identity.Statement) *heir {
-	var h *heir
+// forgetRoots trusts those roots no more that nobody else does: the root from which they have taken over has ended, which
+// names another one, and no root that counts has named them before that.
+func forgetRoots(trust *identity.Trust, list []identity.Statement) error {
+	for roots := trust.Roots(); ; {
+		left := slices.DeleteFunc(slices.Clone(roots), func(r []byte) bool { return isOrphan(r, list) && !isHanded(r, list, roots) })
+		if len(left) == len(roots) {
+			return nil
+		}
+		if err := trust.SetRoots(left...); err != nil {
+			return err
+		}
+		roots = left
+	}
+}
+
+// isOrphan reports whether a root has taken over from one that ended in favour of another line.
+func isOrphan(root []byte, list []identity.Statement) bool {
+	return slices.ContainsFunc(list, func(st identity.Statement) bool {
+		return !st.Ends().IsZero() && identity.Succeeds(root, st.Issuer) && !bytes.Equal(st.Body, root) && !identity.Succeeds(root, identity.RootIDOf(st.Body))
+	})
+}
+
+// isHanded reports whether one of some roots has named a root.
+func isHanded(root []byte, list []identity.Statement, by [][]byte) bool {
+	return slices.ContainsFunc(list, func(st identity.Statement) bool {
+		return bytes.Equal(st.Body, root) && slices.ContainsFunc(by, func(r []byte) bool { return identity.RootIDOf(r) == st.Issuer })
+	})
+}
+
+// heirOf finds the root that goes on by statements that are sorted by their clocks; nil when there are none. From the
+// first root on it is the one that each of them names, whatever those say that were named besides.
+func heirOf(list []identity.Statement) (h *heir) {
+	if len(list) == 0 {
+		return nil
+	}
+	by := list[0].Issuer
+	for range list {
+		next := namedBy(by, list)
+		if next == nil {
+			break
+		}
+		h, by = next, identity.RootIDOf(next.certificate)
+	}
+	return h
+}
+
+// namedBy finds the root that goes on after one: the one that its end names, or else the last that it has announced.
+func namedBy(root micronet.NodeID, list []identity.Statement) (h *heir) {
 	for i := range list {
-		if key := identity.KeyIDOf(list[i].Body); h == nil || h.key != key {
-			h = &heir{key, list[i].Clock.Time()}
+		st := &list[i]
+		if st.Issuer != root {
+			continue
+		}
+		if key := identity.KeyIDOf(st.Body); h == nil || h.key != key {
+			h = &heir{key, st.Body, st.Clock.Time()}
+		}
+		if !st.Ends().IsZero() {
+			break
 		}
 	}
 	return h

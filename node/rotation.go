@@ -23,6 +23,10 @@ import (
 //	statement: the former root ends      what it issued before, until that ends
 //	root.key is the next one             the same
 //	root.next is gone                    the same
+//
+// Two nodes that have the key may replace it at once while they cannot hear each other. The root that goes on is the one
+// that the first end of the former root names, or before there is one the last that was announced. Whoever has another
+// one gives it up, and the former root as well once that has ended.
 
 // nextRoot is the form of root.next.
 type nextRoot struct {
@@ -82,7 +86,7 @@ func (b backend) RotateRoot(ctx context.Context, r api.RotateRequest) (out api.R
 		if err := b.l.beginRotation(ctx); err != nil {
 			return err
 		}
-		out = b.l.rotationOf(b.l.pass.next.Load().Certificate)
+		out = b.l.rotationStatus()
 		return nil
 	})
 	return out, err
@@ -179,6 +183,9 @@ func (l *life) formerRoot() (*identity.Root, error) {
 // announceRoot makes everybody trust the next root, too.
 func (l *life) announceRoot(ctx context.Context) error {
 	next := l.pass.next.Load()
+	if next == nil {
+		return overtaken()
+	}
 	if l.pass.knows(*next) {
 		return nil
 	}
@@ -234,14 +241,13 @@ func (l *life) goOn(ctx context.Context) error {
 		return l.pass.inTurn(ctx, l.resign)
 	}
 	if m := l.pass.member(); m.Origin() == key && len(l.unmoved(key)) == 0 {
-		return l.retire(ctx)
+		return l.retire(ctx, next)
 	}
 	return nil
 }
 
 // retire ends the former root.
-func (l *life) retire(ctx context.Context) error {
-	next := l.pass.next.Load()
+func (l *life) retire(ctx context.Context, next *identity.Root) error {
 	if err := l.sayAsRoot(ctx, func(a *identity.Authority, clock identity.Clock) ([]byte, error) {
 		return a.Retire(l.env.Wall(), clock, *next)
 	}); err != nil {
@@ -263,27 +269,13 @@ func (l *life) retireNow(ctx context.Context) (api.Rotation, error) {
 	}
 	out := l.rotationOf(next.Certificate)
 	out.Step = api.RotationRetired
-	return out, l.retire(ctx)
+	return out, l.retire(ctx, next)
 }
 
-// finishRotation makes the next root key the one of this host. The former one has ended.
+// finishRotation makes the next root key the one of this host. The former one has ended. What is known of that does not
+// change meanwhile: another root may be about to turn out as the one that goes on.
 func (l *life) finishRotation(ctx context.Context) error {
-	err := l.pass.inTurn(ctx, func() error {
-		if err := l.pass.stays("node.root"); err != nil {
-			return err
-		}
-		next := l.pass.next.Load()
-		if err := l.node.disk.saveRaw(fileRootKey, next.MarshalKey()); err != nil {
-			return err
-		}
-		if err := l.node.disk.remove(fileNextRoot); err != nil {
-			return err
-		}
-		l.pass.root.Store(next)
-		l.pass.next.Store(nil)
-		l.pass.turned.Store(false)
-		return l.resign()
-	})
+	err := l.whileStated(func() error { return l.pass.inTurn(ctx, l.takeNext) })
 	if err != nil {
 		return err
 	}
@@ -292,6 +284,27 @@ func (l *life) finishRotation(ctx context.Context) error {
 		return a.noteExported(false)
 	}
 	return nil // its key was revoked
+}
+
+// takeNext is finishRotation with the passport's turn.
+func (l *life) takeNext() error {
+	if err := l.pass.stays("node.root"); err != nil {
+		return err
+	}
+	next := l.pass.next.Load()
+	if next == nil {
+		return overtaken()
+	}
+	if err := l.node.disk.saveRaw(fileRootKey, next.MarshalKey()); err != nil {
+		return err
+	}
+	if err := l.node.disk.remove(fileNextRoot); err != nil {
+		return err
+	}
+	l.pass.root.Store(next)
+	l.pass.next.Store(nil)
+	l.pass.turned.Store(false)
+	return l.resign()
 }
 
 // unmoved lists the other live nodes that have no certificate under a root yet.

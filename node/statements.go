@@ -413,9 +413,17 @@ func (l *life) stated(kind identity.StatementKind) []identity.Statement {
 // restate makes all that the authorities have said count here, after any of it changed and at the start. It
 // runs once at a time, and sees what its caller saw.
 func (l *life) restate() {
+	_ = l.whileStated(func() error {
+		for _, part := range []func(){l.restateOutcasts, l.restateEnded, l.restateRoots, l.restatePolicies, l.restateNames, l.restateOwn} {
+			_ = l.poison.guard(micronet.NodeID{}, "ledger", func() error { part(); return nil }) // the others count all the same
+		}
+		return nil
+	})
+}
+
+// whileStated does something while restate makes nothing else count.
+func (l *life) whileStated(do func() error) error {
 	l.restating <- struct{}{}
 	defer func() { <-l.restating }()
-	for _, part := range []func(){l.restateOutcasts, l.restateEnded, l.restateRoots, l.restatePolicies, l.restateNames, l.restateOwn} {
-		_ = l.poison.guard(micronet.NodeID{}, "ledger", func() error { part(); return nil }) // the others count all the same
-	}
+	return do()
 }

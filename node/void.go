@@ -80,10 +80,10 @@ func (l *life) goBack() bool {
 // maxReminders bounds the packets that remind one peer, which is called on less and less often.
 const maxReminders = 16
 
-// remind tells a peer that answers, and with which no tunnel comes about, whose word counts no more: it may
-// hold a certificate of one of them and not know why everybody refuses it.
+// remind tells a peer that answers, and with which no tunnel comes about, whose word counts and whose does not: it may
+// hold a certificate of one of them and not know why everybody refuses it, or of a root that nobody here knows.
 func (l *life) remind(id micronet.NodeID) {
-	for _, st := range l.statements.held.Load().Enders(maxReminders) {
+	for _, st := range l.statements.held.Load().Decisive(maxReminders) {
 		l.report("node.remind", l.under.Send(id, tunnel.ChannelStatement, st.Raw))
 	}
 }

@@ -15,7 +15,7 @@ import (
 func (l *life) warnings() []api.Warning {
 	out := []api.Warning{}
 	add := func(code, text, fix string) { out = append(out, api.Warning{Code: code, Text: text, Fix: fix}) }
-	for _, find := range []func() (api.Warning, bool){l.revokedWarning, l.voidWarning, l.certificateWarning, l.graceWarning, l.promotionWarning, l.rotationWarning, l.memberVoidWarning} {
+	for _, find := range []func() (api.Warning, bool){l.revokedWarning, l.voidWarning, l.certificateWarning, l.graceWarning, l.promotionWarning, l.rotationWarning, l.overtakenWarning, l.memberVoidWarning} {
 		if w, some := find(); some {
 			out = append(out, w)
 		}

@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	micronet "github.com/micro/micro-net"
 )
 
 // A cluster's root is replaced by another one whose certificate says from whom it has taken over, in an
@@ -173,6 +175,30 @@ func (p Promotion) Origin() KeyID { return originOf(p.Grant, nil) }
 
 // Origin names the root that this authority's signatures lead to.
 func (a *Authority) Origin() KeyID { return keyID(publicKey(a.root)) }
+
+// RootIDOf names the key of a root certificate as statements name who signed; zero when it cannot be read.
+func RootIDOf(certificate []byte) micronet.NodeID {
+	c, err := parseCertificate("root", certificate)
+	if err != nil {
+		return micronet.NodeID{}
+	}
+	return issuerOf(publicKey(c))
+}
+
+// Succeeds reports whether a root certificate says that it has taken over from a key, directly or from one to the
+// next. That this is true was checked when the root was trusted.
+func Succeeds(certificate []byte, former micronet.NodeID) bool {
+	c, err := parseCertificate("root", certificate)
+	if err != nil {
+		return false
+	}
+	for list := heirlooms(c); len(list) > 0; list = list[heirloomLen:] {
+		if micronet.NodeID(list[:ed25519.PublicKeySize]) == former {
+			return true
+		}
+	}
+	return false
+}
 
 // hashOfSubject is the root that a statement about roots speaks of.
 func hashOfSubject(subject []byte) (h RootHash) {

@@ -1,0 +1,63 @@
+package node
+
+import (
+	"time"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/node/api"
+)
+
+// overtaken says that another root goes on than the one that was about to.
+func overtaken() error {
+	return micronet.E("node.root", micronet.Refused, "another host has replaced the root key, and that counts").
+		WithFix("see `micro-net status`")
+}
+
+// giveWay gives up the root keys of this host that another one has overtaken: another host has replaced the same root
+// key, and that replacement counts. The caller has the passport's turn.
+func (l *life) giveWay() error {
+	next, root, h := l.pass.next.Load(), l.pass.root.Load(), l.heir.Load()
+	var gone []string
+	if next != nil && h.excludes(next.Certificate) && !l.toBeAnnounced(*next) {
+		l.pass.next.Store(nil)
+		l.pass.turned.Store(false)
+		gone = append(gone, fileNextRoot)
+	}
+	if root != nil && h.excludes(root.Certificate) {
+		l.pass.root.Store(nil)
+		gone = append(gone, fileRootKey)
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	l.surpassed.Store(true)
+	w, _ := l.overtakenWarning()
+	l.env.Log.Error(w.Text, "code", w.Code, "fix", w.Fix)
+	if err := l.node.disk.remove(gone...); err != nil {
+		l.report("node.root", err) // the next start finds it again
+	}
+	if l.gate.authority.Load() == nil {
+		return nil
+	}
+	return l.resign()
+}
+
+// toBeAnnounced reports whether the next root can still go on, as the last that was announced.
+func (l *life) toBeAnnounced(next identity.Root) bool {
+	root := l.pass.root.Load()
+	return root != nil && !l.pass.trust.Ended(root.ID(), time.Time{}) && !l.pass.knows(next)
+}
+
+// overtakenWarning says that this host had a root key that another one has overtaken.
+func (l *life) overtakenWarning() (api.Warning, bool) {
+	if !l.surpassed.Load() {
+		return api.Warning{}, false
+	}
+	return api.Warning{
+		Code: "root-overtaken",
+		Text: "the root key was replaced on this host and on another one at once, and the other replacement counts: the new root key of this host was deleted",
+		Fix: "bring the root key that counts here: `micro-net node root export FILE` on the host that has it, and `micro-net node root import FILE` here; " +
+			"what was exported here after the replacement is of no use",
+	}, true
+}
