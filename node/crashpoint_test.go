@@ -82,6 +82,11 @@ func (w *wrecker) recover(what string, image netsim.DiskImage, before, after bel
 	if lost := compare(e.belongings(), before, after); lost != "" {
 		w.t.Fatalf("%s: %s", what, lost)
 	}
+	if e.pass == nil {
+		if err := e.found(); err != nil { // it is no node that has lost its membership
+			w.t.Fatalf("%s: founding after it: %v", what, err)
+		}
+	}
 	for _, image := range second {
 		w.nested++
 		w.recover(what+", and again in the start after it", image, before, after, false)

@@ -17,6 +17,7 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/internal/osenv"
+	"github.com/micro/micro-net/node/api"
 	"github.com/micro/micro-net/proxy"
 	"github.com/micro/micro-net/sim/netsim"
 )
@@ -388,8 +389,14 @@ func TestH33_KeysAreNeverLost(t *testing.T) {
 	if err := e.d.discard(fileMembership, fileMembership+spareSuffix); err != nil {
 		t.Fatal(err)
 	}
+	wantError(t, "without a membership", e.found(), micronet.Invalid, "membership.json and its spare are missing: "+testDir, "restore", "up --join TOKEN", "move the folder away")
+	if kept, err := e.d.fs.ReadFile(e.d.path(fileRootKey)); err != nil || !bytes.Equal(kept, root) {
+		t.Fatalf("the root key: %v", err)
+	}
 	for range 2 {
-		if err := e.found(); err != nil {
+		// Without keys it is a node as new as any.
+		e.keys = identity.Keys{}
+		if err := errors.Join(e.d.remove(fileKeys), e.found()); err != nil {
 			t.Fatal(err)
 		}
 		if kept, err := e.d.fs.ReadFile(e.d.path(fileRootKey + formerSuffix)); err != nil || !bytes.Equal(kept, root) {
@@ -429,6 +436,36 @@ func TestRootKeyOfALeftCluster(t *testing.T) {
 				t.Errorf("who %s anew keeps %s", name, file)
 			}
 		}
+	}
+}
+
+// TestLeftWithAFaultyDisk: where files of a cluster that was left cannot be removed, the next start knows all the same that
+// it was left: it founds, and keeps no root key.
+func TestLeftWithAFaultyDisk(t *testing.T) {
+	h := netsim.New(1, netsim.Options{}).Host("h")
+	e := settledEstate(t, h.Env())
+	if err := quit(e.d); err != nil {
+		t.Fatal(err)
+	}
+	h.Disk().SetFault(func(op, path string) error {
+		if op == "remove" && path != e.d.path(fileLeft) {
+			return syscall.EIO
+		}
+		return nil
+	})
+	if forgetCluster(e.d) == nil {
+		t.Fatal("all was removed")
+	}
+	h.Disk().SetFault(nil)
+	e, err := openEstate(t, h.Env())
+	if err != nil || e.pass != nil {
+		t.Fatalf("it has not left: %v", err)
+	}
+	if err := e.found(); err != nil {
+		t.Error(err)
+	}
+	if _, err := e.d.fs.ReadFile(e.d.path(fileRootKey + formerSuffix)); err == nil {
+		t.Error("the root key was kept")
 	}
 }
 
@@ -508,6 +545,46 @@ func TestD2_MissingIdentityIsRestored(t *testing.T) {
 			}
 			b.launch("b", "")
 			wantError(t, "with a damaged spare", b.ended(n, time.Minute), micronet.Invalid, gone[0]+" is missing", "nothing was overwritten")
+		}
+	})
+}
+
+// TestD2_LostMembership: a daemon whose membership is lost with its spare founds no cluster in its place. It is the same node
+// again with the file, or with a token.
+func TestD2_LostMembership(t *testing.T) {
+	inBubble(t, 22, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		n := b.start("b", b.invite(a))
+		id, cluster := n.node.ID(), n.life().pass.trust.Cluster()
+		b.halt(n)
+		whole := n.host.Disk().Snapshot()
+		d := disk{fs: n.host.FS(), dir: testDir}
+		for _, gone := range [][]string{nil, {filePeers}, {fileEpoch}, {filePeers, fileStatements, fileAuthority}} {
+			n.host.Disk().Restore(whole)
+			if err := errors.Join(d.remove(fileMembership), d.remove(gone...)); err != nil {
+				t.Fatal(err)
+			}
+			b.launch("b", "")
+			wantError(t, fmt.Sprintf("without %v", gone), b.ended(n, time.Minute), micronet.Invalid,
+				d.path(fileMembership)+" and its spare are missing", "restore", "up --join TOKEN", "move the folder away")
+			n = b.start("b", b.invite(a))
+			if n.node.ID() != id || n.life().pass.trust.Cluster() != cluster {
+				t.Errorf("with a token and without %v it is another node", gone)
+			}
+			b.await(10*time.Second, "both see both", b.alive(2, a, n))
+			b.halt(n)
+		}
+		n.host.Disk().Restore(whole)
+		b.start("b", "")
+		b.await(10*time.Second, "with the file both see both", b.alive(2, a, n))
+		if _, err := n.backend().Leave(t.Context(), api.LeaveRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.ended(n, 2*drainFor); err != nil {
+			t.Fatal(err)
+		}
+		if n = b.start("b", ""); n.life().pass.trust.Cluster() == cluster {
+			t.Error("who has left is back")
 		}
 	})
 }

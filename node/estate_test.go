@@ -104,6 +104,8 @@ func (e *estate) found() error {
 			return err
 		}
 		e.keys = keys
+	} else if err := e.d.missesMembership(); err != nil {
+		return err
 	}
 	pass, err := found(e.env, e.d, e.keys, "sim", "founder")
 	if err != nil {

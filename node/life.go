@@ -121,7 +121,7 @@ func (n *Node) live(ctx context.Context) error {
 	if err == nil {
 		n.id.Store(&l.self)
 		l.mesh = micronet.AddrPortOf(l.listeners.mesh.LocalAddr())
-		err = l.run(ctx)
+		err = l.run(ctx, fresh)
 	}
 	n.current.Store(nil)
 	n.lives.fire()
@@ -139,7 +139,8 @@ func (l *life) check(ctx context.Context) error {
 	return l.assembleFront(ctx)
 }
 
-func (l *life) run(ctx context.Context) error {
+// run lives. The keys are fresh where there were none before.
+func (l *life) run(ctx context.Context, fresh bool) error {
 	pass, err := loadPassport(l.env, l.node.disk, l.keys)
 	if err != nil {
 		return err
@@ -149,10 +150,9 @@ func (l *life) run(ctx context.Context) error {
 		return err
 	}
 	if pass == nil && token == nil {
-		if pass, err = found(l.env, l.node.disk, l.keys, l.config.Cluster, l.wish().Name); err != nil {
+		if pass, err = l.found(fresh); err != nil {
 			return err
 		}
-		l.env.Log.Info("founded a cluster", "cluster", l.config.Cluster, "node", pass.member().Name)
 	}
 	cluster := [16]byte{}
 	if pass != nil {
@@ -175,6 +175,21 @@ func (l *life) run(ctx context.Context) error {
 		return err
 	}
 	return l.serve(ctx, base)
+}
+
+// found makes a new cluster, unless the keys may belong to another one.
+func (l *life) found(fresh bool) (*passport, error) {
+	if !fresh {
+		if err := l.node.disk.missesMembership(); err != nil {
+			return nil, err
+		}
+	}
+	pass, err := found(l.env, l.node.disk, l.keys, l.config.Cluster, l.wish().Name)
+	if err != nil {
+		return nil, err
+	}
+	l.env.Log.Info("founded a cluster", "cluster", l.config.Cluster, "node", pass.member().Name)
+	return pass, nil
 }
 
 // token reads the join token that counts: none when the data folder belongs to that cluster

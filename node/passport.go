@@ -119,6 +119,24 @@ func (d disk) missesKeys() error {
 	return nil
 }
 
+// missesMembership refuses to found a cluster in a folder whose keys have a membership that is lost: it may come back.
+func (d disk) missesMembership() error {
+	if _, left, err := d.loadRaw(fileLeft); left || err != nil {
+		return err
+	}
+	for _, name := range []string{fileEpoch, fileAuthority, filePeers, fileStatements} {
+		_, lived, err := d.loadRaw(name)
+		if err != nil {
+			return err
+		}
+		if lived {
+			return micronet.E("data-dir", micronet.Invalid, "%s and its spare are missing: %s is of a node that is in a cluster, as %s says", d.path(fileMembership), d.dir, name).
+				WithFix("restore %s from a backup; or join again with a token, `micro-net up --join TOKEN`; or move the folder away to begin anew", d.path(fileMembership))
+		}
+	}
+	return nil
+}
+
 func keepKeys(d disk, keys identity.Keys) error {
 	raw, err := keys.MarshalBinary()
 	if err != nil {
@@ -300,7 +318,7 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	if err := keepFormerRoot(d); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(d.remove(fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d), d.remove(fileLeft)); err != nil {
+	if err := clean(d, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements); err != nil {
 		return nil, err
 	}
 	if err := d.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
@@ -334,8 +352,15 @@ func quit(d disk) error {
 
 // forgetCluster removes what is left of a cluster once the membership is gone, and this node's identity in it.
 func forgetCluster(d disk) error {
-	err := d.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch)
-	return errors.Join(err, removeIssuances(d), d.remove(fileLeft))
+	return clean(d, fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch)
+}
+
+// clean removes files of a cluster. That it was left is forgotten once all of it is gone.
+func clean(d disk, names ...string) error {
+	if err := errors.Join(d.remove(names...), removeIssuances(d)); err != nil {
+		return err
+	}
+	return d.remove(fileLeft)
 }
 
 // formerSuffix marks a root key of a cluster that was founded here before another one was founded or joined, without
@@ -415,7 +440,7 @@ func finishInstall(env micronet.Env, d disk, keys identity.Keys) error {
 			return err
 		}
 	}
-	if err := errors.Join(d.remove(fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements), removeIssuances(d), d.remove(fileLeft)); err != nil {
+	if err := clean(d, fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements); err != nil {
 		return err
 	}
 	return d.rename(fileNext, fileMembership)
