@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -586,6 +587,52 @@ func TestD2_LostMembership(t *testing.T) {
 		if n = b.start("b", ""); n.life().pass.trust.Cluster() == cluster {
 			t.Error("who has left is back")
 		}
+	})
+}
+
+// TestD2_MissingKeysAreRestored: an authority whose key or promotion is gone signs by its spare, and says so. What was taken
+// off a host, or ended, does not come back.
+func TestD2_MissingKeysAreRestored(t *testing.T) {
+	inBubble(t, 23, func(t *testing.T, b *bubble) {
+		all := b.withDeputy()
+		without := func(i int, gone string) {
+			t.Helper()
+			b.powerCut(all[i])
+			d := disk{fs: all[i].host.FS(), dir: testDir}
+			if err := d.discard(gone); err != nil {
+				t.Fatal(err)
+			}
+			all[i] = b.start(all[i].host.Name(), "")
+			warned := slices.ContainsFunc(all[i].backend().Status().Warnings, func(w api.Warning) bool {
+				return w.Code == "damaged-file" && strings.HasPrefix(w.Text, d.path(gone)+" was missing")
+			})
+			if _, found, _ := d.loadRaw(gone); !found || !warned {
+				t.Errorf("%s is there: %v, and there is a warning: %v", gone, found, warned)
+			}
+		}
+		gone := func(at *simNode, names ...string) {
+			t.Helper()
+			for _, name := range append(names, besides(names)...) {
+				if _, found, _ := at.node.disk.loadRaw(name); found {
+					t.Errorf("%s is there", name)
+				}
+			}
+		}
+		without(0, fileRootKey)
+		without(1, filePromotion)
+		b.await(20*time.Second, "both sign", b.signing(all[2], "a", "b"))
+		b.rotate(all[0])
+		without(0, fileNextRoot)
+		b.await(4*time.Minute, "all have moved", b.rotated(2, all...))
+		b.await(time.Minute, "it is over", b.over(all[0]))
+		gone(all[0], fileNextRoot)
+		b.demote(all[0], "b")
+		b.await(10*time.Second, "b signs no more", b.signing(all[2], "a"))
+		gone(all[1], filePromotion)
+		if err := all[0].backend().RemoveRoot(api.RootRemoval{SealedRoot: exported(t, all[0]), Force: true}); err != nil {
+			t.Fatal(err)
+		}
+		gone(all[0], fileRootKey)
 	})
 }
 

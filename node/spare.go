@@ -13,8 +13,8 @@ import (
 )
 
 // spare is what the second file beside one of the data folder holds. It takes the place of a file that is
-// damaged. Of one that is gone it does where the node would be another one without it; who removes any other
-// file has removed it.
+// damaged. Of one that is gone it does where the node would be another one without it, or could sign no more; who
+// removes any other file has removed it.
 type spare int
 
 const (
@@ -54,7 +54,7 @@ func (d disk) read(name string, parse func(raw []byte) error) (found bool, err e
 		return true, err // others can read or write it
 	}
 	if !found {
-		if !spared || !identifies(name) {
+		if !spared || !comesBack(name) {
 			return false, nil
 		}
 		return true, d.restore(name, second, parse)
@@ -72,9 +72,15 @@ func (d disk) read(name string, parse func(raw []byte) error) (found bool, err e
 	return true, d.replace(name, raw, second, bad)
 }
 
-// identifies reports whether the node is another one without a file. We never leave its spare behind when we
-// remove it.
-func identifies(name string) bool { return name == fileKeys || name == fileMembership }
+// comesBack reports whether the spare takes the place of a file that is gone. We never leave that behind when we remove
+// the file.
+func comesBack(name string) bool {
+	switch name {
+	case fileKeys, fileMembership, fileRootKey, fileNextRoot, filePromotion:
+		return true
+	}
+	return false
+}
 
 // restore puts the spare in the place of a file that is gone.
 func (d disk) restore(name string, second []byte, parse func([]byte) error) error {
