@@ -217,14 +217,18 @@ func (c *contacts) issued(id micronet.NodeID) time.Time {
 
 // check verifies anew the newest credential of a node that is remembered.
 func (c *contacts) check(id micronet.NodeID, trust *identity.Trust) error {
-	c.mu.Lock()
-	p, known := c.book.Get(id)
-	c.mu.Unlock()
+	p, known := c.remembers(id)
 	if !known {
 		return nil
 	}
 	_, err := trust.VerifyCredential(p.Credential, c.env.Wall(), gossip.PeerKept)
 	return err
+}
+
+func (c *contacts) remembers(id micronet.NodeID) (gossip.KnownPeer, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.book.Get(id)
 }
 
 // save writes the address book if it changed. It is not called twice at once. What could not be

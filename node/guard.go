@@ -109,8 +109,15 @@ func callerText(s policy.Source) string {
 	return fmt.Sprintf("%s of node %s", s.Service, s.Node)
 }
 
+// note counts and reports what a rule has done.
 func (g *guard) note(j micronet.Judgement) {
+	g.count(j)
+	g.events.PolicyApplied(j)
+}
+
+func (g *guard) count(j micronet.Judgement) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	t := g.counts[j.Rule]
 	if j.Audited {
 		t.audited++
@@ -118,8 +125,6 @@ func (g *guard) note(j micronet.Judgement) {
 		t.refused++
 	}
 	g.counts[j.Rule] = t
-	g.mu.Unlock()
-	g.events.PolicyApplied(j)
 }
 
 // tally is what a rule has done here.

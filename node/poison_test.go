@@ -183,3 +183,21 @@ func faultsOf(f *faults, peer micronet.NodeID, want int) func() error {
 		return nil
 	}
 }
+
+// TestFaultsLeaveNoLockHeld: what runs where faults are caught gives its lock back when it fails.
+func TestFaultsLeaveNoLockHeld(t *testing.T) {
+	p := newPoison(micronet.Env{}.EnsureDefaults())
+	var c contacts // without a book
+	var g guard    // without counts
+	for name, do := range map[string]func(){
+		"contacts": func() { _ = c.check(micronet.NodeID{1}, nil) },
+		"guard":    func() { g.note(micronet.Judgement{Rule: "r"}) },
+	} {
+		if p.guard(micronet.NodeID{}, "ledger", func() error { do(); return nil }) == nil {
+			t.Errorf("%s: there was no fault", name)
+		}
+	}
+	if !c.mu.TryLock() || !g.mu.TryLock() {
+		t.Error("a lock is held")
+	}
+}

@@ -38,11 +38,7 @@ func (u *Underlay) Run(ctx context.Context) error {
 // do runs f on the core and then performs what it asks for.
 func (u *Underlay) do(f func(now time.Time, c *core, out *effects)) {
 	out := u.pool.Get().(*effects)
-	u.mu.Lock()
-	f(time.Now(), u.core, out)
-	sooner := u.rearmLocked()
-	u.mu.Unlock()
-	if sooner {
+	if u.change(f, out) {
 		select {
 		case u.wakeup <- struct{}{}:
 		default: // Run has not looked since the last one
@@ -51,6 +47,14 @@ func (u *Underlay) do(f func(now time.Time, c *core, out *effects)) {
 	u.perform(out)
 	out.reset()
 	u.pool.Put(out)
+}
+
+// change runs f, and reports whether somebody is due earlier than Run expects.
+func (u *Underlay) change(f func(now time.Time, c *core, out *effects), out *effects) (sooner bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f(time.Now(), u.core, out)
+	return u.rearmLocked()
 }
 
 // rearmLocked reports whether somebody is due earlier than Run expects.

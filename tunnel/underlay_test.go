@@ -1003,3 +1003,16 @@ func TestIdlePeersCostNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestFaultLeavesNoLockHeld: a fault within the core is caught by whoever adds or removes a peer.
+func TestFaultLeavesNoLockHeld(t *testing.T) {
+	a := newNode(t, newTestNet(), newTestKey(1), 1, addrA)
+	defer a.conn.Close()
+	func() {
+		defer func() { _ = recover() }()
+		a.do(func(time.Time, *core, *effects) { panic("a fault") })
+	}()
+	if !a.Underlay.mu.TryLock() {
+		t.Error("the lock is held")
+	}
+}

@@ -61,9 +61,9 @@ func (l *link) release() { l.count(-1) }
 func (l *link) count(n int) {
 	now := time.Now()
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.streams += n
 	l.used = now
-	l.mu.Unlock()
 }
 
 func (l *link) origin() string {

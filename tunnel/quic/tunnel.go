@@ -192,19 +192,25 @@ func (t *Tunnel) Accept(ctx context.Context) (tunnel.Inbound, error) {
 
 // Disconnect closes the connections to a peer and resets their streams; a dial to it is given up.
 func (t *Tunnel) Disconnect(id micronet.NodeID, reason string) {
-	t.mu.Lock()
-	var links []*link
-	if p := t.peers[id]; p != nil {
-		links = slices.Clone(p.links)
-		if p.dial != nil {
-			p.dial.cancel(micronet.E("tunnel.dial", micronet.Closed, "disconnected: %s", reason).WithPeer(id))
-		}
-	}
-	t.mu.Unlock()
+	links := t.cancelDial(id, reason)
 	closeAll(links, linkDisconnected, reason)
 	for _, l := range links {
 		t.remove(l)
 	}
+}
+
+// cancelDial ends the attempt to connect to a peer, and returns its connections.
+func (t *Tunnel) cancelDial(id micronet.NodeID, reason string) []*link {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[id]
+	if p == nil {
+		return nil
+	}
+	if p.dial != nil {
+		p.dial.cancel(micronet.E("tunnel.dial", micronet.Closed, "disconnected: %s", reason).WithPeer(id))
+	}
+	return slices.Clone(p.links)
 }
 
 func (t *Tunnel) isRunning() bool {

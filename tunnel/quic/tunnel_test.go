@@ -628,3 +628,20 @@ func TestExplain(t *testing.T) {
 		t.Errorf("explain(io.EOF) = %v", got)
 	}
 }
+
+// TestFaultLeavesNoLockHeld: a fault within Disconnect is caught by whoever cuts a node off.
+func TestFaultLeavesNoLockHeld(t *testing.T) {
+	id := micronet.NodeID{1}
+	tun := &Tunnel{peers: map[micronet.NodeID]*peer{id: {dial: &dial{}}}} // one that cannot be cancelled
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("there was no fault")
+			}
+		}()
+		tun.Disconnect(id, "revoked")
+	}()
+	if !tun.mu.TryLock() {
+		t.Error("the lock is held")
+	}
+}
