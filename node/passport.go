@@ -20,7 +20,7 @@ import (
 type passport struct {
 	keys       identity.Keys
 	membership atomic.Pointer[identity.Membership] // replaced by a renewal
-	former     atomic.Pointer[identity.Membership] // which that renewed, in this life; nil: none that counts
+	former     atomic.Pointer[identity.Membership] // which that renewed; nil: none that counts
 	void       atomic.Pointer[string]              // why others refuse the membership; nil: they do not
 	trust      *identity.Trust
 	grace      atomic.Int64                       // how long after its end a certificate of others counts, nanoseconds
@@ -162,6 +162,7 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 	if p.stated, err = readStatements(env, d, p.trust); err != nil {
 		return nil, err
 	}
+	p.loadFormer(d)
 	return p, errors.Join(p.loadRoot(d), p.loadNextRoot(d), p.loadPromotion(d))
 }
 
@@ -243,6 +244,17 @@ func newPassport(keys identity.Keys, m identity.Membership) (*passport, error) {
 	p := &passport{keys: keys, trust: trust, turn: make(chan struct{}, 1)}
 	p.membership.Store(&m)
 	return p, nil
+}
+
+// loadFormer reads the membership from before the last renewal. Whoever goes back to it looks whether it counts.
+func (p *passport) loadFormer(d disk) {
+	raw, found, err := d.loadSpare(fileMembership)
+	if err != nil || !found {
+		return
+	}
+	if m, err := identity.UnmarshalMembership(raw); err == nil && m.Cluster == p.trust.Cluster() {
+		p.former.Store(&m)
+	}
 }
 
 func (p *passport) loadRoot(d disk) error {
