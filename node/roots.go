@@ -53,13 +53,11 @@ func learnRoot(trust *identity.Trust, raw []byte) (news bool, err error) {
 // restateRoots trusts all roots that the roots before them have named, from the first on, and notes which
 // one goes on. Whoever signs tells its members of them.
 func (l *life) restateRoots() {
-	list := l.stated(identity.StatementRoot)
-	slices.SortStableFunc(list, func(a, b identity.Statement) int { return cmp.Compare(a.Clock, b.Clock) }) // then by subject
+	list := l.ofRoots()
 	for _, held := range l.statements.held.Load().Of(uint8(identity.StatementRoot)) {
 		_, err := learnRoot(l.pass.trust, held.Raw)
 		l.report("node.root", err)
 	}
-	l.report("node.root", forgetRoots(l.pass.trust, list))
 	roots := l.pass.trust.Roots()
 	news := !slices.EqualFunc(roots, l.roots, bytes.Equal)
 	l.roots = roots
@@ -73,18 +71,34 @@ func (l *life) restateRoots() {
 	}
 }
 
+// ofRoots lists what roots have said of roots, oldest first.
+func (l *life) ofRoots() []identity.Statement {
+	list := l.stated(identity.StatementRoot)
+	slices.SortStableFunc(list, func(a, b identity.Statement) int { return cmp.Compare(a.Clock, b.Clock) }) // then by subject
+	return list
+}
+
+// restateTrust forgets the roots that nobody else trusts, and what is held of their word.
+func (l *life) restateTrust() {
+	forgot, err := forgetRoots(l.pass.trust, l.ofRoots())
+	l.report("node.root", err)
+	if forgot {
+		l.report("node.root", l.statements.review())
+	}
+}
+
 // forgetRoots trusts those roots no more that nobody else does: the root from which they have taken over has ended, which
 // names another one, and no root that counts has named them before that.
-func forgetRoots(trust *identity.Trust, list []identity.Statement) error {
+func forgetRoots(trust *identity.Trust, list []identity.Statement) (forgot bool, err error) {
 	for roots := trust.Roots(); ; {
 		left := slices.DeleteFunc(slices.Clone(roots), func(r []byte) bool { return isOrphan(r, list) && !isHanded(r, list, roots) })
 		if len(left) == len(roots) {
-			return nil
+			return forgot, nil
 		}
 		if err := trust.SetRoots(left...); err != nil {
-			return err
+			return forgot, err
 		}
-		roots = left
+		roots, forgot = left, true
 	}
 }
 

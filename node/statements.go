@@ -343,6 +343,26 @@ func (s *statements) save(l *gossip.Ledger) error {
 	return err
 }
 
+// review lets go of what is no statement of the cluster any more, as the root that it leads to was forgotten: others
+// refuse it.
+func (s *statements) review() error {
+	s.lock()
+	defer s.unlock()
+	wall := s.wall
+	defer func() { s.wall = wall }()
+	s.wall = nil // as when the file is read
+	kept := gossip.NewLedger(s.read)
+	_, failed := s.takeAll(kept, s.held.Load().All())
+	if len(failed) == 0 {
+		return nil
+	}
+	s.env.Log.Error("some of what authorities said before does not count any more: the root key that it leads to was overtaken by another one",
+		"count", len(failed), "fix", "say it again where the root key is, if it is to count")
+	err := s.save(kept.Freeze())
+	s.hold(kept)
+	return err
+}
+
 func (s *statements) saveAgain() error {
 	s.lock()
 	defer s.unlock()
@@ -414,7 +434,7 @@ func (l *life) stated(kind identity.StatementKind) []identity.Statement {
 // runs once at a time, and sees what its caller saw.
 func (l *life) restate() {
 	_ = l.whileStated(func() error {
-		for _, part := range []func(){l.restateOutcasts, l.restateEnded, l.restateRoots, l.restatePolicies, l.restateNames, l.restateOwn} {
+		for _, part := range []func(){l.restateTrust, l.restateOutcasts, l.restateEnded, l.restateRoots, l.restatePolicies, l.restateNames, l.restateOwn} {
 			_ = l.poison.guard(micronet.NodeID{}, "ledger", func() error { part(); return nil }) // the others count all the same
 		}
 		return nil
