@@ -34,13 +34,22 @@ func (l *life) giveWay() error {
 	l.surpassed.Store(true)
 	w, _ := l.overtakenWarning()
 	l.env.Log.Error(w.Text, "code", w.Code, "fix", w.Fix)
-	if err := l.node.disk.remove(gone...); err != nil {
-		l.report("node.root", err) // the next start finds it again
+	for _, name := range gone {
+		l.report("node.root", l.putAway(name)) // what failed is found again at the next start
 	}
 	if l.gate.authority.Load() == nil {
 		return nil
 	}
 	return l.resign()
+}
+
+// putAway takes a key out of use. It is kept: whoever has stolen a root key that was replaced long ago could say that it
+// ended in favour of another one.
+func (l *life) putAway(name string) error {
+	if _, err := l.node.disk.putAside(name); err != nil {
+		return err
+	}
+	return l.node.disk.remove(name)
 }
 
 // toBeAnnounced reports whether the next root can still go on, as the last that was announced.
@@ -56,7 +65,7 @@ func (l *life) overtakenWarning() (api.Warning, bool) {
 	}
 	return api.Warning{
 		Code: "root-overtaken",
-		Text: "the root key was replaced on this host and on another one at once, and the other replacement counts: the new root key of this host was deleted",
+		Text: "the root key was replaced on this host and on another one at once, and the other replacement counts: the new root key of this host is not used, and kept as root.key.former or root.next.former",
 		Fix: "bring the root key that counts here: `micro-net node root export FILE` on the host that has it, and `micro-net node root import FILE` here; " +
 			"what was exported here after the replacement is of no use",
 	}, true

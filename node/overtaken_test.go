@@ -88,6 +88,15 @@ func (b *bubble) givenWay(winner, loser *simNode) {
 			b.t.Errorf("%s is on disk", name)
 		}
 	}
+	kept := 0
+	for _, name := range []string{fileRootKey, fileNextRoot} {
+		if _, found, _ := loser.node.disk.loadRaw(name + formerSuffix); found {
+			kept++
+		}
+	}
+	if kept == 0 {
+		b.t.Error("the key that was overtaken is kept nowhere")
+	}
 	w, some := loser.life().overtakenWarning()
 	if !some || codesOf(loser, w.Code) == "" {
 		b.t.Fatal("there is no warning")

@@ -375,8 +375,9 @@ func clean(d disk, names ...string) error {
 	return d.remove(fileLeft)
 }
 
-// formerSuffix marks a root key of a cluster that was founded here before another one was founded or joined, without
-// having been left: its membership is lost, the key must not be.
+// formerSuffix marks a root key that is kept though it counts here no more: of a cluster that was founded here before
+// another one was founded or joined, without having been left, as its membership is lost; or one that another host's was
+// preferred to.
 const formerSuffix = ".former"
 
 // keepFormerRoot puts the root keys of a cluster that has lived aside.
@@ -389,23 +390,26 @@ func keepFormerRoot(d disk) error {
 		return err
 	}
 	for _, name := range []string{fileRootKey, fileNextRoot} {
-		raw, found, err := d.loadRaw(name)
-		if err != nil {
+		switch former, err := d.putAside(name); {
+		case err != nil:
 			return err
+		case former != "":
+			d.diary.mended(fmt.Sprintf("%s was missing: this node is in another cluster now, and the root key of the former one is kept in %s", d.path(fileMembership), d.path(former)))
 		}
-		if !found {
-			continue
-		}
-		former, err := d.free(name + formerSuffix)
-		if err != nil {
-			return err
-		}
-		if err := d.write(former, raw); err != nil {
-			return err
-		}
-		d.diary.mended(fmt.Sprintf("%s was missing: this node is in another cluster now, and the root key of the former one is kept in %s", d.path(fileMembership), d.path(former)))
 	}
 	return nil
+}
+
+// putAside writes what is in a file into one beside it that is free, and returns which; "" where there is no such file.
+func (d disk) putAside(name string) (former string, err error) {
+	raw, found, err := d.loadRaw(name)
+	if err != nil || !found {
+		return "", err
+	}
+	if former, err = d.free(name + formerSuffix); err != nil {
+		return "", err
+	}
+	return former, d.write(former, raw)
 }
 
 // noteFounding begins the issuance log of a cluster.
