@@ -72,8 +72,9 @@ func messageDrop(err error) dropReason {
 	return dropMalformed
 }
 
-// offer returns the peer that the attached credential describes; nil when there is none or we
-// hold the same already. false: the frame is to be dropped.
+// offer returns the peer that the attached credential describes; nil when there is none, when we
+// hold the same already, and when it is none for us. false: the frame is to be dropped. The frame is
+// not opened yet: it changes nothing.
 func (c *core) offer(now time.Time, p *peer, f *frame, out *effects) (*Peer, bool) {
 	switch {
 	case f.credential == nil && p == nil:
@@ -82,7 +83,6 @@ func (c *core) offer(now time.Time, p *peer, f *frame, out *effects) (*Peer, boo
 	case f.credential == nil:
 		return nil, true
 	case p != nil && bytes.Equal(f.credential, p.Credential):
-		p.refused = false
 		return nil, true
 	case p != nil && p.offered != nil && bytes.Equal(f.credential, p.offered.Credential):
 		return p.offered, true
@@ -95,7 +95,6 @@ func (c *core) offer(now time.Time, p *peer, f *frame, out *effects) (*Peer, boo
 	case bad && p != nil:
 		// Its key speaks for it all the same. Two who each have a credential that the other one refuses could
 		// otherwise never tell each other why.
-		p.refused = true
 		return nil, true
 	case bad || (p != nil && offered.ID != p.ID):
 		out.drop(dropCredential, micronet.NodeID{})
@@ -177,9 +176,7 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 		return
 	}
 	from := c.observe(a, p, fresh)
-	if offer != nil {
-		p.offered, p.offerer = offer, f.session
-	}
+	p.show(f, offer)
 	if m.kind == messageReply {
 		fresh = c.reply(a, p, f, m, fresh, out)
 	}
@@ -196,6 +193,16 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 		c.challenge(a.now, p, from, out)
 	}
 	c.settle(a.now, p, out)
+}
+
+// show takes note of the credential that came with a frame, see offer.
+func (p *peer) show(f *frame, offer *Peer) {
+	switch {
+	case offer != nil:
+		p.offered, p.offerer = offer, f.session
+	case f.credential != nil:
+		p.refused = !bytes.Equal(f.credential, p.Credential)
+	}
 }
 
 // admit is stage 4. fresh says that the session is confirmed: the frame cannot be a replay.

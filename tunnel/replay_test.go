@@ -45,6 +45,32 @@ func TestReplayedCredentialIsNotTaken(t *testing.T) {
 	})
 }
 
+// A frame that does not open says nothing of the credential that its sender shows, neither that it is none for us nor
+// that it is the one we know: tags are sent in clear, and anybody can put them on a frame.
+func TestForgedCredentialChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw, a, b := pairUp(t)
+		a.say(t, b, "1")
+		time.Sleep(time.Second)
+		known, _ := b.Peer(a.key.id)
+		for _, refused := range []bool{false, true} {
+			b.mu2(func(c *core) { c.peers[a.key.id].refused = refused })
+			for i, credential := range [][]byte{known.Credential, []byte("of another cluster")} {
+				forged := recorded(t, a.key, b.key, session{6}, uint64(i+1), credential, &message{kind: messageProbe, nonce: 1})
+				forged[len(forged)-1] ^= 1
+				nw.inject(a.conn.addr, b.conn.addr, forged)
+				time.Sleep(20 * time.Millisecond)
+				b.mu2(func(c *core) {
+					if now := c.peers[a.key.id].refused; now != refused {
+						t.Errorf("with forged credential %d: refused was %v, and is %v", i, refused, now)
+					}
+				})
+			}
+		}
+		b.wantDropped(t, "forged", 4)
+	})
+}
+
 // Frames of an old session between those of a new one do not let the new ones be told twice.
 func TestHeldPacketsAreDeliveredOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
