@@ -65,14 +65,13 @@ func (w *wrecker) recover(what string, image netsim.DiskImage, before, after bel
 	w.points++
 	h := w.later
 	h.Disk().Restore(image)
-	var second []netsim.DiskImage
-	tap := again
+	var starting, founding []netsim.DiskImage // what crashes within the start and the founding after it would leave
+	wrecks := &starting
 	e, err := openEstate(w.t, w.env(h, func() {
-		if tap {
-			second = append(second, h.Disk().Wreck(w.r.Uint64()))
+		if again && (wrecks == &starting || w.r.IntN(8) == 0) {
+			*wrecks = append(*wrecks, h.Disk().Wreck(w.r.Uint64()))
 		}
 	}))
-	tap = false
 	if err != nil {
 		w.t.Fatalf("%s: the start after it: %v", what, err)
 	}
@@ -82,14 +81,30 @@ func (w *wrecker) recover(what string, image netsim.DiskImage, before, after bel
 	if lost := compare(e.belongings(), before, after); lost != "" {
 		w.t.Fatalf("%s: %s", what, lost)
 	}
-	if e.pass == nil {
-		if err := e.found(); err != nil { // it is no node that has lost its membership
-			w.t.Fatalf("%s: founding after it: %v", what, err)
-		}
-	}
-	for _, image := range second {
+	wrecks = &founding
+	w.refound(what, e)
+	again = false
+	for _, image := range starting {
 		w.nested++
 		w.recover(what+", and again in the start after it", image, before, after, false)
+	}
+	for _, image := range founding {
+		w.nested++
+		h.Disk().Restore(image)
+		if e, err = openEstate(w.t, h.Env()); err != nil {
+			w.t.Fatalf("%s, and again in the founding after it: %v", what, err)
+		}
+		w.refound(what+", and again in the founding after it", e)
+	}
+}
+
+// refound founds a cluster where there is none after a crash: it is no node that has lost its membership.
+func (w *wrecker) refound(what string, e *estate) {
+	if e.pass != nil {
+		return
+	}
+	if err := e.found(); err != nil {
+		w.t.Fatalf("%s: founding after it: %v", what, err)
 	}
 }
 

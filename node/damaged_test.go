@@ -470,6 +470,36 @@ func TestLeftWithAFaultyDisk(t *testing.T) {
 	}
 }
 
+// TestFoundingAfterALeaveThatWasCut: who left, and was cut off before all was gone, may be cut off while it founds as well,
+// by a crash or a full disk, and founds at the next start.
+func TestFoundingAfterALeaveThatWasCut(t *testing.T) {
+	h := netsim.New(1, netsim.Options{}).Host("h")
+	e := settledEstate(t, h.Env())
+	if err := quit(e.d); err != nil { // the rest of leaving was not done
+		t.Fatal(err)
+	}
+	var cut []netsim.DiskImage
+	env := h.Env()
+	env.FS = tappedFS{env.FS, func() { cut = append(cut, h.Disk().Wreck(0)) }}
+	e, err := openEstate(t, env)
+	if err := errors.Join(err, e.found()); err != nil {
+		t.Fatal(err)
+	}
+	for i, image := range cut {
+		h.Disk().Restore(image)
+		e, err := openEstate(t, h.Env())
+		if err == nil && e.pass == nil {
+			err = e.found()
+		}
+		if err != nil {
+			t.Fatalf("the start after a crash at step %d of %d: %v", i+1, len(cut), err)
+		}
+		if _, err := e.d.fs.ReadFile(e.d.path(fileRootKey + formerSuffix)); err == nil {
+			t.Fatalf("after a crash at step %d of %d the former root key was kept", i+1, len(cut))
+		}
+	}
+}
+
 // TestO3_SpareIsMadeAnew: a spare that a crash left behind is made anew at the next start.
 func TestO3_SpareIsMadeAnew(t *testing.T) {
 	h := netsim.New(1, netsim.Options{}).Host("h")

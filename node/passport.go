@@ -311,8 +311,9 @@ func (p *passport) signingRoot() *identity.Root {
 }
 
 // found makes a new cluster with this node as its first member and authority. What a cluster
-// before it may have left goes first. The root key is on disk before the membership is: a crash
-// between them founds again.
+// before it may have left goes first, all that missesMembership looks at with it: the mark that says
+// that it was left goes, too. The root key is on disk before the membership is: a crash between them
+// founds again.
 func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (*passport, error) {
 	now := env.Wall()
 	root, err := identity.NewRoot(env.Entropy, cluster, now)
@@ -330,7 +331,7 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	if err := keepFormerRoot(d); err != nil {
 		return nil, err
 	}
-	if err := clean(d, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements); err != nil {
+	if err := clean(d, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileEpoch); err != nil {
 		return nil, err
 	}
 	if err := d.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
