@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -115,6 +116,38 @@ func TestQ12_AuthoritiesShowTheirRight(t *testing.T) {
 		})
 		if got := rolesAt(liar); got != "a root,authority; b ; c root,authority; " {
 			t.Errorf("b shows %s", got)
+		}
+	})
+}
+
+// TestRootOfADeadHost: that a host has the root key counts for nothing once it is dead: it may have been taken off in the
+// meantime. Who was promoted signs again when it is back, dead or not.
+func TestRootOfADeadHost(t *testing.T) {
+	inBubble(t, 447, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "b", "c")
+		a, deputy, holder := all[0], all[1], all[2]
+		if err := holder.backend().ImportRoot(exported(t, a)); err != nil {
+			t.Fatal(err)
+		}
+		b.await(5*time.Second, "the root key is at c, too", func() error {
+			if a.life().isLastAuthority() {
+				return errors.New("it takes itself for the only authority")
+			}
+			return nil
+		})
+		b.crash(holder)
+		b.await(30*time.Second, "c is dead", b.alive(2, a))
+		b.await(10*time.Second, "a signs alone", alone(a, true))
+		if a.life().rootWarning() == "" {
+			t.Error("a believes that the root key is at c")
+		}
+		b.promote(a, "b")
+		b.await(5*time.Second, "b signs, too", alone(a, false))
+		b.crash(deputy)
+		b.await(30*time.Second, "b is dead", b.alive(1, a))
+		time.Sleep(10 * time.Second)
+		if a.life().isLastAuthority() {
+			t.Error("the promotion of a host that is dead does not count")
 		}
 	})
 }

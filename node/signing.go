@@ -63,8 +63,8 @@ func (l *life) rootHolders() []micronet.NodeID {
 
 // keepers lists the live nodes that have shown that the cluster's root key is there.
 func (l *life) keepers() []micronet.NodeID {
-	shown := l.rights()
-	return slices.DeleteFunc(l.alive(), func(id micronet.NodeID) bool { return !shown[id].Has(identity.RoleRoot) })
+	shown := l.records.rights()
+	return slices.DeleteFunc(l.alive(), func(id micronet.NodeID) bool { return !l.proven(id, shown[id]).Has(identity.RoleRoot) })
 }
 
 // rights tells which other nodes sign for the cluster, whether they are alive or not: those whose records are held and
@@ -72,22 +72,40 @@ func (l *life) keepers() []micronet.NodeID {
 func (l *life) rights() map[micronet.NodeID]identity.Roles {
 	out := map[micronet.NodeID]identity.Roles{}
 	for id, right := range l.records.rights() {
-		if roles, err := l.pass.trust.VerifyRight(right, id, l.env.Wall()); err == nil && id != l.self {
+		if roles := l.proven(id, right); roles != 0 {
 			out[id] = roles
 		}
 	}
 	return out
 }
 
+// proven is what another node signs by the right that it shows, nothing when that does not count now.
+func (l *life) proven(id micronet.NodeID, right []byte) identity.Roles {
+	if id == l.self || len(right) == 0 {
+		return 0
+	}
+	roles, err := l.pass.trust.VerifyRight(right, id, l.env.Wall())
+	if err != nil {
+		return 0
+	}
+	return roles
+}
+
 // isLastAuthority reports whether nobody could sign for the cluster without this node, as far as others have shown that
-// they can. Who said goodbye may have left for good.
+// they can. Who said goodbye may have left for good. A root key may be gone from a host that is dead: what was shown of
+// it counts for days, and a host from which it was taken shows so only while it lives. A promotion comes back with the
+// host.
 func (l *life) isLastAuthority() bool {
 	if l.gate.authority.Load() == nil {
 		return false
 	}
 	v := l.view.Load()
-	for id := range l.rights() {
-		if n := v.byID[id]; n != nil && n.Status != micronet.Left {
+	for id, right := range l.records.rights() {
+		n := v.byID[id]
+		if n == nil || n.Status == micronet.Left {
+			continue
+		}
+		if roles := l.proven(id, right); roles != 0 && (n.Status.Serving() || !roles.Has(identity.RoleRoot)) {
 			return false
 		}
 	}

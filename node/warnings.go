@@ -72,9 +72,9 @@ func (l *life) warnings() []api.Warning {
 }
 
 // isOneAuthority reports whether the cluster has other nodes and hangs on this one: no other can sign, and
-// nobody has a copy of the root key.
+// nobody has a copy of the root key. Signatures are looked at last, as they cost most.
 func (l *life) isOneAuthority() bool {
-	return l.isLastAuthority() && len(l.alive()) > 0 && !l.isRootKept()
+	return l.gate.authority.Load() != nil && !l.isRootKept() && len(l.alive()) > 0 && l.isLastAuthority()
 }
 
 // vipFix says how else callers reach a destination one of whose ports is taken.
