@@ -34,16 +34,23 @@ func (l *Ledger) Ended() map[micronet.NodeID][]uint64 {
 	return out
 }
 
-// Decisive returns the newest statements that count and say whose word does: those that name a root, and those by which
-// somebody's word counts no more; at most so many.
-func (l *Ledger) Decisive(most int) (out []Statement) {
+// Decisive returns statements that count and say whose word does, at most so many: those that name a root, oldest first,
+// as whoever does not know it can verify nothing that it has said; then the newest of those by which somebody's word
+// counts no more. What is longer than a packet can be is left out.
+func (l *Ledger) Decisive(most, packet int) []Statement {
+	var opens, ends []Statement
 	for _, h := range l.counting().order {
-		if (h.Opens || h.Revokes || !h.Ends.IsZero()) && l.counting().entitled(&h.Statement) {
-			out = append(out, h.Statement)
+		switch {
+		case len(h.Raw) > packet || !l.counting().entitled(&h.Statement):
+		case h.Opens:
+			opens = append(opens, h.Statement)
+		case h.Revokes || !h.Ends.IsZero():
+			ends = append(ends, h.Statement)
 		}
 	}
-	slices.SortFunc(out, func(a, b Statement) int { return cmp.Or(cmp.Compare(b.Clock, a.Clock), bytes.Compare(b.Raw, a.Raw)) })
-	return out[:min(len(out), most)]
+	slices.SortFunc(ends, func(a, b Statement) int { return cmp.Or(cmp.Compare(b.Clock, a.Clock), bytes.Compare(b.Raw, a.Raw)) })
+	opens = opens[max(0, len(opens)-most):]
+	return append(opens, ends[:min(len(ends), most-len(opens))]...)
 }
 
 // Said returns what counts of what an authority has said, and of what those have said whom it has revoked, and

@@ -97,6 +97,39 @@ func TestLedgerTakesTheNewestOfEachIssuer(t *testing.T) {
 	}
 }
 
+// TestLedgerDecisive: what names roots is not pushed out by what is newer, comes first and in its order, and what no packet
+// holds is in nobody's way.
+func TestLedgerDecisive(t *testing.T) {
+	const testOpen, most, packet = 150, 4, 6
+	l := gossip.NewLedger(func(raw []byte) (gossip.Statement, error) {
+		s, err := readWord(raw)
+		s.Opens = s.Kind == testOpen
+		return s, err
+	})
+	take := func(raw []byte) {
+		if _, err := l.Take(raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take(word{testOpen, 0, 1, 1, 0}.raw())
+	take(word{testOpen, 0, 2, 2, 0}.raw())
+	take(word{testOther, 0, 3, 3, 0}.raw())
+	take(append(word{testOpen, 0, 4, 4, 0}.raw(), 0))
+	for n := range uint8(5) {
+		take(word{testRevoke, 0, 10 + n, 10 + uint16(n), 0}.raw())
+		take(word{testEnd, 0, 20 + n, 20 + uint16(n), 0}.raw())
+	}
+	for want, got := range map[string][]gossip.Statement{"[2 3 25 24]": l.Decisive(most, packet), "[3]": l.Decisive(1, packet)} {
+		var clocks []uint64
+		for i := range got {
+			clocks = append(clocks, got[i].Clock)
+		}
+		if fmt.Sprint(clocks) != want {
+			t.Errorf("clocks %v, want %s", clocks, want)
+		}
+	}
+}
+
 func TestLedgerOfNothing(t *testing.T) {
 	if f := gossip.NewLedger(readWord).Fingerprint(); f != (gossip.Fingerprint{}) {
 		t.Fatal(f)

@@ -81,9 +81,10 @@ func (l *life) goBack() bool {
 const maxReminders = 16
 
 // remind tells a peer that answers, and with which no tunnel comes about, whose word counts and whose does not: it may
-// hold a certificate of one of them and not know why everybody refuses it, or of a root that nobody here knows.
+// hold a certificate of one of them and not know why everybody refuses it, or of a root that nobody here knows. What
+// fits into no packet, which is all that names the seventh root of a cluster or the eighth, needs a tunnel.
 func (l *life) remind(id micronet.NodeID) {
-	for _, st := range l.statements.held.Load().Decisive(maxReminders) {
+	for _, st := range l.statements.held.Load().Decisive(maxReminders, tunnel.MaxPacket) {
 		l.report("node.remind", l.under.Send(id, tunnel.ChannelStatement, st.Raw))
 	}
 }
