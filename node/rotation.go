@@ -279,7 +279,7 @@ func (l *life) finishRotation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.env.Log.Info("the root key of the cluster was replaced", "fix", "what was exported before is of no use now: `micro-net node root export FILE`")
+	l.env.Log.Info("the root key of the cluster was replaced", "fix", "export the new one, `micro-net node root export FILE`, and destroy what was exported before: whoever has that can still date statements back")
 	if a := l.gate.authority.Load(); a != nil {
 		return a.noteExported(false)
 	}

@@ -145,7 +145,7 @@ func TestRotationIsConfirmed(t *testing.T) {
 		if w.backend.noted() != want || (code == 0) != (want != "") {
 			t.Errorf("%q: exit %d, %q", typed, code, w.backend.noted())
 		}
-		if said := errs.String(); !strings.Contains(said, "ended on 2026-01-02T03:04:05Z") || !strings.Contains(said, "void") {
+		if said := errs.String(); !strings.Contains(said, "ended on 2026-01-02T03:04:05Z") || !strings.Contains(said, "destroy all that was exported before") {
 			t.Errorf("%q: it says %q", typed, said)
 		}
 	}

@@ -29,6 +29,9 @@ func (a *app) rootRotateCommand() *cobra.Command {
 			}
 			return a.print(out, func(t *table) { rotationText(t, &out) })
 		})
+	c.Long = "Announces a new root key, which takes the place of the present one once all live nodes have certificates under it.\n" +
+		"Then export the new key, and destroy every file that was exported before, and its passphrase: the former key signs\n" +
+		"nothing new, but whoever has it can date statements back, also the one that says which key came after it."
 	c.Flags().BoolVar(&r.Status, "status", false, "only show how far it is, or when it ended last")
 	c.Flags().BoolVar(&r.Force, "yes", false, "do not ask, and replace it also when that was done within a day")
 	c.Flags().BoolVar(&r.Retire, "retire", false, "end the former root now, also when some have no certificate under the new one")
@@ -45,7 +48,7 @@ func (a *app) confirmRotation(ctx context.Context) error {
 	if r.Ended != nil {
 		fmt.Fprintf(a.err, "The root key was replaced before; that ended on %s.\n", r.Ended.UTC().Format(time.RFC3339))
 	}
-	fmt.Fprint(a.err, "What was exported of the root key is void once it is replaced. Replace it? [y/N] ")
+	fmt.Fprint(a.err, "Export the new root key once it has replaced this one, and destroy all that was exported before. Replace it? [y/N] ")
 	answer, err := a.readLine(ctx)
 	if err != nil {
 		return err
@@ -78,8 +81,8 @@ func rotationText(t *table, r *api.Rotation) {
 		}
 	}
 	if r.Step == api.RotationRetired {
-		t.text("What was exported before is of no use now: keep the new root key with `micro-net node root export FILE`.")
+		t.text("Keep the new root key with `micro-net node root export FILE`, and destroy what was exported before: whoever has that can still date statements back.")
 	} else {
-		t.text("What was exported before is of no use after that: export the new root key then.")
+		t.text("Export the new root key after that, and destroy what was exported before: whoever has that can still date statements back.")
 	}
 }
