@@ -82,7 +82,7 @@ const maxReminders = 16
 
 // remind tells a peer that answers, and with which no tunnel comes about, whose word counts and whose does not: it may
 // hold a certificate of one of them and not know why everybody refuses it, or of a root that nobody here knows. What
-// fits into no packet, which is all that names the seventh root of a cluster or the eighth, needs a tunnel.
+// fits into no packet, such as all that names the last roots that a cluster can have, needs a tunnel.
 func (l *life) remind(id micronet.NodeID) {
 	for _, st := range l.statements.held.Load().Decisive(maxReminders, tunnel.MaxPacket) {
 		l.report("node.remind", l.under.Send(id, tunnel.ChannelStatement, st.Raw))
