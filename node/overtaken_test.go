@@ -26,6 +26,16 @@ func (b *bubble) twoRoots() []*simNode {
 	return all
 }
 
+// apart is twoRoots of which each root key is alone with one more node, until heal.
+func (b *bubble) apart() (all []*simNode, heal func()) {
+	b.t.Helper()
+	all = b.twoRoots()
+	heal = b.world.Partition([]*netsim.Host{all[0].host, all[2].host}, []*netsim.Host{all[1].host, all[3].host})
+	b.await(time.Minute, "a is alone with c", b.seen("b", micronet.Dead, "a", "c"))
+	b.await(time.Minute, "b is alone with d", b.seen("a", micronet.Dead, "b", "d"))
+	return all, heal
+}
+
 // moved checks that nodes have certificates under the root that one of them has the key of, and that no other has one.
 func (b *bubble) moved(winner *simNode, all ...*simNode) func() error {
 	return func() error {
@@ -60,10 +70,7 @@ func TestQ8_RootReplacedTwiceAtOnce(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, 421, func(t *testing.T, b *bubble) {
-				all := b.twoRoots()
-				heal := b.world.Partition([]*netsim.Host{all[0].host, all[2].host}, []*netsim.Host{all[1].host, all[3].host})
-				b.await(time.Minute, "a is alone with c", b.seen("b", micronet.Dead, "a", "c"))
-				b.await(time.Minute, "b is alone with d", b.seen("a", micronet.Dead, "b", "d"))
+				all, heal := b.apart()
 				b.rotate(all[0])
 				time.Sleep(tc.late)
 				b.rotate(all[1])
@@ -130,10 +137,7 @@ func TestRootReplacedElsewhere(t *testing.T) {
 // overtaken: all hold the same again.
 func TestOvertakenWords(t *testing.T) {
 	inBubble(t, 424, func(t *testing.T, b *bubble) {
-		all := b.twoRoots()
-		heal := b.world.Partition([]*netsim.Host{all[0].host, all[2].host}, []*netsim.Host{all[1].host, all[3].host})
-		b.await(time.Minute, "a is alone with c", b.seen("b", micronet.Dead, "a", "c"))
-		b.await(time.Minute, "b is alone with d", b.seen("a", micronet.Dead, "b", "d"))
+		all, heal := b.apart()
 		b.rotate(all[0])
 		b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
 		b.rotate(all[1])
@@ -164,10 +168,7 @@ func TestOvertakenAtTheStart(t *testing.T) {
 	for name, late := range map[string]time.Duration{"announced": 3 * time.Second, "about to sign": 65 * time.Second, "replaced": 4 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, 423, func(t *testing.T, b *bubble) {
-				all := b.twoRoots()
-				heal := b.world.Partition([]*netsim.Host{all[0].host, all[2].host}, []*netsim.Host{all[1].host, all[3].host})
-				b.await(time.Minute, "b is alone with d", b.seen("a", micronet.Dead, "b", "d"))
-				b.await(time.Minute, "a is alone with c", b.seen("b", micronet.Dead, "a", "c"))
+				all, heal := b.apart()
 				b.rotate(all[0])
 				b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
 				b.rotate(all[1])
@@ -191,6 +192,58 @@ func TestOvertakenAtTheStart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPromotedUnderAForgottenRoot: who was made an authority by a root that nobody trusts any more is a member like all
+// others, says so, and starts as such; the root that counts can make it one again.
+func TestPromotedUnderAForgottenRoot(t *testing.T) {
+	for _, name := range []string{"b", "d"} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 425, func(t *testing.T, b *bubble) {
+				all, heal := b.apart()
+				b.rotate(all[0])
+				b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
+				b.rotate(all[1])
+				b.await(4*time.Minute, "b has replaced it", b.over(all[1]))
+				b.promote(all[1], name)
+				heal()
+				b.await(5*time.Minute, "all have moved", b.moved(all[0], all...))
+				b.await(time.Minute, "it says so", warns(b.nodes[name], "promotion-void"))
+				b.powerCut(b.nodes[name])
+				n := b.start(name, "")
+				b.await(20*time.Second, "it is back", b.alive(4, n))
+				if n.life().gate.authority.Load() != nil || codesOf(n, "promotion-void") == "" {
+					t.Error("it signs, or does not say why it does not")
+				}
+				b.await(20*time.Second, "it is promoted again", func() error { // the tunnel from before may still be there
+					_, err := all[0].backend().Promote(t.Context(), api.PromoteRequest{Node: name})
+					return err
+				})
+				b.invite(n)
+			})
+		})
+	}
+}
+
+// TestMemberUnderAForgottenRoot: a node that does not come back with another certificate is told from one that counts.
+func TestMemberUnderAForgottenRoot(t *testing.T) {
+	inBubble(t, 426, func(t *testing.T, b *bubble) {
+		all, heal := b.apart()
+		b.rotate(all[0])
+		b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
+		b.rotate(all[1])
+		b.await(4*time.Minute, "b has replaced it", b.over(all[1]))
+		b.powerCut(all[1])
+		heal()
+		b.await(5*time.Minute, "all others have moved", b.moved(all[0], all[0], all[2], all[3]))
+		if why := all[3].life().whyVoid(all[1].node.ID()); why == "" {
+			t.Error("it does not say that the certificate of b counts no more")
+		}
+		b.await(20*time.Second, "b is back", b.alive(4, b.start("b", "")))
+		if why := all[3].life().whyVoid(all[1].node.ID()); why != "" {
+			t.Errorf("it says on that %s", why)
+		}
+	})
 }
 
 // TestHeirs: of two roots that took over from the same one the end of that decides, and before there is one the last that

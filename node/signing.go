@@ -35,7 +35,8 @@ func (l *life) resign() error {
 
 // mayNotSign lets a node start whose right to sign has ended: it is a member like all others then.
 func (l *life) mayNotSign(err error) error {
-	if errors.Is(err, identity.ErrExpired) || errors.Is(err, identity.ErrNotYetValid) || errors.Is(err, identity.ErrDemoted) || errors.Is(err, identity.ErrVoid) {
+	is := func(why error) bool { return errors.Is(err, why) }
+	if is(identity.ErrExpired) || is(identity.ErrNotYetValid) || is(identity.ErrDemoted) || is(identity.ErrVoid) || is(identity.ErrUntrusted) {
 		l.env.Log.Error("this node cannot sign for the cluster", "err", err, "fix", "check the clock; promote this node again")
 		return nil
 	}

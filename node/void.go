@@ -113,13 +113,13 @@ func (l *life) voidWarning() (api.Warning, bool) {
 }
 
 // whyVoid says why the newest certificate of another node does not count, "" when it does or was not seen: who issued it
-// had no right to. Such a node may be alive; it is no use to anybody until it shows another certificate.
+// had no right to, or its root was forgotten. Such a node may be alive; it is no use to anybody until it shows another certificate.
 func (l *life) whyVoid(id micronet.NodeID) string {
 	err := l.contacts.check(id, l.pass.trust)
-	if !errors.Is(err, identity.ErrRevoked) && !errors.Is(err, identity.ErrVoid) {
-		return ""
+	if errors.Is(err, identity.ErrRevoked) || errors.Is(err, identity.ErrVoid) || errors.Is(err, identity.ErrUntrusted) {
+		return cause(err)
 	}
-	return cause(err)
+	return ""
 }
 
 // whyRefused says why others refuse a node, "" when they do not.

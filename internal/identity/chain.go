@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -149,7 +150,7 @@ func (s *rootSet) checkIssuers(chain []*x509.Certificate) error {
 // describe shortens crypto/x509's advice that does not apply here.
 func describe(err error) error {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return errors.New("it is signed by an authority that is not trusted here")
+		return fmt.Errorf("it is signed by an authority that is %w", ErrUntrusted)
 	}
 	return err
 }

@@ -297,7 +297,7 @@ func TestTrustBeforeJoining(t *testing.T) {
 		_, err := trust.VerifyChain(m.Chain, epoch, x509.ExtKeyUsageClientAuth, 0)
 		wantError(t, err, micronet.Unauthorized, "for cluster")
 		_, err = trust.VerifyCredential(raw, epoch, 0)
-		wantError(t, err, micronet.Unauthorized, "does not know")
+		wantError(t, err, micronet.Unauthorized, "not trusted here")
 	}
 	refuses()
 	if !trust.Cluster().IsZero() || trust.Roots() != nil {

@@ -158,11 +158,11 @@ func TestCredentialForged(t *testing.T) {
 
 	other := newWorld(t, 2)
 	_, sm := other.member(t, other.auth, "a")
-	refuses("another cluster", k, sm, "does not know")
+	refuses("another cluster", k, sm, "not trusted here")
 
 	moved := sm
 	moved.Cluster = w.root.Cluster
-	refuses("another cluster, relabelled", k, moved, "does not know")
+	refuses("another cluster, relabelled", k, moved, "not trusted here")
 
 	byMember, err := Grant{
 		ID: evil.ID(), Name: "boss", Roles: RoleMember, NotBefore: m.NotBefore, NotAfter: m.NotAfter, Issuer: keyID(public(evil.Sign)),
@@ -172,13 +172,13 @@ func TestCredentialForged(t *testing.T) {
 	}
 	byMemberSelf := em
 	byMemberSelf.Grant = byMember
-	refuses("a member as issuer, without its grant", evil, byMemberSelf, "does not know")
+	refuses("a member as issuer, without its grant", evil, byMemberSelf, "not trusted here")
 	byMemberSelf.Issuers = [][]byte{em.Grant}
 	refuses("a member as issuer, with its grant", evil, byMemberSelf, "may not issue")
 
 	wrongIssuer := em
 	wrongIssuer.Issuers = w.promoted(t).grants
-	refuses("an authority that did not sign", evil, wrongIssuer, "does not know")
+	refuses("an authority that did not sign", evil, wrongIssuer, "not trusted here")
 
 	deputyKeys := w.keys(t)
 	p, err := w.auth.Promote(epoch, deputyKeys.ID(), "deputy")

@@ -19,6 +19,10 @@ var ErrDemoted = errors.New("demoted")
 // ErrVoid is what errors.Is finds where something was issued by who had no right to any more.
 var ErrVoid = errors.New("no authority any more")
 
+// ErrUntrusted is what errors.Is finds where something leads to no root that is trusted: it is another cluster's, or its
+// root was forgotten, as another one was preferred to it.
+var ErrUntrusted = errors.New("not trusted here")
+
 const clockFix = "check the clocks of this host and of the peer"
 
 func invalid(op, format string, args ...any) *micronet.Error {

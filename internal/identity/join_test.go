@@ -348,7 +348,7 @@ func TestQ6_FalseAnswers(t *testing.T) {
 		word string
 	}{
 		"a true membership, a false root beside it": {evil.Sign, with(m, func(m *Membership) { m.Roots = append([][]byte{evilRoot.Certificate}, m.Roots...) }), "not signed by the authority"},
-		"by a false root, shown beside the true":    {evil.Sign, with(byEvil, func(m *Membership) { m.Roots = append(m.Roots, w.root.Certificate) }), "does not know"},
+		"by a false root, shown beside the true":    {evil.Sign, with(byEvil, func(m *Membership) { m.Roots = append(m.Roots, w.root.Certificate) }), "not trusted here"},
 		"by a false root alone":                     {evil.Sign, byEvil, "does not carry the root"},
 		"a true membership, not signed":             {evil.Sign, m, "not signed by the authority"},
 		"signed by the guest's own key":             {guest.Sign, m, "not signed by the authority"},

@@ -78,7 +78,7 @@ func TestMembershipValidate(t *testing.T) {
 		"no roots":          {func(m *Membership) { m.Roots = nil }, "0 root certificates"},
 		"other root":        {func(m *Membership) { m.Roots = sm.Roots }, "not one of cluster"},
 		"other cluster":     {func(m *Membership) { m.Cluster = sm.Cluster }, "not one of cluster"},
-		"stranger's grant":  {func(m *Membership) { m.Grant = sm.Grant }, "does not know"},
+		"stranger's grant":  {func(m *Membership) { m.Grant = sm.Grant }, "not trusted here"},
 		"stranger's chain":  {func(m *Membership) { m.Chain = sm.Chain }, "for cluster"},
 		"another's grant":   {func(m *Membership) { m.Grant = other.Grant }, "another node"},
 		"another's chain":   {func(m *Membership) { m.Chain = other.Chain }, "another node"},

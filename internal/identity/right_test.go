@@ -63,7 +63,7 @@ func TestRight(t *testing.T) {
 		}
 	}
 	_, err = newWorld(t, 2).trust.VerifyRight(root, k.ID(), epoch)
-	wantError(t, err, micronet.Unauthorized, "does not know")
+	wantError(t, err, micronet.Unauthorized, "not trusted here")
 }
 
 // What the root shows of itself lets its holder sign nothing.

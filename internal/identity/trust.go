@@ -162,7 +162,7 @@ func (s *rootSet) signedGrant(raw []byte, issuers [][]byte) (Grant, ed25519.Publ
 		key, w = issuer.ID[:], w.intersect(issuer.window())
 	}
 	if key == nil || keyID(key) != g.Issuer {
-		return Grant{}, nil, unauthorized("grant", "the grant was issued by a key that this cluster does not know")
+		return Grant{}, nil, unauthorized("grant", "the grant was issued by a key that is %w", ErrUntrusted)
 	}
 	if !signedBy(raw, key, s.cluster) {
 		return Grant{}, nil, unauthorized("grant", "the grant's signature is wrong")

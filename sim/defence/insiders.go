@@ -58,7 +58,7 @@ func strangers() []Defence {
 			Name: "members-are-of-this-cluster", Scenario: "insider-from-abroad", Breaks: "no_forge", Seeds: 2,
 			About: "Only who a root of this very cluster has signed for is a member",
 			Files: edit("internal/identity/trust.go", `	if key == nil || keyID(key) != g.Issuer {
-		return Grant{}, nil, unauthorized("grant", "the grant was issued by a key that this cluster does not know")
+		return Grant{}, nil, unauthorized("grant", "the grant was issued by a key that is %w", ErrUntrusted)
 	}
 	if !signedBy(`, `	if key == nil {
 		key = make(ed25519.PublicKey, ed25519.PublicKeySize)
