@@ -28,6 +28,7 @@ const (
 	fileVIPs       = "vips.json"
 	fileRootKey    = "root.key"       // authorities only
 	fileNextRoot   = "root.next"      // the root key that takes its place; only while that happens
+	fileOvertaken  = "root.overtaken" // another root key than this host's counts; it is there or not
 	filePromotion  = "promotion.json" // the root made this node an authority
 	fileAuthority  = "authority.json" // names given out
 	fileTokens     = "tokens.json"    // open invitations

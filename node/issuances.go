@@ -170,7 +170,7 @@ func (i *issuances) keepFaulty(names []string) error {
 		if !found {
 			continue
 		}
-		kept, err := i.disk.free(name + damagedSuffix)
+		kept, err := i.disk.free(name+damagedSuffix, raw)
 		if err != nil {
 			return err
 		}

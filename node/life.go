@@ -73,7 +73,7 @@ type life struct {
 	outcasts   atomic.Pointer[outcasts]
 	heir       atomic.Pointer[heir]         // the root that goes on; nil where there was only one
 	rotating   chan struct{}                // a lock that may be held while the root is replaced
-	surpassed  atomic.Bool                  // a root key of this host was overtaken by another one
+	leftover   atomic.Bool                  // a root key that was given up is still in its file
 	names      atomic.Pointer[policy.Names] // nil where everybody may offer everything
 	announced  chan struct{}                // capacity 1: what this node offers has changed
 	diverged   chan micronet.NodeID         // capacity 1: who holds another catalog

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -18,38 +20,64 @@ func overtaken() error {
 // key, and that replacement counts. The caller has the passport's turn.
 func (l *life) giveWay() error {
 	next, root, h := l.pass.next.Load(), l.pass.root.Load(), l.heir.Load()
-	var gone []string
+	gone := false
 	if next != nil && h.excludes(next.Certificate) && !l.toBeAnnounced(*next) {
 		l.pass.next.Store(nil)
 		l.pass.turned.Store(false)
-		gone = append(gone, fileNextRoot)
+		gone = true
 	}
 	if root != nil && h.excludes(root.Certificate) {
 		l.pass.root.Store(nil)
-		gone = append(gone, fileRootKey)
+		gone = true
 	}
-	if len(gone) == 0 {
+	if !gone {
 		return nil
 	}
-	l.surpassed.Store(true)
+	l.pass.overtaken.Store(true)
 	w, _ := l.overtakenWarning()
 	l.env.Log.Error(w.Text, "code", w.Code, "fix", w.Fix)
-	for _, name := range gone {
-		l.report("node.root", l.putAway(name)) // what failed is found again at the next start
-	}
+	l.report("node.root", l.putAway())
 	if l.gate.authority.Load() == nil {
 		return nil
 	}
 	return l.resign()
 }
 
-// putAway takes a key out of use. It is kept: whoever has stolen a root key that was replaced long ago could say that it
-// ended in favour of another one.
-func (l *life) putAway(name string) error {
-	if _, err := l.node.disk.putAside(name); err != nil {
+// putAway takes what this host has given up out of the data folder, and notes there that it did. What fails is tried
+// again. The caller has the passport's turn.
+func (l *life) putAway() (err error) {
+	defer func() { l.leftover.Store(err != nil) }()
+	d := l.node.disk
+	if l.pass.gone {
+		return nil
+	}
+	if err := d.saveRaw(fileOvertaken, nil); err != nil {
 		return err
 	}
-	return l.node.disk.remove(name)
+	if l.pass.next.Load() == nil {
+		_, err = d.retire(fileNextRoot)
+	}
+	if l.pass.root.Load() == nil {
+		_, failed := d.retire(fileRootKey)
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+// retire takes a root key out of use. It is kept: whoever has stolen a root key that was replaced long ago could say that
+// it ended in favour of another one.
+func (d disk) retire(name string) (former string, err error) {
+	if former, err = d.putAside(name); err != nil {
+		return name, err
+	}
+	return former, d.remove(name)
+}
+
+// putAwayAgain does what putAway could not.
+func (l *life) putAwayAgain(ctx context.Context) {
+	if l.leftover.Load() {
+		l.report("node.root", l.pass.inTurn(ctx, l.putAway))
+	}
 }
 
 // toBeAnnounced reports whether the next root can still go on, as the last that was announced.
@@ -60,7 +88,7 @@ func (l *life) toBeAnnounced(next identity.Root) bool {
 
 // overtakenWarning says that this host had a root key that another one has overtaken.
 func (l *life) overtakenWarning() (api.Warning, bool) {
-	if !l.surpassed.Load() {
+	if !l.pass.overtaken.Load() {
 		return api.Warning{}, false
 	}
 	return api.Warning{

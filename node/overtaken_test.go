@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,16 +80,20 @@ func TestQ8_RootReplacedTwiceAtOnce(t *testing.T) {
 				winner, loser := all[tc.winner], all[1-tc.winner]
 				b.await(5*time.Minute, "all have moved", b.moved(winner, all...))
 				b.await(time.Minute, "all see all", b.alive(4, all...))
-				b.givenWay(winner, loser)
+				loser = b.givenWay(winner, loser)
 				b.powerCut(loser)
-				b.await(20*time.Second, "it is back", b.alive(4, b.start(loser.host.Name(), "")))
+				loser = b.start(loser.host.Name(), "")
+				b.await(20*time.Second, "it is back", b.alive(4, loser))
+				if codesOf(loser, "root-overtaken") != "" {
+					t.Error("it warns again")
+				}
 			})
 		})
 	}
 }
 
 // givenWay checks what a node says and has whose root key was overtaken, and that the one that counts can be brought there.
-func (b *bubble) givenWay(winner, loser *simNode) {
+func (b *bubble) givenWay(winner, loser *simNode) *simNode {
 	b.t.Helper()
 	for _, name := range []string{fileRootKey, fileNextRoot, fileRootKey + spareSuffix, fileNextRoot + spareSuffix} {
 		if _, found, _ := loser.node.disk.loadRaw(name); found {
@@ -112,12 +117,19 @@ func (b *bubble) givenWay(winner, loser *simNode) {
 	if codesOf(winner, w.Code) != "" {
 		b.t.Error("the winner warns")
 	}
+	b.powerCut(loser)
+	loser = b.start(loser.host.Name(), "")
+	b.await(20*time.Second, "it is back", b.alive(4, loser))
+	if codesOf(loser, w.Code) == "" {
+		b.t.Error("after a restart it does not warn any more")
+	}
 	if err := loser.backend().ImportRoot(exported(b.t, winner)); err != nil {
 		b.t.Fatal(err)
 	}
 	if codesOf(loser, w.Code) != "" || b.invite(loser) == "" {
 		b.t.Error("with the root key that counts it warns on")
 	}
+	return loser
 }
 
 // TestRootReplacedElsewhere: a node that has the root key moves like all others when another one replaces it, begins no
@@ -244,6 +256,67 @@ func TestMemberUnderAForgottenRoot(t *testing.T) {
 			t.Errorf("it says on that %s", why)
 		}
 	})
+}
+
+// TestOvertakenWithAFullDisk: keys that could not be put aside are once there is room, and before another one is imported.
+func TestOvertakenWithAFullDisk(t *testing.T) {
+	inBubble(t, 427, func(t *testing.T, b *bubble) {
+		all, heal := b.apart()
+		b.rotate(all[0])
+		b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
+		b.rotate(all[1])
+		b.await(4*time.Minute, "b has replaced it", b.over(all[1]))
+		all[1].host.Disk().SetFault(func(op, path string) error {
+			if strings.Contains(path, formerSuffix) || strings.Contains(path, fileOvertaken) {
+				return netsim.DiskFull(op, path)
+			}
+			return nil
+		})
+		heal()
+		b.await(5*time.Minute, "all have moved", b.moved(all[0], all...))
+		there := func() bool { _, found, _ := all[1].node.disk.loadRaw(fileRootKey); return found }
+		if !there() {
+			t.Error("the key is gone, and kept nowhere")
+		}
+		if err := all[1].backend().ImportRoot(exported(t, all[0])); err == nil {
+			t.Error("another key takes its place")
+		}
+		all[1].host.Disk().SetFault(nil)
+		b.await(time.Minute, "it is put aside", func() error {
+			if there() {
+				return fmt.Errorf("%s is there", fileRootKey)
+			}
+			return nil
+		})
+		b.givenWay(all[0], all[1])
+	})
+}
+
+// TestKeyOfAForgottenRoot: a root key that was overtaken, and whose root is not trusted any more, does not keep the node
+// from starting. It is kept.
+func TestKeyOfAForgottenRoot(t *testing.T) {
+	h := netsim.New(1, netsim.Options{}).Host("h")
+	e := settledEstate(t, h.Env())
+	next, err := e.pass.root.Load().Succeed(e.env.Entropy, e.env.Wall())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.d.saveRaw(fileRootKey, next.MarshalKey()); err != nil {
+		t.Fatal(err)
+	}
+	p, err := loadPassport(e.env, e.d, e.keys)
+	if err != nil || p.root.Load() != nil {
+		t.Fatalf("it is used, or refused: %v", err)
+	}
+	contains(t, "the diary", strings.Join(e.d.diary.mends(), "\n"), "of no root that this node trusts", fileRootKey+formerSuffix)
+	if kept, err := e.d.fs.ReadFile(e.d.path(fileRootKey + formerSuffix)); err != nil || !bytes.Equal(kept, next.MarshalKey()) {
+		t.Errorf("it is not kept: %v", err)
+	}
+	for _, name := range []string{fileRootKey, fileRootKey + spareSuffix} {
+		if _, found, _ := e.d.loadRaw(name); found {
+			t.Errorf("%s is there", name)
+		}
+	}
 }
 
 // TestHeirs: of two roots that took over from the same one the end of that decides, and before there is one the last that

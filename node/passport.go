@@ -28,6 +28,7 @@ type passport struct {
 	promotion  atomic.Pointer[identity.Promotion] // nil unless the root made this node an authority
 	next       atomic.Pointer[identity.Root]      // takes the place of root; nil unless that is under way here
 	turned     atomic.Bool                        // next signs already
+	overtaken  atomic.Bool                        // a root key of this host was given up for another one, which is not here
 	stated     *statements                        // read with it; nil where the membership is new
 
 	// turn is a lock that may be held while files are written: a mutex must not be.
@@ -163,7 +164,7 @@ func loadPassport(env micronet.Env, d disk, keys identity.Keys) (*passport, erro
 		return nil, err
 	}
 	p.loadFormer(d)
-	return p, errors.Join(p.loadRoot(d), p.loadNextRoot(d), p.loadPromotion(d))
+	return p, errors.Join(p.loadRoot(d), p.loadNextRoot(d), p.loadOvertaken(d), p.loadPromotion(d))
 }
 
 // adopt makes a membership that renews the present one the one in use, once it is on disk.
@@ -257,7 +258,9 @@ func (p *passport) loadFormer(d disk) {
 	}
 }
 
+// loadRoot reads the root key. One of a root that was forgotten, as another one was preferred to it, is put aside.
 func (p *passport) loadRoot(d disk) error {
+	stray := false
 	_, err := d.read(fileRootKey, func(raw []byte) (err error) {
 		for _, certificate := range p.trust.Roots() {
 			var root identity.Root
@@ -266,8 +269,22 @@ func (p *passport) loadRoot(d disk) error {
 				return nil
 			}
 		}
+		if stray = errors.Is(err, identity.ErrUntrusted); stray {
+			return nil
+		}
 		return err
 	})
+	if stray && err == nil {
+		former, failed := d.retire(fileRootKey)
+		d.diary.note(failed)
+		d.diary.mended(fmt.Sprintf("%s is of no root that this node trusts: it is not used, and kept in %s", d.path(fileRootKey), d.path(former)))
+	}
+	return err
+}
+
+func (p *passport) loadOvertaken(d disk) error {
+	_, found, err := d.loadRaw(fileOvertaken)
+	p.overtaken.Store(found)
 	return err
 }
 
@@ -331,7 +348,7 @@ func found(env micronet.Env, d disk, keys identity.Keys, cluster, name string) (
 	if err := keepFormerRoot(d); err != nil {
 		return nil, err
 	}
-	if err := clean(d, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileEpoch); err != nil {
+	if err := clean(d, fileNextRoot, fileOvertaken, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileEpoch); err != nil {
 		return nil, err
 	}
 	if err := d.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
@@ -365,7 +382,7 @@ func quit(d disk) error {
 
 // forgetCluster removes what is left of a cluster once the membership is gone, and this node's identity in it.
 func forgetCluster(d disk) error {
-	return clean(d, fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch)
+	return clean(d, fileRootKey, fileNextRoot, fileOvertaken, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements, fileKeys, fileEpoch)
 }
 
 // clean removes files of a cluster. That it was left is forgotten once all of it is gone.
@@ -407,7 +424,7 @@ func (d disk) putAside(name string) (former string, err error) {
 	if err != nil || !found {
 		return "", err
 	}
-	if former, err = d.free(name + formerSuffix); err != nil {
+	if former, err = d.free(name+formerSuffix, raw); err != nil {
 		return "", err
 	}
 	return former, d.write(former, raw)
@@ -457,7 +474,7 @@ func finishInstall(env micronet.Env, d disk, keys identity.Keys) error {
 			return err
 		}
 	}
-	if err := clean(d, fileRootKey, fileNextRoot, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements); err != nil {
+	if err := clean(d, fileRootKey, fileNextRoot, fileOvertaken, filePromotion, fileAuthority, fileTokens, filePeers, fileStatements); err != nil {
 		return err
 	}
 	return d.rename(fileNext, fileMembership)

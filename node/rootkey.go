@@ -188,11 +188,17 @@ func (l *life) importRoot(root identity.Root) error {
 	if l.pass.next.Load() != nil {
 		return underWay("root import")
 	}
+	if l.leftover.Load() {
+		if err := l.putAway(); err != nil {
+			return err
+		}
+	}
 	if err := l.node.disk.saveRaw(fileRootKey, root.MarshalKey()); err != nil {
 		return err
 	}
 	l.pass.root.Store(&root)
-	l.surpassed.Store(false)
+	l.pass.overtaken.Store(false)
+	l.report("node.root", l.node.disk.remove(fileOvertaken))
 	l.env.Log.Info("the root key of the cluster is on this host now")
 	return l.resign()
 }

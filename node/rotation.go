@@ -213,6 +213,7 @@ func (l *life) sayAsRoot(ctx context.Context, sign func(*identity.Authority, ide
 
 // keepRotation goes on with the replacement of the root key, if that is under way here.
 func (l *life) keepRotation(ctx context.Context) {
+	l.putAwayAgain(ctx)
 	if l.pass.next.Load() == nil || l.pass.root.Load() == nil {
 		return
 	}

@@ -174,10 +174,11 @@ func (d disk) discard(names ...string) error {
 	return first
 }
 
-// free finds a name that no file has yet: a number is added to those that are taken.
-func (d disk) free(name string) (string, error) {
+// free finds a name for what is to be kept that no file has yet, unless one holds the same: a number is added to those
+// that are taken.
+func (d disk) free(name string, raw []byte) (string, error) {
 	for n, next := 1, name; ; n, next = n+1, fmt.Sprintf("%s-%d", name, n+1) {
-		if _, found, err := d.loadRaw(next); !found || err != nil {
+		if held, found, err := d.loadRaw(next); !found || err != nil || bytes.Equal(held, raw) {
 			return next, err
 		}
 	}

@@ -81,7 +81,7 @@ func ParseRoot(key, certificate []byte) (Root, error) {
 	}
 	r := Root{Certificate: certificate, key: ed25519.NewKeyFromSeed(seed)}
 	if !publicKey(cert).Equal(r.key.Public()) {
-		return Root{}, invalid("root", "the root key does not belong to the root certificate")
+		return Root{}, invalid("root", "the root key does not belong to the root certificate: it is %w", ErrUntrusted)
 	}
 	if r.Cluster, r.ClusterName, err = rootCluster(cert); err != nil {
 		return Root{}, err
