@@ -122,6 +122,9 @@ func checkRoot(op string, c *x509.Certificate, cluster ClusterID) error {
 	if len(c.URIs) != 1 || c.URIs[0].String() != trustDomain(cluster).String() {
 		return unauthorized(op, "the root certificate is not one of cluster %s", cluster)
 	}
+	if !inherits(c, cluster) {
+		return unauthorized(op, "the root certificate names others before it that have not handed over to it")
+	}
 	return nil
 }
 

@@ -63,9 +63,9 @@ func heirlooms(c *x509.Certificate) []byte {
 	return nil
 }
 
-// inherits reports whether a root of the cluster has taken over from one that is known, directly or from
-// one to the next. That it is a root is for checkRoot.
-func inherits(c *x509.Certificate, cluster ClusterID, known func(ed25519.PublicKey) bool) bool {
+// inherits reports whether all is true that a root certificate says about those before it: each has handed over to the
+// next. Who has one of them could claim any others before that.
+func inherits(c *x509.Certificate, cluster ClusterID) bool {
 	next := publicKey(c)
 	for list := heirlooms(c); len(list) > 0; list = list[:len(list)-heirloomLen] {
 		last := list[len(list)-heirloomLen:]
@@ -73,17 +73,25 @@ func inherits(c *x509.Certificate, cluster ClusterID, known func(ed25519.PublicK
 		if !verify(key, message(domainSuccession, cluster, next), sig) {
 			return false
 		}
-		if known(key) {
+		next = key
+	}
+	return true
+}
+
+// succeeds reports whether a root certificate says that it has taken over from one that is known, directly or from one
+// to the next. That this is true is for checkRoot.
+func succeeds(c *x509.Certificate, known func(ed25519.PublicKey) bool) bool {
+	for list := heirlooms(c); len(list) > 0; list = list[heirloomLen:] {
+		if known(ed25519.PublicKey(list[:ed25519.PublicKeySize])) {
 			return true
 		}
-		next = key
 	}
 	return false
 }
 
 // isHeir reports whether a certificate is a root of the cluster that has taken over from a known one.
 func isHeir(c *x509.Certificate, cluster ClusterID, known func(ed25519.PublicKey) bool) bool {
-	return publicKey(c) != nil && checkRoot("root", c, cluster) == nil && inherits(c, cluster, known)
+	return publicKey(c) != nil && succeeds(c, known) && checkRoot("root", c, cluster) == nil
 }
 
 // withHeirs trusts, besides, those among certificates that a peer shows which are roots that have taken
@@ -192,12 +200,7 @@ func Succeeds(certificate []byte, former micronet.NodeID) bool {
 	if err != nil {
 		return false
 	}
-	for list := heirlooms(c); len(list) > 0; list = list[heirloomLen:] {
-		if micronet.NodeID(list[:ed25519.PublicKeySize]) == former {
-			return true
-		}
-	}
-	return false
+	return succeeds(c, func(key ed25519.PublicKey) bool { return issuerOf(key) == former })
 }
 
 // hashOfSubject is the root that a statement about roots speaks of.
