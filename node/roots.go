@@ -43,11 +43,11 @@ func learnRoot(trust *identity.Trust, raw []byte) (news bool, err error) {
 	if err != nil || st.Kind != identity.StatementRoot {
 		return false, err
 	}
-	roots := trust.Roots()
-	if slices.ContainsFunc(roots, func(r []byte) bool { return bytes.Equal(r, st.Body) }) {
-		return false, nil
-	}
-	return true, trust.SetRoots(append(roots, st.Body)...)
+	err = trust.ReviseRoots(func(roots [][]byte) ([][]byte, bool) {
+		news = !slices.ContainsFunc(roots, func(r []byte) bool { return bytes.Equal(r, st.Body) })
+		return append(roots, st.Body), news
+	})
+	return news, err
 }
 
 // restateRoots trusts all roots that the roots before them have named, from the first on, and notes which
@@ -90,15 +90,21 @@ func (l *life) restateTrust() {
 // forgetRoots trusts those roots no more that nobody else does: the root from which they have taken over has ended, which
 // names another one, and no root that counts has named them before that.
 func forgetRoots(trust *identity.Trust, list []identity.Statement) (forgot bool, err error) {
-	for roots := trust.Roots(); ; {
+	err = trust.ReviseRoots(func(roots [][]byte) ([][]byte, bool) {
+		left := withoutOrphans(roots, list)
+		forgot = len(left) < len(roots)
+		return left, forgot
+	})
+	return forgot && err == nil, err
+}
+
+func withoutOrphans(roots [][]byte, list []identity.Statement) [][]byte {
+	for {
 		left := slices.DeleteFunc(slices.Clone(roots), func(r []byte) bool { return isOrphan(r, list) && !isHanded(r, list, roots) })
 		if len(left) == len(roots) {
-			return forgot, nil
+			return left
 		}
-		if err := trust.SetRoots(left...); err != nil {
-			return forgot, err
-		}
-		roots, forgot = left, true
+		roots = left
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -280,6 +281,33 @@ func TestTrustTwoRoots(t *testing.T) {
 	}
 	if err := w.trust.SetRoots(); err == nil || !accepts(newKeys, newMember) {
 		t.Fatal("a refused change of roots changed them")
+	}
+}
+
+// TestRootsAreRevisedTogether: who changes the roots sees what another one has made of them meanwhile.
+func TestRootsAreRevisedTogether(t *testing.T) {
+	w := newWorld(t, 1)
+	all := w.line(t, 3)
+	trust := trusting(t, all[0])
+	more := func(r Root, first func()) error {
+		return trust.ReviseRoots(func(roots [][]byte) ([][]byte, bool) {
+			first()
+			return append(roots, r.Certificate), true
+		})
+	}
+	between := sync.OnceFunc(func() {
+		if err := more(all[2], func() {}); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := more(all[1], between); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(trust.Roots()); got != 3 {
+		t.Errorf("%d roots are trusted, want 3", got)
+	}
+	if err := trust.ReviseRoots(func([][]byte) ([][]byte, bool) { return nil, true }); err == nil || len(trust.Roots()) != 3 {
+		t.Error("a refused change of roots changed them")
 	}
 }
 

@@ -42,23 +42,54 @@ func (t *Trust) SetRoots(roots ...[]byte) error { return t.Replace(t.Cluster(), 
 // Replace trusts another cluster from now on: the node has joined or moved. What was revoked counts
 // on in the same cluster. On error nothing has changed.
 func (t *Trust) Replace(cluster ClusterID, roots ...[]byte) error {
+	s, err := rootSetOf(cluster, roots)
+	if err == nil {
+		t.swap(s)
+	}
+	return err
+}
+
+// ReviseRoots replaces the roots by what revise makes of them, if it says that these are others. It is asked again when
+// somebody else has changed them meanwhile. On error nothing has changed.
+func (t *Trust) ReviseRoots(revise func(roots [][]byte) (revised [][]byte, others bool)) error {
+	for {
+		old := t.set.Load()
+		if old == nil {
+			return unauthorized("trust", "this node has not joined a cluster")
+		}
+		roots, others := revise(old.roots())
+		if !others {
+			return nil
+		}
+		s, err := rootSetOf(old.cluster, roots)
+		if err != nil {
+			return err
+		}
+		s.revoked, s.ended = old.revoked, old.ended
+		if t.set.CompareAndSwap(old, s) {
+			return nil
+		}
+	}
+}
+
+// rootSetOf is the state that trusts some roots.
+func rootSetOf(cluster ClusterID, roots [][]byte) (*rootSet, error) {
 	if len(roots) == 0 || len(roots) > MaxRoots {
-		return unauthorized("trust", "the cluster has %d root certificates, want 1 to %d", len(roots), MaxRoots)
+		return nil, unauthorized("trust", "the cluster has %d root certificates, want 1 to %d", len(roots), MaxRoots)
 	}
 	s := newRootSet(cluster)
 	for _, der := range roots {
 		c, err := parseCertificate("trust", der)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := checkRoot("trust", c, cluster); err != nil {
-			return err
+			return nil, err
 		}
 		s.certs = append(s.certs, c)
 		s.pool.AddCert(c)
 	}
-	t.swap(s)
-	return nil
+	return s, nil
 }
 
 // swap makes s the state, with what is revoked in its cluster.
@@ -93,9 +124,10 @@ func (t *Trust) change(do func(*rootSet)) {
 func (t *Trust) Cluster() ClusterID { return t.snapshot().cluster }
 
 // Roots returns the root certificates (DER), the caller's to keep.
-func (t *Trust) Roots() [][]byte {
-	var out [][]byte
-	for _, c := range t.snapshot().certs {
+func (t *Trust) Roots() [][]byte { return t.snapshot().roots() }
+
+func (s *rootSet) roots() (out [][]byte) {
+	for _, c := range s.certs {
 		out = append(out, slices.Clone(c.Raw))
 	}
 	return out
