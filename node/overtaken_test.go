@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -319,6 +320,47 @@ func TestKeyOfAForgottenRoot(t *testing.T) {
 	}
 }
 
+// TestEndsInFavourOfTheHeir: a host that learns that another replacement goes on, just as it is about to end the root in
+// favour of its own, does not.
+func TestEndsInFavourOfTheHeir(t *testing.T) {
+	inBubble(t, 428, func(t *testing.T, b *bubble) {
+		all := b.twoRoots()
+		b.rotate(all[0])
+		l := all[0].life()
+		next, root := l.pass.next.Load(), l.pass.root.Load()
+		other, err := root.Succeed(l.env.Entropy, l.env.Wall())
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := l.pass.trust.RootAuthority(*root, l.env.Entropy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := signer.Announce(l.env.Wall(), identity.Clock(l.statements.held.Load().Clock()+1), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		if err := l.whileStated(func() error { // it is held, and its effects wait
+			_, _, err := l.statements.adopt([][]byte{said})
+			go func() { done <- l.retire(t.Context(), next) }()
+			synctest.Wait()
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, "the end", <-done, micronet.Refused, "another host has replaced the root key")
+		if l.pass.trust.Ended(root.ID(), time.Time{}) {
+			t.Error("the root has ended")
+		}
+		l.pass.next.Store(next)
+		l.pass.root.Store(nil)
+		if err := l.goOn(t.Context()); err != nil {
+			t.Errorf("it goes on without a root key: %v", err)
+		}
+	})
+}
+
 // TestHeirs: of two roots that took over from the same one the end of that decides, and before there is one the last that
 // was announced. Whatever a root says that lost counts for nothing, and it is forgotten unless it was named in time.
 func TestHeirs(t *testing.T) {
@@ -346,7 +388,7 @@ func TestHeirs(t *testing.T) {
 		}
 		return st
 	}
-	saysA, saysB, saysB2, endsA, saysA2 := says(first, a, false), says(first, b, false), says(b, b2, false), says(first, a, true), says(a, a2, false)
+	saysA, saysB, saysB2, endsA, saysA2, endsB := says(first, a, false), says(first, b, false), says(b, b2, false), says(first, a, true), says(a, a2, false), says(b, b2, true)
 	all := []identity.Root{first, a, b, a2, b2}
 	for name, tc := range map[string]struct {
 		list []identity.Statement
@@ -356,6 +398,7 @@ func TestHeirs(t *testing.T) {
 		"both announced":      {[]identity.Statement{saysA, saysB}, b, all},
 		"one has ended it":    {[]identity.Statement{saysA, saysB, endsA}, a, []identity.Root{first, a, b, a2}},
 		"the loser goes on":   {[]identity.Statement{saysA, saysB, saysB2, endsA}, a, all},
+		"the loser ends":      {[]identity.Statement{saysA, saysB, endsA, endsB}, a, []identity.Root{first, a, b, a2, b2}},
 		"announced too late":  {[]identity.Statement{saysA, endsA}, a, []identity.Root{first, a, a2}},
 		"by one that is not":  {[]identity.Statement{saysA, saysB2, endsA}, a, []identity.Root{first, a, a2}},
 		"the winner goes on":  {[]identity.Statement{saysA, endsA, saysA2}, a2, []identity.Root{first, a, a2}},
@@ -374,6 +417,9 @@ func TestHeirs(t *testing.T) {
 		}
 		if h := heirOf(tc.list); h.key != identity.KeyIDOf(tc.heir.Certificate) {
 			t.Errorf("%s: another root goes on", name)
+		}
+		if st := newestWord(tc.list); !bytes.Equal(st.Body, tc.heir.Certificate) {
+			t.Errorf("%s: the newest word is of another root", name)
 		}
 	}
 }

@@ -139,6 +139,18 @@ func heirOf(list []identity.Statement) (h *heir) {
 	return h
 }
 
+// newestWord is what was said last of the root that goes on, by statements that are sorted by their clocks; nil when there
+// are none.
+func newestWord(list []identity.Statement) (newest *identity.Statement) {
+	h := heirOf(list)
+	for i := range list {
+		if identity.KeyIDOf(list[i].Body) == h.key {
+			newest = &list[i]
+		}
+	}
+	return newest
+}
+
 // namedBy finds the root that goes on after one: the one that its end names, or else the last that it has announced.
 func namedBy(root micronet.NodeID, list []identity.Statement) (h *heir) {
 	for i := range list {
@@ -215,11 +227,11 @@ func (l *life) checkMove(origin identity.KeyID) error {
 // those who issue under it already. A certificate under the former one is of use only when it is time for it. That
 // somebody has a key is that node's own word.
 func (l *life) renewers() [][]micronet.NodeID {
-	m, all := l.pass.member(), l.authorities()
-	if !l.mustMove(m.Origin(), 0) {
+	m, all, h := l.pass.member(), l.authorities(), l.heir.Load()
+	if h == nil || !l.mustMove(m.Origin(), 0) {
 		return [][]micronet.NodeID{all}
 	}
-	holders, key := l.rootHolders(), l.heir.Load().key
+	holders, key := l.rootHolders(), h.key
 	var moved, rest []micronet.NodeID
 	for _, id := range all {
 		switch {

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -127,16 +126,15 @@ func (l *life) rotationStatus() api.Rotation {
 	if next := l.pass.next.Load(); next != nil {
 		return l.rotationOf(next.Certificate)
 	}
-	list := l.stated(identity.StatementRoot)
-	if len(list) == 0 {
+	newest := newestWord(l.ofRoots())
+	if newest == nil {
 		return api.Rotation{Step: api.RotationNone, Nodes: 1 + len(l.alive()), Waiting: []string{}}
 	}
-	newest := slices.MaxFunc(list, func(a, b identity.Statement) int { return cmp.Compare(a.Clock, b.Clock) })
-	out := l.rotationOf(newest.Body)
-	switch at, _ := lastEnd(list); {
+	out, at := l.rotationOf(newest.Body), newest.Clock.Time()
+	switch {
 	case !newest.Ends().IsZero():
 		out.Step, out.Ended = api.RotationRetired, &at
-	case !l.env.Wall().Before(newest.Clock.Time().Add(rootSettle)):
+	case !l.env.Wall().Before(at.Add(rootSettle)):
 		out.Step = api.RotationRenewing
 	}
 	return out
@@ -198,7 +196,7 @@ func (l *life) announceRoot(ctx context.Context) error {
 	return nil
 }
 
-// sayAsRoot declares something that the former root signs.
+// sayAsRoot declares something that the former root signs. What is held does not change while it does.
 func (l *life) sayAsRoot(ctx context.Context, sign func(*identity.Authority, identity.Clock) ([]byte, error)) error {
 	root, err := l.formerRoot()
 	if err != nil {
@@ -224,13 +222,13 @@ func (l *life) keepRotation(ctx context.Context) {
 
 // goOn does the step that is due.
 func (l *life) goOn(ctx context.Context) error {
-	next := l.pass.next.Load()
-	if next == nil {
+	next, root := l.pass.next.Load(), l.pass.root.Load()
+	if next == nil || root == nil {
 		return nil
 	}
 	key := identity.KeyIDOf(next.Certificate)
 	switch h := l.heir.Load(); {
-	case l.pass.trust.Ended(l.pass.root.Load().ID(), time.Time{}):
+	case l.pass.trust.Ended(root.ID(), time.Time{}):
 		return l.finishRotation(ctx)
 	case h == nil || h.key != key:
 		return l.announceRoot(ctx)
@@ -247,9 +245,13 @@ func (l *life) goOn(ctx context.Context) error {
 	return nil
 }
 
-// retire ends the former root.
+// retire ends the former root, unless another one is known to go on by then: this host has given the next one up, or is
+// about to.
 func (l *life) retire(ctx context.Context, next *identity.Root) error {
 	if err := l.sayAsRoot(ctx, func(a *identity.Authority, clock identity.Clock) ([]byte, error) {
+		if heirOf(l.ofRoots()).excludes(next.Certificate) {
+			return nil, overtaken()
+		}
 		return a.Retire(l.env.Wall(), clock, *next)
 	}); err != nil {
 		return err
