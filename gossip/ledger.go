@@ -17,7 +17,7 @@ type Statement struct {
 	Clock   uint64          // orders statements about one subject, see identity.Clock
 	Issuer  micronet.NodeID // the key that signed
 	Root    bool            // Issuer cannot be revoked
-	Opens   bool            // it names a root, which has to be known before what that has said
+	Opens   micronet.NodeID // the root that it names, which has to be known before what that has said, zero: none
 	Revokes bool            // Subject is a public key, which counts for nothing from Clock on, for good
 	Given   uint64          // when Issuer got the right to sign, zero for a root
 	Ends    micronet.NodeID // whose right to sign ends at Clock if it was given before, zero: nobody's
@@ -33,7 +33,7 @@ func (s *Statement) before(o *Statement) bool {
 // revoke; then whose word does not count, and then all else.
 func (s *Statement) rank() int {
 	switch {
-	case s.Opens:
+	case !s.Opens.IsZero():
 		return 0
 	case s.Revokes:
 		return 2

@@ -42,7 +42,7 @@ func (l *Ledger) Decisive(most, packet int) []Statement {
 	for _, h := range l.counting().order {
 		switch {
 		case len(h.Raw) > packet || !l.counting().entitled(&h.Statement):
-		case h.Opens:
+		case !h.Opens.IsZero():
 			opens = append(opens, h.Statement)
 		case h.Revokes || !h.Ends.IsZero():
 			ends = append(ends, h.Statement)
@@ -137,7 +137,7 @@ func (l *Ledger) recount() *counted {
 		c.clock = max(c.clock, h.Clock)
 	}
 	slices.SortFunc(c.order, func(a, b *heldStatement) int {
-		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.Raw, b.Raw))
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Clock, b.Clock), cmp.Compare(a.Subject, b.Subject), bytes.Compare(a.Raw, b.Raw))
 	})
 	slices.SortFunc(c.hashes, func(a, b StatementHash) int { return bytes.Compare(a[:], b[:]) })
 	c.fingerprint.Hash = hashOf(c.hashes)
@@ -161,8 +161,23 @@ func hashOf(hashes []StatementHash) (sum StatementHash) {
 // clocks like everything else.
 func (c *counted) end() {
 	for _, h := range c.order {
-		if !h.Ends.IsZero() && h.Root && c.entitled(&h.Statement) {
-			c.ended[h.Ends] = append(c.ended[h.Ends], h.Clock)
+		if h.Ends.IsZero() || !h.Root || !c.entitled(&h.Statement) {
+			continue
+		}
+		if first := len(c.ended[h.Ends]) == 0; first && !h.Opens.IsZero() {
+			c.endBesides(h.Issuer, h)
+		}
+		c.ended[h.Ends] = append(c.ended[h.Ends], h.Clock)
+	}
+}
+
+// endBesides ends the roots that one has named which ends itself, but the one that goes on, and whom those have named: two
+// hosts have replaced it at once, and nobody could end the other line.
+func (c *counted) endBesides(root micronet.NodeID, end *heldStatement) {
+	for _, h := range c.order {
+		if id := h.Opens; h.Issuer == root && !id.IsZero() && id != end.Opens && h.Clock <= end.Clock && !slices.Contains(c.ended[id], end.Clock) {
+			c.ended[id] = append(c.ended[id], end.Clock)
+			c.endBesides(id, end)
 		}
 	}
 }

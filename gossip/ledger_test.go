@@ -472,3 +472,30 @@ func TestWhatRootsSayComesFirst(t *testing.T) {
 		t.Errorf("the order is %v, want %v", got, want)
 	}
 }
+
+// TestLedgerEndsTheOtherLine: the end of a root ends those that it has named besides the one that goes on, and whom those
+// have named, whatever the order in which all that came. Of two ends at one moment one decides.
+func TestLedgerEndsTheOtherLine(t *testing.T) {
+	read := func(raw []byte) (gossip.Statement, error) {
+		s := gossip.Statement{Kind: testOther, Issuer: issuerID(raw[0]), Root: true, Opens: issuerID(raw[1]), Clock: uint64(raw[2]), Subject: string(raw[1:])}
+		if raw[3] > 0 {
+			s.Ends = s.Issuer
+		}
+		return s, nil
+	}
+	const first, a, b, b2, c = 1, 2, 3, 4, 5
+	words := [][]byte{{first, a, 10, 0}, {first, b, 11, 0}, {b, b2, 12, 0}, {first, a, 20, 1}, {first, b, 20, 1}, {a, c, 30, 0}, {b, c, 31, 0}, {b2, c, 32, 1}}
+	want := map[micronet.NodeID][]uint64{issuerID(first): {20, 20}, issuerID(b): {20}, issuerID(b2): {20}}
+	for i := range 50 {
+		rand.New(rand.NewPCG(uint64(i), 1)).Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
+		l := gossip.NewLedger(read)
+		for _, w := range words {
+			if _, err := l.Take(w); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := l.Ended(); !reflect.DeepEqual(got, want) {
+			t.Fatalf("ended: %v, want %v", got, want)
+		}
+	}
+}

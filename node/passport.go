@@ -319,7 +319,7 @@ func (p *passport) signingRoot() *identity.Root {
 	root, next := p.root.Load(), p.next.Load()
 	ended := root != nil && p.trust.Ended(root.ID(), time.Time{})
 	switch {
-	case next != nil && (ended || p.turned.Load()):
+	case next != nil && (ended || p.turned.Load()) && !p.trust.Ended(next.ID(), time.Time{}):
 		return next
 	case ended:
 		return nil

@@ -159,6 +159,9 @@ func (l *life) drawRoot() error {
 	if err != nil {
 		return err
 	}
+	if len(l.pass.trust.Roots()) >= identity.MaxRoots {
+		return micronet.E("node.root", micronet.Refused, "the cluster has had %d root keys, which is as many as there can be", identity.MaxRoots).WithFix("found a new cluster")
+	}
 	next, err := root.Succeed(l.env.Entropy, l.env.Wall())
 	if err != nil {
 		return err

@@ -113,7 +113,7 @@ func (s *statements) takeAll(l *gossip.Ledger, raws [][]byte) (added []gossip.St
 
 // learn trusts the root that a statement speaks of, if it does and counts, and reports whether that is news.
 func (s *statements) learn(l *gossip.Ledger, st *gossip.Statement) bool {
-	if !st.Opens || !l.Counts(st) {
+	if st.Opens.IsZero() || !l.Counts(st) {
 		return false
 	}
 	news, err := learnRoot(s.trust, st.Raw)
@@ -130,9 +130,13 @@ func (s *statements) read(raw []byte) (gossip.Statement, error) {
 		wall = s.wall()
 	}
 	v, err := s.trust.VerifyStatement(raw, wall)
+	var opens micronet.NodeID
+	if v.Kind == identity.StatementRoot {
+		opens = identity.RootIDOf(v.Body)
+	}
 	return gossip.Statement{
 		Kind: uint8(v.Kind), Subject: string(v.Subject), Clock: uint64(v.Clock), Issuer: v.Issuer, Root: v.Root, Revokes: v.Kind.Permanent(),
-		Given: uint64(v.Given), Ends: v.Ends(), Opens: v.Kind == identity.StatementRoot,
+		Given: uint64(v.Given), Ends: v.Ends(), Opens: opens,
 	}, err
 }
 
