@@ -103,7 +103,9 @@ func TestLedgerDecisive(t *testing.T) {
 	const testOpen, most, packet = 150, 4, 6
 	l := gossip.NewLedger(func(raw []byte) (gossip.Statement, error) {
 		s, err := readWord(raw)
-		s.Opens = s.Kind == testOpen
+		if s.Kind == testOpen {
+			s.Opens = issuerID(100 + byte(s.Clock))
+		}
 		return s, err
 	})
 	take := func(raw []byte) {
