@@ -18,11 +18,15 @@ const (
 // tickOf is how long packets of a scenario are gathered until they arrive together, so that all
 // processors have something to do; 0: not at all.
 func tickOf(s *scenario.Scenario) time.Duration {
-	if len(s.Nodes()) < tickNodes {
+	if !Parallel(s) {
 		return 0
 	}
 	return min(shortest(s)/tickShare, tickMost)
 }
+
+// Parallel reports whether a scenario has work for several processors at once. In smaller ones a second processor
+// mostly looks for work, which costs the first one time.
+func Parallel(s *scenario.Scenario) bool { return len(s.Nodes()) >= tickNodes }
 
 // shortest is the least latency between two nodes that a scenario speaks of.
 func shortest(s *scenario.Scenario) time.Duration {

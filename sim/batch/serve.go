@@ -3,6 +3,7 @@ package batch
 import (
 	"encoding/gob"
 	"io"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,9 @@ func Serve(w io.Writer, s *scenario.Scenario, o sim.Options) error {
 		return enc.Encode(result(run, err))
 	}
 	debug.SetGCPercent(gcPercent)
+	if !sim.Parallel(s) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
 	var virtual atomic.Int64
 	var steps atomic.Uint64
 	o.Progress = func(v time.Duration, n uint64) { virtual.Store(int64(v)); steps.Store(n) }
