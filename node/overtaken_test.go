@@ -38,6 +38,15 @@ func (b *bubble) apart() (all []*simNode, heal func()) {
 	return all, heal
 }
 
+// replace has nodes replace the root key, each after the one before has done so.
+func (b *bubble) replace(nodes ...*simNode) {
+	b.t.Helper()
+	for _, n := range nodes {
+		b.rotate(n)
+		b.await(4*time.Minute, n.host.Name()+" has replaced it", b.over(n))
+	}
+}
+
 // moved checks that nodes have certificates under the root that one of them has the key of, and that no other has one.
 func (b *bubble) moved(winner *simNode, all ...*simNode) func() error {
 	return func() error {
@@ -165,10 +174,7 @@ func TestRootReplacedElsewhere(t *testing.T) {
 func TestOvertakenWords(t *testing.T) {
 	inBubble(t, 424, func(t *testing.T, b *bubble) {
 		all, heal := b.apart()
-		b.rotate(all[0])
-		b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
-		b.rotate(all[1])
-		b.await(4*time.Minute, "b has replaced it", b.over(all[1]))
+		b.replace(all[0], all[1])
 		b.apply(all[1], noC)
 		b.revoke(all[1], api.Revocation{Node: "c"})
 		heal()
@@ -196,8 +202,7 @@ func TestOvertakenAtTheStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, 423, func(t *testing.T, b *bubble) {
 				all, heal := b.apart()
-				b.rotate(all[0])
-				b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
+				b.replace(all[0])
 				b.rotate(all[1])
 				time.Sleep(late)
 				before := all[1].host.Disk().Snapshot()
@@ -228,10 +233,7 @@ func TestPromotedUnderAForgottenRoot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, 425, func(t *testing.T, b *bubble) {
 				all, heal := b.apart()
-				b.rotate(all[0])
-				b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
-				b.rotate(all[1])
-				b.await(4*time.Minute, "b has replaced it", b.over(all[1]))
+				b.replace(all[0], all[1])
 				b.promote(all[1], name)
 				heal()
 				b.await(5*time.Minute, "all have moved", b.moved(all[0], all...))
@@ -256,10 +258,7 @@ func TestPromotedUnderAForgottenRoot(t *testing.T) {
 func TestMemberUnderAForgottenRoot(t *testing.T) {
 	inBubble(t, 426, func(t *testing.T, b *bubble) {
 		all, heal := b.apart()
-		b.rotate(all[0])
-		b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
-		b.rotate(all[1])
-		b.await(4*time.Minute, "b has replaced it", b.over(all[1]))
+		b.replace(all[0], all[1])
 		b.powerCut(all[1])
 		heal()
 		b.await(5*time.Minute, "all others have moved", b.moved(all[0], all[0], all[2], all[3]))
@@ -280,10 +279,7 @@ func TestMemberUnderAForgottenRoot(t *testing.T) {
 func TestOvertakenWithAFullDisk(t *testing.T) {
 	inBubble(t, 427, func(t *testing.T, b *bubble) {
 		all, heal := b.apart()
-		b.rotate(all[0])
-		b.await(4*time.Minute, "a has replaced it", b.over(all[0]))
-		b.rotate(all[1])
-		b.await(4*time.Minute, "b has replaced it", b.over(all[1]))
+		b.replace(all[0], all[1])
 		all[1].host.Disk().SetFault(func(op, path string) error {
 			if strings.Contains(path, formerSuffix) || strings.Contains(path, fileOvertaken) {
 				return netsim.DiskFull(op, path)
