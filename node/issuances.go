@@ -163,18 +163,7 @@ func (i *issuances) salvage() error {
 // keepFaulty copies files that cannot be used, or cannot be without those that cannot.
 func (i *issuances) keepFaulty(names []string) error {
 	for _, name := range names {
-		raw, found, err := i.disk.loadRaw(name)
-		if err != nil {
-			return err
-		}
-		if !found {
-			continue
-		}
-		kept, err := i.disk.free(name+damagedSuffix, raw)
-		if err != nil {
-			return err
-		}
-		if err := i.disk.write(kept, raw); err != nil {
+		if _, err := i.disk.putAside(name, damagedSuffix); err != nil {
 			return err
 		}
 	}

@@ -67,7 +67,7 @@ func (l *life) putAway() (err error) {
 // retire takes a root key out of use. It is kept: whoever has stolen a root key that was replaced long ago could say that
 // it ended in favour of another one.
 func (d disk) retire(name string) (former string, err error) {
-	if former, err = d.putAside(name); err != nil {
+	if former, err = d.putAside(name, formerSuffix); err != nil {
 		return name, err
 	}
 	return former, d.remove(name)

@@ -408,7 +408,7 @@ func keepFormerRoot(d disk) error {
 		return err
 	}
 	for _, name := range []string{fileRootKey, fileNextRoot} {
-		switch former, err := d.putAside(name); {
+		switch former, err := d.putAside(name, formerSuffix); {
 		case err != nil:
 			return err
 		case former != "":
@@ -416,18 +416,6 @@ func keepFormerRoot(d disk) error {
 		}
 	}
 	return nil
-}
-
-// putAside writes what is in a file into one beside it that is free, and returns which; "" where there is no such file.
-func (d disk) putAside(name string) (former string, err error) {
-	raw, found, err := d.loadRaw(name)
-	if err != nil || !found {
-		return "", err
-	}
-	if former, err = d.free(name+formerSuffix, raw); err != nil {
-		return "", err
-	}
-	return former, d.write(former, raw)
 }
 
 // noteFounding begins the issuance log of a cluster.

@@ -174,6 +174,18 @@ func (d disk) discard(names ...string) error {
 	return first
 }
 
+// putAside copies what is in a file into one beside it that is free, and returns which; "" where there is no such file.
+func (d disk) putAside(name, suffix string) (kept string, err error) {
+	raw, found, err := d.loadRaw(name)
+	if err != nil || !found {
+		return "", err
+	}
+	if kept, err = d.free(name+suffix, raw); err != nil {
+		return "", err
+	}
+	return kept, d.write(kept, raw)
+}
+
 // free finds a name for what is to be kept that no file has yet, unless one holds the same: a number is added to those
 // that are taken.
 func (d disk) free(name string, raw []byte) (string, error) {
