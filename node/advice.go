@@ -39,7 +39,7 @@ func (l *life) grantAll(squats []squat) string {
 	return "if they are to offer that, at an authority: " + grantEach(squats, l.grants())
 }
 
-// grantEach is grantMore for the first of several nodes, and says how many more there are.
+// grantEach is grantMore for each of several nodes; of many for the first, with how many more there are.
 func grantEach(squats []squat, grants map[micronet.NodeID][]string) string {
 	commands := make([]string, len(squats))
 	for i := range squats {

@@ -95,6 +95,6 @@ func (l *life) overtakenWarning() (api.Warning, bool) {
 		Code: "root-overtaken",
 		Text: "the root key was replaced on this host and on another one at once, and the other replacement counts: the new root key of this host is not used, and kept as root.key.former or root.next.former",
 		Fix: "bring the root key that counts here: `micro-net node root export FILE` on the host that has it, and `micro-net node root import FILE` here; " +
-			"what was exported here after the replacement is of no use",
+			"destroy what was exported here after the replacement",
 	}, true
 }
