@@ -34,6 +34,7 @@ type NodeChange struct {
 type PathChange struct {
 	Peer     NodeID
 	From, To netip.AddrPort // zero: no path
+	Relay    NodeID         // over whom packets go now, zero: directly; To is then its identity address
 	RTT      time.Duration
 	Reason   string
 }

@@ -31,5 +31,6 @@ type Node struct {
 	Version   string           // of its software
 	Gateway   bool
 	RTT       time.Duration // 0 when not measured
+	Relay     NodeID        // over whom packets to it go, zero: directly
 	Heard     time.Time     // when it was last heard, zero for never
 }

@@ -47,6 +47,7 @@ type Route struct {
 	Path      PathKind
 	Transport TransportKind
 	RTT       time.Duration // round trip of the path, 0 when not known
+	Relay     NodeID        // of a relayed path
 }
 
 // Key names the instance of a route in the whole mesh.

@@ -132,7 +132,7 @@ func (b backend) Nodes() []api.Node {
 		if len(n.Endpoints) > 0 {
 			a.Address = n.Endpoints[0].String()
 		}
-		if p, ok := b.l.under.Path(n.ID); ok && p.Confirmed {
+		if p, ok := b.l.under.Path(n.ID); ok && p.Confirmed && p.Relay.IsZero() {
 			a.Address = p.Remote.String()
 		}
 		out = append(out, a)
@@ -249,7 +249,7 @@ func (b backend) Routes(service string) ([]api.Route, error) {
 	}
 	out := []api.Route{}
 	for _, v := range b.l.router.Routes(time.Now(), service) {
-		out = append(out, routeOf(&v))
+		out = append(out, b.routeOf(&v))
 	}
 	for _, name := range v.offered() {
 		if service == "" || service == name {
@@ -262,13 +262,17 @@ func (b backend) Routes(service string) ([]api.Route, error) {
 	return out, nil
 }
 
-func routeOf(v *router.View) api.Route {
+func (b backend) routeOf(v *router.View) api.Route {
 	r := &v.Route
-	return api.Route{
+	out := api.Route{
 		Service: r.Instance.Service, Instance: r.Instance.ID, Node: r.NodeName, Cluster: r.Cluster, Via: []string{},
 		Path: r.Path, Transport: r.Transport, Metric: v.Metric, RTTMs: ms(r.RTT), Weight: r.Instance.Weight,
 		State: v.State, Reason: v.Reason,
 	}
+	if r.Path == micronet.PathRelay {
+		out.Via = append(out.Via, b.l.node.nameOf(r.Relay))
+	}
+	return out
 }
 
 // Connections lists the open tunnels.
@@ -295,7 +299,7 @@ func (b backend) Graph() api.Graph {
 	v := b.l.view.Load()
 	for _, p := range b.l.under.Paths() {
 		if n := v.byID[p.Peer]; n != nil && p.Confirmed && n.Status.Serving() {
-			g.Edges = append(g.Edges, api.Edge{From: b.l.name, To: n.Name, Path: micronet.PathDirect, RTTMs: ms(p.RTT)})
+			g.Edges = append(g.Edges, api.Edge{From: b.l.name, To: n.Name, Path: pathKind(p.Relay), RTTMs: ms(p.RTT)})
 		}
 	}
 	slices.SortFunc(g.Edges, func(a, c api.Edge) int { return cmp.Compare(a.To, c.To) })
@@ -483,8 +487,16 @@ func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
 	if err != nil {
 		return api.Pong{}, err
 	}
-	pong.Path, pong.Remote, pong.RTTMs = micronet.PathDirect, p.Remote.String(), ms(time.Since(begin))
+	pong.Path, pong.Remote, pong.RTTMs = pathKind(p.Relay), p.Remote.String(), ms(time.Since(begin))
 	return pong, nil
+}
+
+// pathKind is how packets go that take a relay, or none.
+func pathKind(relay micronet.NodeID) micronet.PathKind {
+	if relay.IsZero() {
+		return micronet.PathDirect
+	}
+	return micronet.PathRelay
 }
 
 // Clocks compares clocks.

@@ -64,7 +64,7 @@ func (b backend) candidates(dest micronet.Destination, from policy.Source) []api
 		if (dest.Tag != "" && !r.Instance.HasTag(dest.Tag)) || (dest.Cluster != "" && dest.Cluster != r.Cluster) {
 			continue
 		}
-		add(routeOf(&v), &r.Instance)
+		add(b.routeOf(&v), &r.Instance)
 	}
 	for _, p := range b.l.view.Load().withheldOf(dest) {
 		add(b.withheldRoute(p), &p.instance)

@@ -10,6 +10,14 @@ import (
 	"github.com/micro/micro-net/gossip"
 )
 
+// relayOf is over whom packets go now, "" for nobody.
+func relayOf(c micronet.PathChange) string {
+	if c.Relay.IsZero() {
+		return ""
+	}
+	return c.Relay.Short()
+}
+
 // logEvents writes what an operator wants to read. Packets and flows are counted, not logged.
 func logEvents(log *slog.Logger) *micronet.Events {
 	quiet := newLimiter()
@@ -21,7 +29,7 @@ func logEvents(log *slog.Logger) *micronet.Events {
 			}
 		},
 		PathChanged: func(c micronet.PathChange) {
-			log.Debug("path changed", "peer", c.Peer.Short(), "from", c.From.String(), "to", c.To.String(), "reason", c.Reason)
+			log.Debug("path changed", "peer", c.Peer.Short(), "from", c.From.String(), "to", c.To.String(), "relay", relayOf(c), "reason", c.Reason)
 		},
 		TunnelChanged: func(c micronet.TunnelChange) {
 			log.Debug("tunnel changed", "peer", c.Peer.Short(), "up", c.Up, "reason", c.Reason)

@@ -24,6 +24,7 @@ type Config struct {
 	Mesh      netip.AddrPort
 	Advertise []netip.AddrPort
 	Version   string
+	Relay     RelayMode        // "": auto
 	Services  []config.Service // live as long as the process
 	Daemon    *Daemon          // nil: a node inside a program
 	// ExpiredGrace is how long after its end the certificate of a member counts where no authority
@@ -108,6 +109,9 @@ func WithListen(addr netip.AddrPort) Option { return func(c *Config) { c.Mesh = 
 func WithAdvertise(addrs ...netip.AddrPort) Option {
 	return func(c *Config) { c.Advertise = append(c.Advertise, addrs...) }
 }
+
+// WithRelay says whether the node forwards the packets of other pairs of nodes; if others can reach it without this option.
+func WithRelay(mode RelayMode) Option { return func(c *Config) { c.Relay = mode } }
 
 // WithExpiredGrace is how long after its end the certificate of a member counts where no authority
 // has answered for a week: 30 days without this option, not at all with 0.

@@ -57,7 +57,16 @@ func (p *passport) verify(env micronet.Env, raw []byte) (identity.Credential, tu
 	return c, tunnel.Peer{
 		ID: c.ID, BoxKey: c.Box, Credential: raw, Endpoints: c.Endpoints,
 		Machine: machineOf(c.Machine, machineTag(p.trust.Cluster(), c.ID, env.Host.Machine)), Expires: c.Expires,
+		Relay: c.Flags&identity.FlagRelay != 0, Relays: relayTags(c.Relays),
 	}, nil
+}
+
+func relayTags(tags []uint64) []tunnel.RelayTag {
+	out := make([]tunnel.RelayTag, 0, len(tags))
+	for _, t := range tags {
+		out = append(out, tunnel.RelayTag(t))
+	}
+	return out
 }
 
 // sameMachine is what the path layer takes for the machine of this node, and of peers on it.

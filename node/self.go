@@ -19,42 +19,45 @@ type self struct {
 	pass    *passport
 	mesh    netip.AddrPort
 	machine [16]byte
-	seen    func() []netip.AddrPort // our addresses as peers see them
-	anchor  func() []byte           // of our heartbeats
+	under   *tunnel.Underlay
+	anchor  func() []byte // of our heartbeats
 
 	mu        sync.Mutex
 	epoch     uint64
 	seq       uint64 // of credentials
 	endpoints []netip.AddrPort
+	carries   carrying
 }
 
 func newSelf(l *life) *self {
 	s := &self{
-		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, seen: l.under.Observed, anchor: l.pulse.published,
+		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, under: l.under, anchor: l.pulse.published,
 		machine: machineTag(l.pass.trust.Cluster(), l.self, l.env.Host.Machine),
 	}
-	s.endpoints = s.look()
+	s.endpoints, s.carries = s.look()
 	return s
 }
 
-// look lists our endpoints as they are now. Interfaces that cannot be read leave the rest.
-func (s *self) look() []netip.AddrPort {
+// look lists our endpoints as they are now, and looks which part we have in relaying. Interfaces that cannot be read
+// leave the rest.
+func (s *self) look() ([]netip.AddrPort, carrying) {
 	ifaces, err := s.env.Net.Interfaces()
 	if err != nil {
 		s.env.Events.BackgroundError("node.interfaces", err)
 	}
-	return endpoints(s.mesh, s.config.Advertise, ifaces, s.seen())
+	observed := s.under.Observed() // our addresses as peers see them
+	return endpoints(s.mesh, s.config.Advertise, ifaces, observed), s.carry(ifaces, observed)
 }
 
 // refresh looks again and reports whether something changed.
 func (s *self) refresh() bool {
-	now := s.look()
+	endpoints, carries := s.look()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.Equal(now, s.endpoints) {
+	if slices.Equal(endpoints, s.endpoints) && carries == s.carries {
 		return false
 	}
-	s.endpoints = now
+	s.endpoints, s.carries = endpoints, carries
 	return true
 }
 
@@ -87,11 +90,16 @@ func (s *self) next() identity.Self {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
-	return identity.Self{Epoch: s.epoch, Seq: s.seq, Machine: s.machine, Flags: s.flags(), Endpoints: slices.Clone(s.endpoints)}
+	return identity.Self{
+		Epoch: s.epoch, Seq: s.seq, Machine: s.machine, Flags: s.flagsLocked(), Endpoints: slices.Clone(s.endpoints), Relays: s.carries.tags(),
+	}
 }
 
-// flags say what this node can do now: a promotion may have ended.
-func (s *self) flags() (f identity.Flags) {
+// flagsLocked say what this node can do now: a promotion may have ended.
+func (s *self) flagsLocked() (f identity.Flags) {
+	if s.carries.relay {
+		f |= identity.FlagRelay
+	}
 	if issuer, err := s.pass.issuer(s.env); issuer != nil && err == nil {
 		f |= identity.FlagAuthority
 		if issuer.IsRoot() {
@@ -102,8 +110,11 @@ func (s *self) flags() (f identity.Flags) {
 }
 
 func (s *self) local(credential []byte) tunnel.Local {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return tunnel.Local{
 		ID: s.pass.id(), BoxPrivate: s.pass.keys.Box, Credential: credential, Machine: machineOf(s.machine, s.machine),
+		Relay: s.carries.relay,
 	}
 }
 

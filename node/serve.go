@@ -29,6 +29,8 @@ const (
 	announceSettle = 50 * time.Millisecond
 	// lookAround is how often interfaces are read where changes cannot be watched.
 	lookAround = 10 * time.Second
+	// lookAroundFirst is how soon after the start it is done first: peers tell us early where they see us.
+	lookAroundFirst = time.Second
 	// refreshEvery is how often our record is signed anew, so that others know it still holds.
 	refreshEvery = 10 * time.Minute
 	// handOverTime and handOverPeers bound telling the goodbye to members one by one.
@@ -311,7 +313,8 @@ func (l *life) tellChanges(now *view) {
 // keepAnnounced publishes our record after changes, and signs it anew from time to time.
 func (l *life) keepAnnounced(ctx context.Context) error {
 	changed := l.env.Net.WatchInterfaces(ctx)
-	around := time.NewTicker(lookAround + l.env.Phase)
+	pause := lookAroundFirst
+	around := time.NewTimer(pause + l.env.Phase)
 	defer around.Stop()
 	again := time.NewTicker(refreshEvery + l.env.Phase)
 	defer again.Stop()
@@ -332,6 +335,8 @@ func (l *life) keepAnnounced(ctx context.Context) error {
 		case <-changed:
 			l.moved()
 		case <-around.C:
+			pause = min(2*pause, lookAround)
+			around.Reset(pause + l.env.Phase)
 			l.moved()
 			l.forget(l.records.expire(l.isAlive))
 			l.statements.expire()

@@ -61,6 +61,7 @@ type basis struct {
 	damped  string // which instances flap, and until when
 	names   *policy.Names
 	rtt     time.Duration
+	relay   micronet.NodeID
 }
 
 // like reports whether the candidates are the same, but for a change of the round trip that no
@@ -260,7 +261,7 @@ func countInstances(entries []gossip.Entry) (n int) {
 func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micronet.Node {
 	n := micronet.Node{ID: id, Cluster: s.self.Cluster, Heard: s.heard(id)}
 	if p, ok := s.path(id); ok {
-		n.RTT = p.RTT
+		n.RTT, n.Relay = p.RTT, p.Relay
 		if p.Heard.After(n.Heard) {
 			n.Heard = p.Heard
 		}
@@ -352,7 +353,7 @@ func (v *view) place(s *sight, e *gossip.Entry) {
 	if n.ID == s.self.ID {
 		age = 0 // nobody knows it better
 	}
-	v.basis = append(v.basis, basis{node: n.ID, version: e.Document.Version, status: n.Status, down: down, names: s.names, rtt: n.RTT})
+	v.basis = append(v.basis, basis{node: n.ID, version: e.Document.Version, status: n.Status, down: down, names: s.names, rtt: n.RTT, relay: n.Relay})
 	for _, i := range e.Document.Instances {
 		p := placed{instance: i, node: n, down: down, age: age}
 		if s.names.Allows(n.ID, i.Service) {
@@ -472,6 +473,9 @@ func (p *placed) candidate(self micronet.NodeID) router.Candidate {
 		Instance: p.instance, Node: p.node.ID, NodeName: p.node.Name, Cluster: p.node.Cluster,
 		Path: micronet.PathDirect, Transport: micronet.TransportQUIC, RTT: p.node.RTT,
 	}}
+	if !p.node.Relay.IsZero() {
+		c.Path, c.Relay = micronet.PathRelay, p.node.Relay
+	}
 	if p.node.ID == self {
 		c.Path, c.Transport = micronet.PathLocal, micronet.TransportNone
 	}

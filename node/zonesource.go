@@ -111,7 +111,7 @@ func (s zoneSource) sameHost(n *micronet.Node) bool {
 		return true
 	}
 	p, ok := s.l.under.Path(n.ID)
-	return ok && p.Remote.Addr().IsLoopback()
+	return ok && p.Relay.IsZero() && p.Remote.Addr().IsLoopback()
 }
 
 // Instance finds an instance by its id. Ids are unique at one node only: this node's comes first,

@@ -84,7 +84,11 @@ func (r *recorder) events(node string) *micronet.Events {
 			r.add(node, string(c.To), c.Name, "was "+string(c.From))
 		},
 		PathChanged: func(c micronet.PathChange) {
-			r.add(node, "path", peer(c.Peer), c.From.String()+" to "+c.To.String()+": "+c.Reason)
+			to := c.To.String()
+			if !c.Relay.IsZero() {
+				to = "the relay " + peer(c.Relay)
+			}
+			r.add(node, "path", peer(c.Peer), c.From.String()+" to "+to+": "+c.Reason)
 		},
 		TunnelChanged: func(c micronet.TunnelChange) {
 			kind := "tunnel-down"

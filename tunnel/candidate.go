@@ -34,11 +34,14 @@ const (
 //	   └── lost: three unanswered probes ─────────┤
 //	   └── idle: not used for 30 s ───────────────┘
 type candidate struct {
-	addr      netip.AddrPort // unmapped, without zone
+	addr      netip.AddrPort // unmapped, without zone; the identity address of via
+	via       *peer          // the relay, nil: directly
 	confirmed bool
 	declared  bool // the peer's credential names it
 	hurried   bool // probe soon
 	open      bool // a probe went out and no reply came yet
+	spoken    bool // a probe went out, ever
+	calling   bool // its first frame came before we had spoken to it
 	clean     bool // the last probe was sent while none was unanswered
 	lapsed    bool // given up since the last reply
 	rtt       roundTrip
@@ -72,7 +75,7 @@ func newCandidate(addr netip.AddrPort) *candidate {
 // note records that a probe was due now, whether it could be sent or not.
 func (c *candidate) note(now time.Time) {
 	c.clean = !c.open && (c.confirmed || !c.lapsed)
-	c.probed, c.hurried, c.open = now, false, true
+	c.probed, c.hurried, c.open, c.spoken = now, false, true, true
 	if c.since.IsZero() {
 		c.since = now
 	}
@@ -135,9 +138,9 @@ func (c *candidate) credit(n int64) {
 }
 
 // allow takes n bytes off the allowance of an unproven address, or refuses. Proven addresses
-// have no limit.
+// have no limit, nor have relays, which are proven and limit us.
 func (c *candidate) allow(now time.Time, n int) bool {
-	if c.confirmed || (!c.replied.IsZero() && now.Sub(c.replied) < provenFor) {
+	if c.via != nil || c.confirmed || (!c.replied.IsZero() && now.Sub(c.replied) < provenFor) {
 		return true
 	}
 	c.refill(now)

@@ -50,7 +50,11 @@ type core struct {
 	tags    map[tag]*peer
 	agenda  agenda
 	held    int
-	nonce   uint64 // of probes; unique is enough, frames are sealed
+	near    nearby  // relays
+	homes   []*peer // relays that we keep in touch with
+	carried quota
+	called  time.Time // somebody whom we had not spoken to reached us, zero: never
+	nonce   uint64    // of probes; unique is enough, frames are sealed
 	checked bucket
 }
 
@@ -66,6 +70,7 @@ func newCore(start time.Time, view vantage, entropy io.Reader, verify Verify, di
 		tags:    map[tag]*peer{},
 		nonce:   binary.BigEndian.Uint64(seed[:]) | 1,
 		checked: bucket{rate: verifyRate, burst: verifyBurst},
+		carried: newQuota(),
 	}, nil
 }
 
@@ -131,7 +136,7 @@ func (c *core) newPeer(in Peer, out *effects) (*peer, error) {
 	if len(c.peers) >= maxPeers && !c.evict(out) {
 		return nil, fmt.Errorf("%d peers are known already", len(c.peers))
 	}
-	p := &peer{Peer: Peer{ID: in.ID}, flow: newFlow(in.ID), index: -1}
+	p := &peer{Peer: Peer{ID: in.ID}, tag: t, flow: newFlow(in.ID), index: -1}
 	if _, err := io.ReadFull(c.entropy, p.session[:]); err != nil {
 		return nil, fmt.Errorf("entropy: %w", err)
 	}
@@ -170,7 +175,8 @@ func moreExpendable(p, than *peer) bool {
 
 func (c *core) removePeer(p *peer, out *effects) {
 	delete(c.peers, p.ID)
-	delete(c.tags, tagOf(p.ID))
+	delete(c.tags, p.tag)
+	c.dismiss(p)
 	c.agenda.set(p, time.Time{})
 	c.dir.remove(p.flow)
 	for _, k := range p.paths.candidates {
@@ -180,7 +186,7 @@ func (c *core) removePeer(p *peer, out *effects) {
 	p.held = nil
 	p.flow.route.Store(nil)
 	if m, ok := p.paths.show(netip.AddrPort{}, 0, pathRemoved); ok {
-		out.move(p.ID, m.from, m.to, m.rtt, m.reason)
+		out.move(p, m)
 	}
 }
 
@@ -188,7 +194,7 @@ func (c *core) removePeer(p *peer, out *effects) {
 func (c *core) adopt(now time.Time, p *peer, in Peer) {
 	p.Peer = in
 	p.Credential = slices.Clone(in.Credential)
-	p.Endpoints = slices.Clone(in.Endpoints)
+	p.Endpoints, p.Relays = slices.Clone(in.Endpoints), slices.Clone(in.Relays)
 	p.offered, p.refused = nil, false
 	c.declare(now, p)
 }
@@ -241,7 +247,7 @@ func (c *core) pair(p *peer, boxKey [32]byte, own ownKey) *pairing {
 func (c *core) seal(now time.Time, p *peer, k *pairing, to *candidate, m *message, attach bool, out *effects) {
 	p.marks.turn(now, p.counter)
 	p.counter++
-	f := frame{receiver: tagOf(p.ID), sender: c.tag, session: p.session, counter: p.counter}
+	f := frame{receiver: p.tag, sender: c.tag, session: p.session, counter: p.counter}
 	if attach {
 		f.credential = c.local.Credential
 	}
@@ -255,6 +261,10 @@ func (c *core) seal(now time.Time, p *peer, k *pairing, to *candidate, m *messag
 	out.arena = slices.Grow(out.arena, len(m.payload)+maxMessageOverhead+sealOverhead)
 	out.arena = appendMessage(out.arena, m) // sealed in place
 	out.arena = k.send.Seal(out.arena[:body], f.nonce(), out.arena[body:], f.header)
+	if to.via != nil {
+		c.enclose(now, to.via, legTo, p.tag, out.arena[start:], out)
+		return
+	}
 	out.datagrams = append(out.datagrams, outgoing{p, to.addr, to.udp, to.source, out.arena[start:]})
 }
 
@@ -319,6 +329,7 @@ func (c *core) sendProbe(now time.Time, p *peer, k *pairing, to *candidate, m *m
 
 // hello puts probes to all candidates before a packet on a path that is not confirmed.
 func (c *core) hello(now time.Time, p *peer, full bool, out *effects) {
+	c.detour(now, p)
 	out.chosen = p.paths.flight(now, out.chosen[:0])
 	for _, to := range out.chosen {
 		c.probe(now, p, to, full, out)
@@ -433,6 +444,7 @@ func (c *core) lookAt(now time.Time, p *peer, out *effects) {
 	c.sync(p)
 	c.expireHeld(now, p, out)
 	out.chosen = p.paths.due(now, out.chosen[:0])
+	out.chosen = append(out.chosen, c.detour(now, p)...)
 	for _, to := range out.chosen {
 		if c.joined() {
 			c.probe(now, p, to, false, out)
@@ -453,7 +465,7 @@ func (c *core) settle(now time.Time, p *peer, out *effects) {
 	shown := p.paths.best
 	m, moved := p.paths.choose()
 	if moved {
-		out.move(p.ID, m.from, m.to, m.rtt, m.reason)
+		out.move(p, m)
 	}
 	if m.reason == pathLost || (shown != nil && p.paths.best == nil) {
 		p.answered = 0 // it may have restarted and know us no more
@@ -488,5 +500,5 @@ func (c *core) publish(p *peer) {
 	if r != nil && r.udp == b.udp && r.confirmed == b.confirmed && string(r.source) == string(b.source) {
 		return
 	}
-	p.flow.route.Store(&route{remote: b.addr, udp: b.udp, confirmed: b.confirmed, source: b.source})
+	p.flow.route.Store(&route{remote: b.addr, udp: b.udp, confirmed: b.confirmed, source: b.source, relayed: b.via != nil})
 }

@@ -33,6 +33,7 @@ type route struct {
 	remote    netip.AddrPort
 	udp       *net.UDPAddr
 	confirmed bool
+	relayed   bool   // the core knows the way
 	source    []byte // control message that names our own address, nil: the system chooses
 }
 

@@ -36,6 +36,11 @@ const (
 	dropClosed
 	dropHalf
 	dropRejoined
+	dropEnvelope
+	dropRelayOff
+	dropRelayUnknown
+	dropRelayQuota
+	dropRelayNoPath
 	dropReasons // how many there are
 )
 
@@ -66,6 +71,11 @@ var dropNames = [dropReasons]string{
 	dropClosed:        "closed",
 	dropHalf:          "half",
 	dropRejoined:      "rejoined-full",
+	dropEnvelope:      "envelope",
+	dropRelayOff:      "relay-off",
+	dropRelayUnknown:  "relay-unknown",
+	dropRelayQuota:    "relay-quota",
+	dropRelayNoPath:   "relay-no-path",
 }
 
 // drops counts dropped packets and tells Events of each.

@@ -14,6 +14,7 @@ import (
 type effects struct {
 	datagrams  []outgoing
 	deliveries []delivery
+	whole      []rejoined // QUIC that came over a relay
 	moves      []micronet.PathChange
 	learned    []Peer
 	dropped    []drop
@@ -48,6 +49,8 @@ func (e *effects) reset() {
 	clear(e.learned)
 	clear(e.chosen)
 	clear(e.deliveries)
+	clear(e.whole)
+	e.whole = e.whole[:0]
 	e.datagrams, e.deliveries, e.moves = e.datagrams[:0], e.deliveries[:0], e.moves[:0]
 	e.learned, e.dropped = e.learned[:0], e.dropped[:0]
 	e.arena, e.chosen = e.arena[:0], e.chosen[:0]
@@ -57,6 +60,10 @@ func (e *effects) drop(why dropReason, p micronet.NodeID) {
 	e.dropped = append(e.dropped, drop{why, p})
 }
 
-func (e *effects) move(id micronet.NodeID, from, to netip.AddrPort, rtt time.Duration, reason string) {
-	e.moves = append(e.moves, micronet.PathChange{Peer: id, From: from, To: to, RTT: rtt, Reason: reason})
+func (e *effects) move(p *peer, m pathMove) {
+	change := micronet.PathChange{Peer: p.ID, From: m.from, To: m.to, RTT: m.rtt, Reason: m.reason}
+	if b := p.paths.best; b != nil && b.via != nil && m.to.IsValid() {
+		change.Relay = b.via.ID
+	}
+	e.moves = append(e.moves, change)
 }

@@ -11,9 +11,10 @@ import (
 // The first byte of a datagram tells the protocols of the one port apart. QUIC always has
 // firstQUIC set (RFC 9443 section 3; greasing of that bit is off in micro-net).
 const (
-	firstQUIC   byte = 0x40
-	firstSealed byte = 0x80
-	firstGuest  byte = 0x81
+	firstQUIC     byte = 0x40
+	firstSealed   byte = 0x80
+	firstGuest    byte = 0x81
+	firstEnvelope byte = 0x82
 )
 
 // A sealed frame, version 1 (numbers are offsets in bytes, integers are big endian):

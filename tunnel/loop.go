@@ -83,6 +83,9 @@ func (u *Underlay) perform(out *effects) {
 			u.onPeer(p)
 		}
 	}
+	for _, w := range out.whole {
+		u.pass(w)
+	}
 	for i := range out.deliveries {
 		d := &out.deliveries[i]
 		if r := u.handlers[d.channel]; r != nil {

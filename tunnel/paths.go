@@ -27,11 +27,12 @@ const (
 	lostAfter   = 3  // unanswered probes in a row, with nothing heard
 	oneWayAfter = 10 // unanswered probes in a row although the peer is heard
 
-	betterBy    = 2 * time.Millisecond // and by a quarter: less is no reason to change
-	maxDeclared = 8                    // addresses taken from a credential
-	freshBurst  = 3 * maxDeclared      // addresses of a peer's credentials that it was not heard from, at once
-	freshRate   = 0.5                  // and a second: each is probed, and may be a stranger's
-	maxObserved = 8                    // source addresses remembered, oldest out
+	betterBy     = 2 * time.Millisecond  // and by a quarter: less is no reason to change
+	relayPenalty = 10 * time.Millisecond // beside twice the round trip
+	maxDeclared  = 8                     // addresses taken from a credential
+	freshBurst   = 3 * maxDeclared       // addresses of a peer's credentials that it was not heard from, at once
+	freshRate    = 0.5                   // and a second: each is probed, and may be a stranger's
+	maxObserved  = 8                     // source addresses remembered, oldest out
 )
 
 // Reasons of a path change.
@@ -55,6 +56,7 @@ type paths struct {
 	hello      time.Time // last hello beside a packet
 	ticked     time.Time
 	fresh      bucket
+	kept       bool // probed whether it is used or not
 	gaveUp     bool // the best candidate was lost since choose was asked last
 }
 
@@ -92,7 +94,7 @@ func (s *paths) declare(now time.Time, addrs []netip.AddrPort) {
 			continue
 		}
 		c.declared = false
-		if !c.heard.IsZero() {
+		if !c.heard.IsZero() || c.via != nil {
 			list = append(list, c)
 		}
 	}
@@ -138,7 +140,7 @@ func (s *paths) trim(keep *candidate) {
 	for {
 		n, victim := 0, -1
 		for i, c := range s.candidates {
-			if c.declared {
+			if c.declared || c.via != nil {
 				continue
 			}
 			n++
@@ -162,7 +164,7 @@ func worseObserved(a, b *candidate) bool {
 
 // wanted reports whether the peer is worth probing now.
 func (s *paths) wanted(now time.Time) bool {
-	return (!s.used.IsZero() && now.Sub(s.used) < idleAfter) || now.Before(s.urgent)
+	return s.kept || (!s.used.IsZero() && now.Sub(s.used) < idleAfter) || now.Before(s.urgent)
 }
 
 // use takes note that a user sends a packet now. After a time without use the search for a path
@@ -263,6 +265,7 @@ func (s *paths) idle(now time.Time) {
 			c.forget()
 		}
 	}
+	s.straighten(now)
 }
 
 // missing counts an unanswered probe, gives c up when it is one too many, and looks at all
@@ -321,7 +324,7 @@ func (s *paths) pause(c *candidate) time.Duration {
 		return refreshEvery
 	case c.confirmed:
 		return spareEvery
-	case s.best != nil && s.best.confirmed:
+	case s.best != nil && s.best.confirmed && s.best.via == nil:
 		return backoff(c.attempts, spareMost)
 	}
 	return backoff(c.attempts, probeMost)
@@ -443,24 +446,33 @@ func (s *paths) pick(current *candidate) (*candidate, string) {
 		return current, ""
 	}
 	c := s.fastest(nil)
-	if c != nil && c.rtt.value < current.rtt.value*3/4 && current.rtt.value-c.rtt.value > betterBy {
+	if c != nil && c.cost() < current.cost()*3/4 && current.cost()-c.cost() > betterBy {
 		return c, pathFaster
 	}
 	return current, ""
 }
 
-// fastest returns the confirmed candidate with the least round trip that answers and passes ok.
+// fastest returns the confirmed candidate with the least cost that answers and passes ok.
 func (s *paths) fastest(ok func(*candidate) bool) *candidate {
 	var best *candidate
 	for _, c := range s.candidates {
 		if !c.confirmed || c.missed > 0 || (ok != nil && !ok(c)) {
 			continue
 		}
-		if best == nil || c.rtt.value < best.rtt.value {
+		if best == nil || c.cost() < best.cost() {
 			best = c
 		}
 	}
 	return best
+}
+
+// cost is what a way is compared by: its round trip. A relay is used by others too, and may go away at any
+// time: it has to be much faster than a direct way to be preferred to it.
+func (c *candidate) cost() time.Duration {
+	if c.via != nil {
+		return 2*c.rtt.value + relayPenalty
+	}
+	return c.rtt.value
 }
 
 // likeliest returns the unconfirmed candidate that replied last, or else was heard last, or else

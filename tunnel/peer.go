@@ -16,7 +16,15 @@ type Peer struct {
 	Endpoints  []netip.AddrPort // candidates, best first
 	Machine    string           // equal to ours when the peer is in our network namespace; only then are its loopback endpoints tried
 	Expires    time.Time        // end of the credential
+	Relay      bool             // it forwards the packets of others
+	Relays     []RelayTag       // relays that it keeps in touch with: those who cannot reach it may over them
 }
+
+// RelayTag names a relay in a credential: the first 8 bytes of SHA-256 of its id.
+type RelayTag uint64
+
+// TagOf is the tag of a node.
+func TagOf(id micronet.NodeID) RelayTag { return RelayTag(tagOf(id)) }
 
 // Local is this node's own side of sealed packets. It changes when a credential is renewed or
 // endpoints change, and is empty before the node has joined.
@@ -25,6 +33,7 @@ type Local struct {
 	BoxPrivate [32]byte
 	Credential []byte // at most MaxCredential bytes, sent to those who have not answered yet
 	Machine    string
+	Relay      bool // forward the packets of others
 }
 
 // Verify reads and checks a credential that came over the network. It is called from the read
@@ -56,8 +65,9 @@ type Receive func(from micronet.NodeID, payload []byte, at time.Time)
 // PathInfo is how a peer is reached now.
 type PathInfo struct {
 	Peer      micronet.NodeID
-	Remote    netip.AddrPort // zero when no way is known
-	Confirmed bool           // an authenticated answer came back over it
-	RTT       time.Duration  // smoothed, 0 when not measured
-	Heard     time.Time      // last authenticated packet from the peer, zero for never
+	Remote    netip.AddrPort  // zero when no way is known; with a relay, where that is
+	Relay     micronet.NodeID // over whom, zero: directly
+	Confirmed bool            // an authenticated answer came back over it
+	RTT       time.Duration   // smoothed, 0 when not measured
+	Heard     time.Time       // last authenticated packet from the peer, zero for never
 }

@@ -24,6 +24,7 @@ const (
 // that of every peer, and most of them are in no cache.
 type peer struct {
 	flow    *flow
+	tag     tag
 	paths   paths
 	due     time.Time // when it wants to be looked at, zero: never
 	index   int       // in the agenda, -1: not in it
@@ -46,6 +47,9 @@ type peer struct {
 	next     pendingSession
 	oldBoots []oldBoot // newest first
 	held     []heldPacket
+
+	detours detours
+	share   share // of what this node forwards
 
 	sizing sizing
 	cuts   uint32 // numbers QUIC packets that were cut in two
@@ -144,6 +148,9 @@ func (p *peer) info(start time.Time) PathInfo {
 	i := PathInfo{Peer: p.flow.id, Heard: instant(start, p.flow.heard.Load())}
 	if b := p.paths.best; b != nil {
 		i.Remote, i.Confirmed, i.RTT = b.addr, b.confirmed, b.rtt.value
+		if b.via != nil {
+			i.Relay, i.Remote = b.via.flow.id, b.via.remote()
+		}
 	}
 	return i
 }

@@ -98,10 +98,11 @@ func (h *halves) add(from micronet.NodeID, p *piece) (whole []byte, dropped bool
 	return nil, dropped
 }
 
-// rejoined is a QUIC packet made of two halves.
+// rejoined is a QUIC packet that came in own frames: in two halves, or over a relay.
 type rejoined struct {
 	identity *net.UDPAddr
 	data     []byte
+	from     micronet.NodeID
 }
 
 // pieces is the shell's side: what was cut on its way here.
@@ -160,10 +161,15 @@ func (u *Underlay) takeHalf(from micronet.NodeID, p *piece, at time.Time) {
 	}
 	u.countIn(len(whole))
 	f.arrived.Store(moment(u.start, at))
+	u.pass(rejoined{f.identity, whole, from})
+}
+
+// pass hands a QUIC packet to the read loop.
+func (u *Underlay) pass(w rejoined) {
 	select {
-	case u.pieces.whole <- rejoined{f.identity, whole}:
+	case u.pieces.whole <- w:
 	default:
-		u.drops.count(dropRejoined, from)
+		u.drops.count(dropRejoined, w.from)
 	}
 }
 

@@ -16,6 +16,7 @@ type arrival struct {
 	from  netip.AddrPort
 	local netip.Addr // our address that it came to, zero: not known
 	data  []byte
+	via   *peer // the relay it came over, nil: directly; from is then its identity address
 }
 
 // receive takes a sealed frame. The stages, each of which may drop it:
@@ -188,6 +189,9 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 		c.packet(a, p, f, m, fresh, out)
 	case messageProbe:
 		c.answer(a, p, k, from, m, out)
+		if a.via != nil && fresh {
+			c.meet(a.now, p, out)
+		}
 	}
 	if !fresh && from != nil && m.kind != messageReply {
 		c.challenge(a.now, p, from, out)
@@ -236,6 +240,9 @@ func (c *core) challenge(now time.Time, p *peer, from *candidate, out *effects) 
 // observe notes the address that an authenticated frame came from; nil when nothing may be sent
 // there.
 func (c *core) observe(a arrival, p *peer, fresh bool) *candidate {
+	if a.via != nil {
+		return c.observeDetour(a, p, fresh)
+	}
 	if !c.view.usable(a.from, p.Machine) {
 		return nil
 	}
@@ -247,6 +254,7 @@ func (c *core) observe(a arrival, p *peer, fresh bool) *candidate {
 	} else {
 		p.paths.observe(a.now, a.from, fresh)
 	}
+	from.calling = from.calling || !from.spoken
 	from.credit(int64(len(a.data)))
 	if a.local.IsValid() && a.local != from.local {
 		from.local, from.source = a.local, c.source(a.local)
@@ -267,9 +275,7 @@ func (c *core) reply(a arrival, p *peer, f *frame, m *message, fresh bool, out *
 		}
 		return fresh
 	}
-	if b := c.dir.bind(to.addr, p.flow, true); b != nil {
-		to.binding = b
-	}
+	c.proved(a.now, p, to)
 	p.answered = max(p.answered, s.generation)
 	if observed := clean(m.observed); c.reportable(observed) {
 		p.reported, p.reportedAt = observed, a.now
@@ -279,6 +285,19 @@ func (c *core) reply(a arrival, p *peer, f *frame, m *message, fresh bool, out *
 	}
 	c.wake(p, to, a.now, s.at)
 	return true
+}
+
+// proved takes note that a reply came over a candidate.
+func (c *core) proved(now time.Time, p *peer, k *candidate) {
+	if k.via != nil {
+		return
+	}
+	if k.calling {
+		k.calling, c.called = false, now
+	}
+	if b := c.dir.bind(k.addr, p.flow, true); b != nil {
+		k.binding = b
+	}
 }
 
 // reportable reports whether an address can be one of ours.
@@ -360,7 +379,10 @@ func (c *core) answer(a arrival, p *peer, k *pairing, to *candidate, m *message,
 		p.drop(out, dropNoPath)
 		return
 	}
-	r := message{kind: messageReply, nonce: m.nonce, observed: a.from}
+	r := message{kind: messageReply, nonce: m.nonce}
+	if a.via == nil {
+		r.observed = a.from
+	}
 	attach := (m.flags&probeWantsCredential != 0 || k.generation != c.key.generation) && len(c.local.Credential) > 0
 	attach = attach && to.allow(a.now, len(c.local.Credential))
 	if !to.allow(a.now, c.frameLen(&r, false)) {
@@ -376,7 +398,11 @@ func (c *core) wake(p *peer, via *candidate, now, sent time.Time) {
 		if sent.Before(w.from) {
 			return false
 		}
-		w.reply <- PathInfo{Peer: p.ID, Remote: via.addr, Confirmed: true, RTT: now.Sub(sent), Heard: now}
+		i := PathInfo{Peer: p.ID, Remote: via.addr, Confirmed: true, RTT: now.Sub(sent), Heard: now}
+		if via.via != nil {
+			i.Relay, i.Remote = via.via.ID, via.via.remote()
+		}
+		w.reply <- i
 		return true
 	})
 }

@@ -23,6 +23,10 @@ func (u *Underlay) own(now time.Time, data []byte, from netip.AddrPort, local ne
 		u.do(func(_ time.Time, c *core, out *effects) {
 			c.receive(arrival{now: now, from: from, local: local, data: data}, out)
 		})
+	case len(data) > 0 && data[0] == firstEnvelope:
+		u.do(func(_ time.Time, c *core, out *effects) {
+			c.envelope(arrival{now: now, from: from, local: local, data: data}, out)
+		})
 	case len(data) > 0 && data[0] == firstGuest:
 		h, err := parseGuestHello(data)
 		if err != nil || !u.guests.hello(now, from, u.socket.source(local), h) {
@@ -96,7 +100,12 @@ func (u *Underlay) outPeer(b, oob []byte, identity netip.Addr) error {
 	f.used.Store(now)
 	u.traffic.quicOut.Add(1)
 	u.traffic.bytesOut.Add(uint64(len(b)))
-	if u.isLarge(f, b, oob, now) && f.narrow.Load() {
+	large := u.isLarge(f, b, oob, now)
+	if r.relayed {
+		u.outRelayed(f, b, oob)
+		return nil
+	}
+	if large && f.narrow.Load() {
 		return u.outPieces(f, r, b, oob)
 	}
 	return u.write(b, oob, r.source, r.remote, r.udp, f.peer)

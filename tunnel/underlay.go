@@ -318,11 +318,12 @@ func (u *Underlay) Observed() []netip.AddrPort {
 
 // Counters returns what was carried and dropped since the start, by name.
 func (u *Underlay) Counters() map[string]uint64 {
-	m := make(map[string]uint64, int(dropReasons)+6)
+	m := make(map[string]uint64, int(dropReasons)+8)
 	u.drops.snapshot(m)
 	t := &u.traffic
 	m["sealed_received"], m["sealed_sent"] = t.sealedIn.Load(), t.sealedOut.Load()
 	m["quic_received"], m["quic_sent"] = t.quicIn.Load(), t.quicOut.Load()
+	m["relayed_packets"], m["relayed_bytes"] = u.relayed()
 	m["bytes_received"], m["bytes_sent"] = t.bytesIn.Load(), t.bytesOut.Load()
 	return m
 }

@@ -137,6 +137,9 @@ func (k testKey) credential(expires uint32, machine string, endpoints ...string)
 	return b
 }
 
+// relayMachine is the machine of test credentials that say that a node forwards packets.
+const relayMachine = "relay"
+
 var errTestCredential = fmt.Errorf("bad credential")
 
 func verifyTest(c []byte) (Peer, error) {
@@ -152,6 +155,7 @@ func verifyTest(c []byte) (Peer, error) {
 		return Peer{}, errTestCredential
 	}
 	p.Machine, rest = string(rest[:c[68]]), rest[c[68]:]
+	p.Relay = p.Machine == relayMachine
 	for len(rest) > 0 && len(rest) > int(rest[0]) {
 		a, err := netip.ParseAddrPort(string(rest[1 : 1+rest[0]]))
 		if err != nil {
@@ -739,7 +743,7 @@ func TestH1_GarbageIsSilent(t *testing.T) {
 		future[1] = 2
 		nw.inject(from, b.conn.addr, nil)
 		nw.inject(from, b.conn.addr, []byte{1, 2, 3})
-		nw.inject(from, b.conn.addr, []byte{0x82})
+		nw.inject(from, b.conn.addr, []byte{0x83})
 		nw.inject(from, b.conn.addr, good[:30])
 		nw.inject(from, b.conn.addr, forged)
 		nw.inject(from, b.conn.addr, other)

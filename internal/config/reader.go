@@ -47,6 +47,7 @@ func (r *settingsReader) settings() Settings {
 		Join: r.join(), Name: r.name(), Cluster: r.cluster(), DataDir: r.path("data-dir"),
 		ConfigDir: r.path("config-dir"), APISocket: r.path("api-socket"),
 		APIWrite: r.oneOf("api-write", "services", "none"), Capture: r.oneOf("capture", "auto", "on", off),
+		Relay:  r.oneOf("relay", "auto", "on", off),
 		Domain: r.domain("domain"), AltDomain: r.domain("alt-domain"),
 		LogLevel: r.oneOf("log-level", "debug", "info", "warn", "error"), LogFormat: r.oneOf("log-format", "text", "json"),
 		Listen: r.mesh(), VIPs: r.vips(), Advertise: r.advertised(), Upstreams: r.upstreams(),
@@ -324,8 +325,5 @@ func (r *settingsReader) notYet() {
 		if r.flag(key) {
 			r.fail(key, "leave it out", "this version cannot do this")
 		}
-	}
-	if r.oneOf("relay", "auto", "on", off) == "on" {
-		r.fail("relay", "leave it out", "this version cannot do this")
 	}
 }

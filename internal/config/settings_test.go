@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Settings{
 		Cluster: "main", DataDir: "/home/ann/.local/state/micro-net", ConfigDir: "/home/ann/.config/micro-net",
-		APISocket: "/home/ann/.local/state/micro-net/api.sock", APIWrite: "services", Capture: "auto",
+		APISocket: "/home/ann/.local/state/micro-net/api.sock", APIWrite: "services", Capture: "auto", Relay: "auto",
 		Domain: "micro.internal", LogLevel: "info", LogFormat: "text",
 		Listen: netip.MustParseAddrPort("[::]:8085"), APIAddr: netip.MustParseAddrPort("127.0.0.1:8500"),
 		DNSAddr: netip.MustParseAddrPort("127.0.0.1:8600"), ProxyAddr: netip.MustParseAddrPort("127.0.0.1:8081"),
@@ -86,7 +86,7 @@ func TestPrecedence(t *testing.T) {
 		"proxy-addr": {"127.0.0.1:31", "127.0.0.1:32", "127.0.0.1:33"}, "proxy-pass": {"false", "true", "true"},
 		"vip-cidr": {"127.81.0.0/16", "127.82.0.0/16", "127.83.0.0/16"}, "capture": {"on", "off", "auto"}, "domain": {"f.internal", "e.internal", "x.internal"},
 		"alt-domain": {"fa", "ea", "xa"}, "upstream": {"9.9.9.1", "9.9.9.2", "9.9.9.3"}, "allow-from": {"10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16"},
-		"service": {"sf:1", "se:2", "sx:3"}, "gateway": {"false", "false", "false"}, "relay": {"off", "auto", "off"}, "overlay": {"false", "false", "false"},
+		"service": {"sf:1", "se:2", "sx:3"}, "gateway": {"false", "false", "false"}, "relay": {"on", "auto", "off"}, "overlay": {"false", "false", "false"},
 		"dev": {"false", "true", "true"}, "log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"},
 		"expired-grace": {"1h", "2h", "0"},
 	}
@@ -253,7 +253,6 @@ func TestRefusedSettings(t *testing.T) {
 		{"proxy-pass", "maybe", `"maybe" is neither true nor false`},
 		{"gateway", "true", `this version cannot do this; leave it out`},
 		{"overlay", "1", `this version cannot do this; leave it out`},
-		{"relay", "on", `this version cannot do this; leave it out`},
 		{"relay", "never", `"never" is not one of auto, on, off`},
 	} {
 		_, err := Load(Input{Getenv: user(), UID: 1000, Flags: map[string][]string{test.key: {test.value}}})

@@ -17,6 +17,9 @@ const MaxCredential = 512
 // MaxEndpoints is how many addresses a credential carries at most.
 const MaxEndpoints = 6
 
+// MaxRelays is how many relays a credential names at most.
+const MaxRelays = 2
+
 // Flags are what a node says of itself. Bits are wire values; unknown ones are kept.
 type Flags uint8
 
@@ -37,6 +40,7 @@ type Self struct {
 	Machine   [16]byte         // equal for two nodes in one network namespace; zero: not said
 	Flags     Flags            //
 	Endpoints []netip.AddrPort // where it may be reached, best first
+	Relays    []uint64         // tags of the relays over which it may be reached where it is not directly: the first 8 bytes of SHA-256 of their ids
 }
 
 // Credential is what peers must know of a node before they can send to it:
@@ -51,7 +55,7 @@ type Credential struct {
 	Name    string
 	Roles   Roles
 	Box     [32]byte // X25519 public key
-	Self             // Endpoints must not be changed: the slice is shared
+	Self             // Endpoints and Relays must not be changed: the slices are shared
 	Begins  time.Time
 	Expires time.Time // when the grant ends, or its issuer's
 	Origin  KeyID     // the root that the grant leads to
@@ -64,6 +68,7 @@ const (
 	fieldMachine   = 1
 	fieldFlags     = 2
 	fieldEndpoints = 3
+	fieldRelays    = 4
 )
 
 // RenewAfter returns when the node should ask for a new membership, as far as its credential tells.
@@ -130,6 +135,14 @@ func credentialBody(head []byte, box [32]byte, self Self, endpoints []netip.Addr
 	if len(endpoints) > 0 {
 		b.AddUint8(fieldEndpoints)
 		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { addEndpoints(b, endpoints) })
+	}
+	if relays := self.Relays[:min(len(self.Relays), MaxRelays)]; len(relays) > 0 {
+		b.AddUint8(fieldRelays)
+		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
+			for _, tag := range relays {
+				b.AddUint64(tag)
+			}
+		})
 	}
 	body, err := b.Bytes()
 	if err != nil {
@@ -279,6 +292,19 @@ func (own *Self) readField(kind uint8, value cryptobyte.String) bool {
 		return value.ReadUint8((*uint8)(&own.Flags))
 	case fieldEndpoints:
 		return own.readEndpoints(value)
+	case fieldRelays:
+		return own.readRelays(value)
+	}
+	return true
+}
+
+func (own *Self) readRelays(s cryptobyte.String) bool {
+	for !s.Empty() {
+		var tag uint64
+		if len(own.Relays) == MaxRelays || !s.ReadUint64(&tag) {
+			return false
+		}
+		own.Relays = append(own.Relays, tag)
 	}
 	return true
 }

@@ -20,6 +20,7 @@ import (
 var fullSelf = Self{
 	Epoch: 3, Seq: 9, Machine: [16]byte{1, 2, 3}, Flags: FlagGateway | 1<<7,
 	Endpoints: addrPorts("192.0.2.1:8085", "[2001:db8::1]:8085", "10.0.0.1:1"),
+	Relays:    []uint64{7, 1<<63 + 1},
 }
 
 func TestCredentialRoundTrip(t *testing.T) {
@@ -326,6 +327,9 @@ func TestCredentialFields(t *testing.T) {
 		"address without a port": {[][]byte{field(fieldEndpoints, 4, 1, 2, 3, 4, 0)}, false},
 		"IPv4 as IPv6":           {[][]byte{field(fieldEndpoints, append(append([]byte{16}, make([]byte, 10)...), 0xff, 0xff, 1, 2, 3, 4, 0, 80)...)}, false},
 		"seven endpoints":        {[][]byte{field(fieldEndpoints, bytes.Repeat(v4, 7)...)}, false},
+		"two relays":             {[][]byte{field(fieldRelays, make([]byte, 16)...)}, true},
+		"three relays":           {[][]byte{field(fieldRelays, make([]byte, 24)...)}, false},
+		"half a relay":           {[][]byte{field(fieldRelays, make([]byte, 12)...)}, false},
 		"length beyond the end":  {[][]byte{{fieldFlags, 200, 1}}, false},
 		"type without a length":  {[][]byte{{fieldFlags}}, false},
 	} {

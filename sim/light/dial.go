@@ -142,7 +142,7 @@ func asConn(raw net.Conn) (conn, error) {
 
 // addresses are those that packets to a peer go to now, or may go to.
 func (t *Tunnel) addresses(to micronet.NodeID) []netip.AddrPort {
-	if path, ok := t.socket.Path(to); ok && path.Remote.IsValid() {
+	if path, ok := t.socket.Path(to); ok && path.Remote.IsValid() && path.Relay.IsZero() {
 		return []netip.AddrPort{path.Remote}
 	}
 	if s, ok := t.socket.(directory); ok {

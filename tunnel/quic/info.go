@@ -51,6 +51,9 @@ func (l *link) info() tunnel.ConnectionInfo {
 	}
 	if path, ok := l.tunnel.socket.Path(l.peer); ok {
 		info.Remote = path.Remote
+		if !path.Relay.IsZero() {
+			info.Path = micronet.PathRelay
+		}
 	}
 	return info
 }

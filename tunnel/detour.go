@@ -1,0 +1,242 @@
+package tunnel
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	// maxDetours is how many relays a peer is asked for over at once; maxObservedDetours is how many more
+	// ways over relays are remembered because the peer came over them, the one longest silent out.
+	maxDetours         = 3
+	maxObservedDetours = 3
+	// detourTries is how many probes a relay gets to show that it leads to the peer; then the next one is tried.
+	detourTries = 4
+	// detourAgain is how long after all relays were tried in vain the first is tried again.
+	detourAgain = 5 * time.Second
+	// stuckAfter is how many probes an address may leave unanswered before relays are tried as well.
+	stuckAfter = 3
+
+	// maxNearby is how many relays are remembered as the nearest ones, and nearbyFor for how long.
+	maxNearby = 8
+	nearbyFor = time.Second
+)
+
+// detours tells, for one peer, which relays did not lead to it.
+type detours struct {
+	tried []tag
+	rest  time.Time // until then no relay is tried
+}
+
+// detour looks for ways over relays while the peer has no direct one that answers, and lets them go when it
+// has. It returns the new ones, which are to be probed.
+func (c *core) detour(now time.Time, p *peer) []*candidate {
+	if p.paths.straight() {
+		p.paths.straighten(now)
+		p.detours = detours{}
+		return nil
+	}
+	if !p.paths.wanted(now) || now.Before(p.detours.rest) {
+		return nil
+	}
+	c.giveUp(p)
+	if !p.paths.stuck(len(p.Relays) > 0) {
+		return nil
+	}
+	before := len(p.paths.candidates)
+	for p.paths.detours() < maxDetours {
+		relay := c.relayTo(now, p)
+		if relay == nil {
+			break
+		}
+		p.paths.candidates = append(p.paths.candidates, newDetour(relay))
+	}
+	return p.paths.candidates[before:]
+}
+
+func newDetour(relay *peer) *candidate {
+	k := newCandidate(relay.flow.identity.AddrPort())
+	k.via, k.hurried = relay, true
+	return k
+}
+
+// giveUp lets go of relays that do not lead to the peer.
+func (c *core) giveUp(p *peer) {
+	p.paths.candidates = slices.DeleteFunc(p.paths.candidates, func(k *candidate) bool {
+		if k.via == nil || k == p.paths.best || k.confirmed || k.attempts < detourTries {
+			return false
+		}
+		p.detours.tried = append(p.detours.tried, k.via.tag)
+		return true
+	})
+}
+
+// relayTo returns the next relay to try for a peer, nil when there is none now: first those that the peer
+// keeps in touch with, then the nearest ones of ours.
+func (c *core) relayTo(now time.Time, p *peer) *peer {
+	for _, t := range p.Relays {
+		r := c.tags[tag(t)]
+		switch {
+		case r == nil || !c.mayRelay(p, r):
+		case r.direct():
+			return r
+		default:
+			c.approach(now, r)
+		}
+	}
+	for _, r := range c.nearRelays(now) {
+		if r.direct() && c.mayRelay(p, r) {
+			return r
+		}
+	}
+	if p.paths.detours() == 0 {
+		p.detours = detours{rest: now.Add(detourAgain)}
+	}
+	return nil
+}
+
+func (c *core) mayRelay(p, r *peer) bool {
+	return r != p && r.Relay && !slices.Contains(p.detours.tried, r.tag) && p.paths.find(r.flow.identity.AddrPort()) == nil
+}
+
+// approach has a way looked for to a relay, or to whom we relay for.
+func (c *core) approach(now time.Time, p *peer) {
+	c.sync(p)
+	p.paths.seek(now)
+	c.agenda.set(p, now)
+}
+
+// direct reports whether a peer answers directly.
+func (p *peer) direct() bool {
+	b := p.paths.best
+	return b != nil && b.confirmed && b.via == nil && p.known
+}
+
+// remote is the address that packets to a peer go to, or to its relay.
+func (p *peer) remote() netip.AddrPort {
+	switch b := p.paths.best; {
+	case b == nil:
+		return netip.AddrPort{}
+	case b.via != nil:
+		return b.via.remote()
+	default:
+		return b.addr
+	}
+}
+
+// nearby are the relays with the least round trips, as they were a moment ago.
+type nearby struct {
+	relays []*peer
+	until  time.Time
+}
+
+func (c *core) nearRelays(now time.Time) []*peer {
+	if now.Before(c.near.until) {
+		return c.near.relays
+	}
+	list := c.near.relays[:0]
+	for _, r := range c.peers {
+		if r.Relay && r.direct() {
+			list = append(list, r)
+		}
+	}
+	slices.SortFunc(list, func(a, b *peer) int {
+		return cmp.Or(cmp.Compare(a.paths.best.rtt.value, b.paths.best.rtt.value), a.ID.Compare(b.ID))
+	})
+	clear(list[min(len(list), maxNearby):])
+	c.near = nearby{list[:min(len(list), maxNearby)], now.Add(nearbyFor)}
+	return c.near.relays
+}
+
+// observeDetour notes that a peer's frame came over a relay; nil when there is no room for it.
+func (c *core) observeDetour(a arrival, p *peer, fresh bool) *candidate {
+	if p.paths.find(a.from) == nil {
+		if p.paths.detours() >= maxDetours+maxObservedDetours && !p.paths.dropDetour() {
+			return nil
+		}
+		p.paths.candidates = append(p.paths.candidates, newDetour(a.via))
+		if b := p.paths.best; b != nil {
+			b.hurried = true
+		}
+	}
+	return p.paths.observe(a.now, a.from, fresh)
+}
+
+// meet tries all ways to a peer that asks for us over a relay: that both send at the same time opens the
+// devices between them.
+func (c *core) meet(now time.Time, p *peer, out *effects) {
+	if p.paths.straight() {
+		return
+	}
+	p.paths.seek(now)
+	c.hello(now, p, false, out)
+}
+
+// dismiss takes a peer that is removed out of the ways to others.
+func (c *core) dismiss(gone *peer) {
+	c.homes = slices.DeleteFunc(c.homes, func(r *peer) bool { return r == gone })
+	c.near = nearby{}
+	for _, p := range c.peers {
+		had := len(p.paths.candidates)
+		p.paths.candidates = slices.DeleteFunc(p.paths.candidates, func(k *candidate) bool { return k.via == gone })
+		if len(p.paths.candidates) == had {
+			continue
+		}
+		if b := p.paths.best; b != nil && b.via == gone {
+			p.paths.best, p.paths.gaveUp = nil, true
+			c.publish(p)
+		}
+		c.agenda.set(p, c.start) // at once
+	}
+}
+
+// straight reports whether the direct way is proven and answers.
+func (s *paths) straight() bool {
+	b := s.best
+	return b != nil && b.via == nil && b.confirmed && b.missed == 0
+}
+
+// stuck reports whether direct ways do not answer, or are not worth waiting for: listed says that the peer
+// names relays, because it is not reached directly.
+func (s *paths) stuck(listed bool) bool {
+	b := s.best
+	if b != nil && b.confirmed {
+		return b.missed > 0
+	}
+	return listed || len(s.candidates) == 0 ||
+		slices.ContainsFunc(s.candidates, func(k *candidate) bool { return k.attempts >= stuckAfter })
+}
+
+// detours counts the ways over relays.
+func (s *paths) detours() (n int) {
+	for _, k := range s.candidates {
+		if k.via != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// straighten lets go of the ways over relays that nobody uses.
+func (s *paths) straighten(now time.Time) {
+	s.candidates = slices.DeleteFunc(s.candidates, func(k *candidate) bool {
+		return k.via != nil && k != s.best && now.Sub(k.heard) >= idleAfter
+	})
+}
+
+// dropDetour lets the way over a relay go that was not heard for longest.
+func (s *paths) dropDetour() bool {
+	victim := -1
+	for i, k := range s.candidates {
+		if k.via != nil && k != s.best && !k.confirmed && (victim < 0 || k.heard.Before(s.candidates[victim].heard)) {
+			victim = i
+		}
+	}
+	if victim < 0 {
+		return false
+	}
+	s.candidates = slices.Delete(s.candidates, victim, victim+1)
+	return true
+}

@@ -1,0 +1,237 @@
+package tunnel
+
+import (
+	"slices"
+	"time"
+
+	micronet "github.com/micro/micro-net"
+)
+
+const (
+	// relayRate is how many bytes a second a node forwards for others, of all together, and relayBurst how many at
+	// once. Nobody gets more than half of it, nor more than an even share; what is over is dropped.
+	relayRate  = 64 << 20
+	relayBurst = 4 << 20
+	// relayedFor is how long after its last packet somebody counts among those who share.
+	relayedFor = time.Second
+
+	// maxHomes is how many relays a node keeps in touch with that others cannot reach.
+	maxHomes = 2
+)
+
+// enclose puts a datagram into an envelope and queues it for the next node, or drops it.
+func (c *core) enclose(now time.Time, next *peer, l leg, far tag, datagram []byte, out *effects) {
+	k := next.proven
+	if !next.direct() || k == nil {
+		next.drop(out, dropRelayNoPath)
+		c.approach(now, next)
+		return
+	}
+	c.sync(next)
+	next.paths.use(now)
+	next.marks.turn(now, next.counter)
+	next.counter++
+	start := len(out.arena)
+	out.arena = appendEnvelope(out.arena, k, next.session, l, far, next.counter, datagram)
+	to := next.paths.best
+	out.datagrams = append(out.datagrams, outgoing{next, to.addr, to.udp, to.source, out.arena[start:]})
+	if next.due.IsZero() {
+		c.settle(now, next, out)
+	}
+}
+
+// envelope takes an envelope: one to be forwarded, or one whose datagram is for us.
+func (c *core) envelope(a arrival, out *effects) {
+	e, err := parseEnvelope(a.data)
+	if err != nil {
+		out.drop(dropEnvelope, micronet.NodeID{})
+		return
+	}
+	p := c.sender(a, &e)
+	switch {
+	case p == nil:
+		out.drop(dropEnvelope, micronet.NodeID{})
+		return
+	case !p.window.accept(e.counter):
+		p.drop(out, dropReplay)
+		return
+	}
+	c.observe(a, p, true)
+	p.flow.heard.Store(moment(c.start, a.now))
+	if e.leg == legTo {
+		c.forward(a.now, p, &e, out)
+	} else {
+		c.unwrap(a, p, &e, out)
+	}
+	c.settle(a.now, p, out)
+}
+
+// sender is the peer that made an envelope, nil when it is not the one that the address belongs to.
+func (c *core) sender(a arrival, e *envelope) *peer {
+	b := c.dir.byAddress(a.from)
+	if b == nil {
+		return nil
+	}
+	p := c.peers[b.flow.id]
+	if p == nil || !p.known {
+		return nil
+	}
+	if p.proven != nil && e.proves(p.proven, p.boot) {
+		return p
+	}
+	for _, k := range p.pairings {
+		if k != p.proven && e.proves(k, p.boot) {
+			return p
+		}
+	}
+	return nil
+}
+
+// forward passes a datagram on to the node it is for, which must be reached directly: a path has one relay.
+func (c *core) forward(now time.Time, from *peer, e *envelope, out *effects) {
+	to := c.tags[e.far]
+	switch {
+	case !c.local.Relay:
+		from.drop(out, dropRelayOff)
+	case to == nil || to == from:
+		from.drop(out, dropRelayUnknown)
+	case !c.carried.take(now, from, len(e.inner)):
+		from.drop(out, dropRelayQuota)
+	default:
+		c.enclose(now, to, legFrom, from.tag, e.inner, out)
+	}
+}
+
+// unwrap takes what a relay brought.
+func (c *core) unwrap(a arrival, relay *peer, e *envelope, out *effects) {
+	if !isQUIC(e.inner) {
+		c.receive(arrival{now: a.now, from: relay.flow.identity.AddrPort(), data: e.inner, via: relay}, out)
+		return
+	}
+	from := c.tags[e.far]
+	if from == nil {
+		relay.drop(out, dropUnknownPeer)
+		return
+	}
+	from.flow.arrived.Store(moment(c.start, a.now))
+	out.whole = append(out.whole, rejoined{from.flow.identity, slices.Clone(e.inner), from.ID})
+}
+
+// outRelayed sends QUIC packets, perhaps a batch, to a peer that is reached over a relay.
+func (u *Underlay) outRelayed(f *flow, b, oob []byte) {
+	n := u.socket.segment(oob)
+	if n <= 0 {
+		n = len(b)
+	}
+	u.do(func(now time.Time, c *core, out *effects) {
+		for len(b) > 0 {
+			one := b[:min(n, len(b))]
+			b = b[len(one):]
+			c.relay(now, f, one, out)
+		}
+	})
+}
+
+// relay sends a QUIC packet over the relay in use. Where the way has just changed, it is lost, as packets are.
+func (c *core) relay(now time.Time, f *flow, b []byte, out *effects) {
+	p := c.peers[f.id]
+	if p == nil || p.paths.best == nil || p.paths.best.via == nil {
+		out.drop(dropRelayNoPath, f.id)
+		return
+	}
+	if len(b) > maxCarried || (len(b) > safeSize && f.narrow.Load()) {
+		c.cut(now, f.id, b, out)
+		return
+	}
+	c.enclose(now, p.paths.best.via, legTo, p.tag, b, out)
+}
+
+// share is how much a node may have forwarded.
+type share struct {
+	bucket
+	last time.Time
+}
+
+// quota divides what we forward among those we forward for. It is a pure core.
+type quota struct {
+	total          bucket
+	active         []*peer // who has had something forwarded within relayedFor
+	packets, bytes uint64
+}
+
+func newQuota() quota { return quota{total: bucket{rate: relayRate, burst: relayBurst}} }
+
+// take reports whether n bytes of a peer may be forwarded now.
+func (q *quota) take(now time.Time, p *peer, n int) bool {
+	q.active = slices.DeleteFunc(q.active, func(x *peer) bool { return x != p && now.Sub(x.share.last) >= relayedFor })
+	if !slices.Contains(q.active, p) {
+		q.active = append(q.active, p)
+	}
+	s, parts := &p.share, float64(max(2, len(q.active)))
+	s.last, s.rate, s.burst = now, q.total.rate/parts, q.total.burst/parts
+	if !s.take(now, float64(n)) || !q.total.take(now, float64(n)) {
+		return false
+	}
+	q.packets++
+	q.bytes += uint64(n)
+	return true
+}
+
+// keepHomes keeps in touch with n relays, so that others can reach us over them, and returns their tags. One in use
+// stays as long as it answers and none is at less than half its round trip.
+func (c *core) keepHomes(now time.Time, n int, out *effects) []RelayTag {
+	was := c.homes
+	near := c.nearRelays(now)
+	c.homes = slices.DeleteFunc(slices.Clone(was), func(r *peer) bool { return !r.Relay || !r.direct() || farHome(r, near, n) })
+	c.homes = c.homes[:min(n, len(c.homes))]
+	for _, r := range near {
+		if len(c.homes) < n && r.direct() && !slices.Contains(c.homes, r) {
+			c.homes = append(c.homes, r)
+		}
+	}
+	for _, r := range was {
+		r.paths.kept = false
+	}
+	tags := make([]RelayTag, 0, n)
+	for _, r := range c.homes {
+		r.paths.kept = true
+		tags = append(tags, RelayTag(r.tag))
+		c.settle(now, r, out)
+	}
+	return tags
+}
+
+// farHome reports whether n of the nearest relays are at less than half the round trip of one.
+func farHome(r *peer, near []*peer, n int) bool {
+	closer := 0
+	for _, x := range near {
+		if x != r && x.direct() && farApart(x.paths.best.rtt.value, r.paths.best.rtt.value) {
+			closer++
+		}
+	}
+	return closer >= n
+}
+
+// KeepHomes keeps in touch with relays, so that those who cannot reach this node directly may over them, or ends
+// that. It returns the tags of the relays, for the credential. It is called again every few seconds.
+func (u *Underlay) KeepHomes(keep bool) (tags []RelayTag) {
+	n := 0
+	if keep {
+		n = maxHomes
+	}
+	u.do(func(now time.Time, c *core, out *effects) { tags = c.keepHomes(now, n, out) })
+	return tags
+}
+
+func (u *Underlay) relayed() (packets, bytes uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.core.carried.packets, u.core.carried.bytes
+}
+
+// Called reports whether somebody has reached this node at an address that nothing had been sent from to it.
+func (u *Underlay) Called() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return !u.core.called.IsZero()
+}
