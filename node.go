@@ -31,6 +31,7 @@ type Node struct {
 	Version   string           // of its software
 	Gateway   bool
 	RTT       time.Duration // 0 when not measured
-	Relay     NodeID        // over whom packets to it go, zero: directly
+	Path      PathKind      // how packets get there, "" when no way is known that does
+	Relay     NodeID        // of a relayed path
 	Heard     time.Time     // when it was last heard, zero for never
 }

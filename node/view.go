@@ -261,7 +261,10 @@ func countInstances(entries []gossip.Entry) (n int) {
 func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micronet.Node {
 	n := micronet.Node{ID: id, Cluster: s.self.Cluster, Heard: s.heard(id)}
 	if p, ok := s.path(id); ok {
-		n.RTT, n.Relay = p.RTT, p.Relay
+		n.RTT = p.RTT
+		if p.Confirmed {
+			n.Path, n.Relay = pathKind(p.Relay), p.Relay
+		}
 		if p.Heard.After(n.Heard) {
 			n.Heard = p.Heard
 		}

@@ -30,6 +30,8 @@ func (m *mesh) planExpectations() {
 			m.agenda.put(c.At, judge(func() verdict { return m.lookResolves(c) }))
 		case scenario.Status:
 			m.agenda.put(c.At, judge(func() verdict { return m.lookStatus(c) }))
+		case scenario.Path:
+			m.agenda.put(c.At, judge(func() verdict { return m.lookPath(c) }))
 		case scenario.Warns:
 			m.agenda.put(c.At, judge(func() verdict { return m.lookWarns(c) }))
 		case scenario.Converged:
@@ -170,6 +172,27 @@ func (m *mesh) lookStatus(c scenario.Status) verdict {
 			}
 			if n.Status != want {
 				return verdict{measured: fmt.Sprintf("%s shows %s as %s", s.machine.name, x.name, n.Status)}
+			}
+			count++
+		}
+	}
+	return verdict{held: count > 0, measured: fmt.Sprintf("%d times %s", count, want)}
+}
+
+func (m *mesh) lookPath(c scenario.Path) verdict {
+	m.observer.look()
+	from, to := set(m.selected(c.From)), set(m.selected(c.To))
+	want, count := micronet.PathKind(c.Is), 0
+	for i := range m.observer.seen {
+		s := &m.observer.seen[i]
+		for j := range s.Nodes {
+			n := &s.Nodes[j]
+			x := m.machineOf(n.ID)
+			if !from[s.machine] || !to[x] || x == s.machine || x.id != n.ID {
+				continue
+			}
+			if n.Path != want {
+				return verdict{measured: fmt.Sprintf("the path of %s to %s is %q", s.machine.name, x.name, n.Path)}
 			}
 			count++
 		}

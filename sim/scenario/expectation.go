@@ -64,6 +64,13 @@ type (
 		At            time.Duration // Scenario.Duration when the file does not say
 	}
 
+	// Path: the packets of From to To go this way.
+	Path struct {
+		From, To Selector
+		Is       PathKind
+		At       time.Duration // Scenario.Duration when the file does not say
+	}
+
 	// Warns: each of the nodes shows a warning with a code in its status, or none of them does.
 	Warns struct {
 		Nodes Selector
@@ -132,12 +139,22 @@ const (
 	Revoked MemberState = "revoked"
 )
 
+// PathKind is how packets reach a node.
+type PathKind string
+
+// The kinds of a path.
+const (
+	Direct  PathKind = "direct"
+	Relayed PathKind = "relay"
+)
+
 func (Converged) condition()     {}
 func (Always) condition()        {}
 func (SuccessRate) condition()   {}
 func (Latency) condition()       {}
 func (Resolves) condition()      {}
 func (Status) condition()        {}
+func (Path) condition()          {}
 func (Warns) condition()         {}
 func (GoneWithin) condition()    {}
 func (KnownWithin) condition()   {}
@@ -160,6 +177,9 @@ func (Resolves) Key() string { return "resolves" }
 
 // Key returns "status".
 func (Status) Key() string { return "status" }
+
+// Key returns "path".
+func (Path) Key() string { return "path" }
 
 // Key returns "warns".
 func (Warns) Key() string { return "warns" }

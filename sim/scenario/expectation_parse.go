@@ -13,7 +13,7 @@ type condition func(r *reader, v *value) Condition
 func conditions() map[string]condition {
 	return map[string]condition{
 		"converged": nil, "always": always, "success_rate": successRate, "latency": latency,
-		"resolves": resolves, "status": status, "warns": warns, "gone_within": goneWithin, "known_within": knownWithin,
+		"resolves": resolves, "status": status, "path": path, "warns": warns, "gone_within": goneWithin, "known_within": knownWithin,
 		"revoked_within": revokedWithin,
 	}
 }
@@ -233,6 +233,21 @@ func status(r *reader, v *value) Condition {
 	s := Status{At: r.end()}
 	r.object(v, r.statusFields(&s), "nodes", "seen_by", "is")
 	return s
+}
+
+func (r *reader) pathFields(p *Path) fields {
+	return fields{
+		"from": r.nodesAt(&p.From, &p.At),
+		"to":   r.nodesAt(&p.To, &p.At),
+		"is":   into(r, &p.Is, oneOf(Direct, Relayed)),
+		"at":   into(r, &p.At, r.moment),
+	}
+}
+
+func path(r *reader, v *value) Condition {
+	p := Path{At: r.end()}
+	r.object(v, r.pathFields(&p), "from", "to", "is")
+	return p
 }
 
 func (r *reader) warnsFields(w *Warns) fields {

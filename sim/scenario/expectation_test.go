@@ -25,6 +25,7 @@ func TestExpectations(t *testing.T) {
 		"status: {nodes: 3, seen_by: not 3, is: dead, at: 45s}":                           Status{s("3"), s("not 3"), Dead, 45 * time.Second},
 		"status: {nodes: 3, seen_by: j, is: left}":                                        Status{s("3"), s("j"), Left, 10 * time.Minute},
 		"converged: true\n  at: 60s\n  among: eu":                                         Converged{At: time.Minute, Among: s("eu")},
+		"path: {from: 3, to: all, is: relay, at: 45s}":                                    Path{s("3"), s("all"), Relayed, 45 * time.Second},
 		"warns: {nodes: 3, code: key-twice, at: 45s}":                                     Warns{s("3"), "key-twice", true, 45 * time.Second},
 		"warns: {nodes: all, code: minority, shown: false}":                               Warns{s("all"), "minority", false, 10 * time.Minute},
 		"known_within: {service: web, at_most: 1s}":                                       KnownWithin{"web", time.Second},
