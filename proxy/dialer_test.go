@@ -24,16 +24,17 @@ import (
 type behaviour int
 
 const (
-	accepts     behaviour = iota
-	acceptsLate           // after 600 ms
-	refuses               // at once
-	refusesLate           // after 120 ms, having read what came
-	denies                // by policy
-	silent                // reads and never answers
-	deaf                  // never answers, never reads
-	unopened              // the opening frame cannot be sent: OpenService waits for ctx
-	unreachable           // OpenService fails at once
-	breaks                // reads, then the stream is reset before an answer
+	accepts         behaviour = iota
+	acceptsLate               // after 600 ms
+	acceptsVeryLate           // after 2 s
+	refuses                   // at once
+	refusesLate               // after 120 ms, having read what came
+	denies                    // by policy
+	silent                    // reads and never answers
+	deaf                      // never answers, never reads
+	unopened                  // the opening frame cannot be sent: OpenService waits for ctx
+	unreachable               // OpenService fails at once
+	breaks                    // reads, then the stream is reset before an answer
 	behaviours
 )
 
@@ -116,6 +117,8 @@ func (m *mesh) node(i byte, s, caller *memStream) {
 		time.Sleep(3 * time.Millisecond)
 	case acceptsLate:
 		time.Sleep(600 * time.Millisecond)
+	case acceptsVeryLate:
+		time.Sleep(2 * time.Second)
 	case refuses:
 		time.Sleep(3 * time.Millisecond)
 		s.answer(caller, micronet.E("tunnel.open", micronet.NotFound, "nobody listens"))
@@ -243,7 +246,8 @@ func TestFailOver(t *testing.T) {
 		{"unreachable", []behaviour{unreachable, unreachable, accepts}, true, "hi", "from 3", 0, 5 * ms, []byte{1, 2}},
 		{"late, not fresh, alone", []behaviour{acceptsLate}, false, "hi", "from 1", 0, 605 * ms, nil},
 		{"late, fresh", []behaviour{acceptsLate, accepts}, true, "hi", "from 1", 0, 605 * ms, nil},
-		{"silent after payload", []behaviour{silent, accepts}, true, "hi", "", micronet.Timeout, 1001 * ms, []byte{1}},
+		{"silent after payload", []behaviour{silent, accepts}, true, "hi", "", micronet.Timeout, 2501 * ms, []byte{1}},
+		{"late after payload", []behaviour{acceptsVeryLate, accepts}, true, "hi", "from 1", 0, 2005 * ms, []byte{1}},
 		{"broken after payload", []behaviour{breaks, accepts}, true, "hi", "", micronet.Unreachable, 41 * ms, []byte{1}},
 		{"denied everywhere", []behaviour{denies, denies}, true, "hi", "", micronet.Refused, 5 * ms, nil},
 		{"refused everywhere", []behaviour{refuses, refuses}, true, "hi", "", micronet.Unreachable, 10 * ms, []byte{1, 2}},

@@ -13,6 +13,7 @@ import (
 //
 //	await:   waits for the answer of the first, fresh node
 //	           accepted ─▶ settle
+//	           silent, and bytes were written ─▶ waits on for detourWait
 //	           refused, or silent and nothing written ─▶ failOver: the next instance that accepts
 //	             ─▶ replay what was kept ─▶ settle
 //	           else ─▶ rule: there is no stream
@@ -28,7 +29,15 @@ const maxKept = 64 << 10
 // await decides about a connection whose first link is not accepted yet.
 func (c *conn) await(h *hunt) {
 	l := c.current()
-	_, err := within(c.ctx, silenceOf(l.ticket.Route.RTT), l.stream.Answered)
+	ranOut, err := within(c.ctx, silenceOf(l.ticket.Route.RTT), l.stream.Answered)
+	if ranOut && c.firstWrite.Load() != 0 {
+		// Nobody else may get the bytes. Later connections go to others, and this one waits on: where the way to
+		// the node has died, another one is found about now.
+		if c.takeBack(l) {
+			h.failed(c.ctx, l.ticket, err)
+		}
+		_, err = within(c.ctx, detourWait, l.stream.Answered)
+	}
 	switch {
 	case c.ctx.Err() != nil: // closed by its user, who has also ended the stream
 		h.drop(c.ctx)

@@ -21,6 +21,9 @@ const (
 	// silence is how long a fresh node may owe the answer to bytes it was sent.
 	silence = time.Second
 
+	// detourWait is how much longer such an answer is waited for when the bytes may go to nobody else.
+	detourWait = 1500 * time.Millisecond
+
 	// lastWait is how long the answer is waited for when there is no other instance to turn to.
 	lastWait = 3 * time.Second
 )

@@ -51,6 +51,7 @@ type candidate struct {
 	binding   *binding     // set once an authenticated frame came from it
 	replied   time.Time    // last reply over it
 	heard     time.Time    // last authenticated frame from it
+	came      time.Time    // last one that was no reply
 	probed    time.Time    // last probe, sent or suppressed
 	since     time.Time    // first probe that was not answered
 	missed    int          // unanswered probes in a row while confirmed
@@ -124,12 +125,20 @@ func (c *candidate) forget() {
 	c.missed, c.attempts, c.since = 0, 0, time.Time{}
 }
 
-// lost reports whether the unanswered probes are enough to give the path up.
-func (c *candidate) lost() bool {
-	if c.missed >= oneWayAfter {
-		return true
+// lost reports whether the unanswered probes are enough to give the path up, in number and in time.
+func (c *candidate) lost(now time.Time) bool {
+	enough := func(probes int) bool {
+		return c.missed >= probes && now.Sub(c.since) >= time.Duration(probes)*probeTimeout
 	}
-	return c.missed >= lostAfter && c.heard.Before(c.since)
+	return enough(oneWayAfter) || (enough(lostAfter) && c.heard.Before(c.since))
+}
+
+// patience is how long a reply is waited for on a path that worked.
+func (c *candidate) patience() time.Duration {
+	if c.rtt.value == 0 {
+		return probeTimeout
+	}
+	return min(probeTimeout, max(probeLeast, 4*c.rtt.value))
 }
 
 // credit adds what n bytes from the address allow. Nobody saves up for more than a few flights.

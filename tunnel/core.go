@@ -424,6 +424,9 @@ func (c *core) sync(p *peer) {
 	if t := instant(c.start, p.flow.arrived.Load()); t.After(p.paths.arrived) {
 		p.paths.arrived = t
 	}
+	if t := instant(c.start, p.flow.asked.Load()); t.After(p.paths.asked) {
+		p.paths.asked = t
+	}
 }
 
 // tick looks at the peers that are due, and returns when the next one is, zero for never.

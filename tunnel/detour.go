@@ -16,6 +16,8 @@ const (
 	detourTries = 4
 	// detourAgain is how long after all relays were tried in vain the first is tried again.
 	detourAgain = 5 * time.Second
+	// detourLinger is how long a way over a relay is kept beside a direct one after the peer used it last.
+	detourLinger = 5 * time.Second
 	// stuckAfter is how many probes an address may leave unanswered before relays are tried as well.
 	stuckAfter = 3
 
@@ -195,7 +197,7 @@ func (c *core) dismiss(gone *peer) {
 // straight reports whether the direct way is proven and answers.
 func (s *paths) straight() bool {
 	b := s.best
-	return b != nil && b.via == nil && b.confirmed && b.missed == 0
+	return b != nil && b.via == nil && b.confirmed && !s.silent(b)
 }
 
 // stuck reports whether direct ways do not answer, or are not worth waiting for: listed says that the peer
@@ -203,7 +205,7 @@ func (s *paths) straight() bool {
 func (s *paths) stuck(listed bool) bool {
 	b := s.best
 	if b != nil && b.confirmed {
-		return b.missed > 0
+		return s.silent(b)
 	}
 	return listed || len(s.candidates) == 0 ||
 		slices.ContainsFunc(s.candidates, func(k *candidate) bool { return k.attempts >= stuckAfter })
@@ -219,10 +221,11 @@ func (s *paths) detours() (n int) {
 	return n
 }
 
-// straighten lets go of the ways over relays that nobody uses.
+// straighten lets go of the ways over relays that neither side uses. When the peer takes one again, that is news: the
+// direct way is looked at then.
 func (s *paths) straighten(now time.Time) {
 	s.candidates = slices.DeleteFunc(s.candidates, func(k *candidate) bool {
-		return k.via != nil && k != s.best && now.Sub(k.heard) >= idleAfter
+		return k.via != nil && k != s.best && now.Sub(k.came) >= detourLinger
 	})
 }
 

@@ -21,6 +21,7 @@ type flow struct {
 	heard   atomic.Int64 // last authenticated frame
 	arrived atomic.Int64 // last QUIC packet from the peer
 	used    atomic.Int64 // last QUIC packet to it
+	asked   atomic.Int64 // the first one since one arrived
 
 	route atomic.Pointer[route] // nil: no way is known
 

@@ -15,15 +15,18 @@ const (
 	probeFirst   = 100 * time.Millisecond // first pause between probes of an unconfirmed candidate
 	probeMost    = 5 * time.Second        // longest pause while there is no path
 	spareMost    = time.Minute            // longest pause while another candidate works
-	probeTimeout = 500 * time.Millisecond // a reply later than this makes the path silent
+	probeTimeout = 500 * time.Millisecond // a reply later than this, or than four round trips, is missing
+	probeLeast   = 200 * time.Millisecond
 
 	refreshEvery = 5 * time.Second  // of the path in use
 	spareEvery   = 15 * time.Second // of other confirmed candidates
-	quietAfter   = time.Second      // packets leave and none arrive: probe at once
+	quietAfter   = time.Second      // packets leave and none arrive for so long, or for four round trips: probe at once
+	quietLeast   = 300 * time.Millisecond
 	muteAfter    = 10 * time.Second // gossip leaves and nothing arrives: probe
 	idleAfter    = 30 * time.Second // without use a path is no longer kept
 	urgentFor    = 2 * time.Second  // how long a challenge is repeated without other use
 
+	silentAfter = 2  // unanswered probes in a row; one is enough where nothing arrives
 	lostAfter   = 3  // unanswered probes in a row, with nothing heard
 	oneWayAfter = 10 // unanswered probes in a row although the peer is heard
 
@@ -51,6 +54,7 @@ type paths struct {
 	candidates []*candidate // declared ones in the credential's order, then observed ones
 	shown      netip.AddrPort
 	used       time.Time // last packet of a user to the peer
+	asked      time.Time // the first one since something arrived
 	arrived    time.Time // last packet from the peer, QUIC's included
 	urgent     time.Time // until then probes go out without use
 	hello      time.Time // last hello beside a packet
@@ -176,6 +180,9 @@ func (s *paths) use(now time.Time) {
 	if now.After(s.used) {
 		s.used = now
 	}
+	if !s.asked.After(s.arrived) {
+		s.asked = now
+	}
 }
 
 // doubtful reports whether packets of gossip need a look at the way they take: it is not confirmed, or
@@ -252,7 +259,7 @@ func (s *paths) due(now time.Time, dst []*candidate) []*candidate {
 		if now.Before(s.dueAt(c)) {
 			continue
 		}
-		s.missing(c)
+		s.missing(now, c)
 		dst = append(dst, c)
 	}
 	return dst
@@ -270,7 +277,7 @@ func (s *paths) idle(now time.Time) {
 
 // missing counts an unanswered probe, gives c up when it is one too many, and looks at all
 // other ways when the path in use falls silent.
-func (s *paths) missing(c *candidate) {
+func (s *paths) missing(now time.Time, c *candidate) {
 	if !c.confirmed || !c.open {
 		return
 	}
@@ -280,7 +287,7 @@ func (s *paths) missing(c *candidate) {
 			other.hurried = other.hurried || other != c
 		}
 	}
-	if c.lost() {
+	if c.lost(now) {
 		c.forget()
 		c.lapsed = true
 		s.gaveUp = s.gaveUp || c == s.best
@@ -290,18 +297,26 @@ func (s *paths) missing(c *candidate) {
 // quiet reports that packets leave on a confirmed path and nothing comes back.
 func (s *paths) quiet(now time.Time) bool {
 	b := s.best
-	return b != nil && b.confirmed && !b.open && now.Sub(s.used) < quietAfter &&
-		now.Sub(s.arrived) >= quietAfter && now.Sub(b.probed) >= quietAfter
+	return b != nil && b.confirmed && !b.open && s.asked.After(s.arrived) &&
+		now.Sub(s.asked) >= s.quietFor() && now.Sub(b.probed) >= s.quietFor()
 }
 
-// quietAt is when to ask quiet again.
-func (s *paths) quietAt() time.Time {
-	last := s.arrived
-	if s.best.probed.After(last) {
-		last = s.best.probed
+// quietFor is how long nothing may come back.
+func (s *paths) quietFor() time.Duration { return min(quietAfter, max(quietLeast, 4*s.best.rtt.value)) }
+
+// quietAt is when to ask quiet again: nobody tells when packets leave.
+func (s *paths) quietAt(now time.Time) time.Time {
+	if s.asked.After(s.arrived) {
+		last := s.asked
+		if s.best.probed.After(last) {
+			last = s.best.probed
+		}
+		if at := last.Add(s.quietFor()); at.After(s.ticked) {
+			return at
+		}
 	}
-	if at := last.Add(quietAfter); at.After(s.ticked) {
-		return at
+	if now.Sub(s.used) < quietAfter {
+		return s.ticked.Add(s.quietFor())
 	}
 	return s.ticked.Add(quietAfter)
 }
@@ -317,7 +332,7 @@ func (s *paths) dueAt(c *candidate) time.Time {
 func (s *paths) pause(c *candidate) time.Duration {
 	switch {
 	case c.confirmed && c.open:
-		return probeTimeout
+		return c.patience()
 	case c.hurried:
 		return c.helloGap()
 	case c.confirmed && c == s.best:
@@ -354,7 +369,7 @@ func (s *paths) next(now time.Time) time.Time {
 		at = s.urgent
 	}
 	if s.best != nil && s.best.confirmed {
-		at = earlier(at, s.quietAt())
+		at = earlier(at, s.quietAt(now))
 	}
 	for _, c := range s.candidates {
 		at = earlier(at, s.dueAt(c))
@@ -439,7 +454,7 @@ func (s *paths) pick(current *candidate) (*candidate, string) {
 		}
 		return s.likeliest(), ""
 	}
-	if current.missed > 0 {
+	if s.silent(current) {
 		if c := s.fastest(func(c *candidate) bool { return c.replied.After(current.since) }); c != nil {
 			return c, pathSilent
 		}
@@ -450,6 +465,12 @@ func (s *paths) pick(current *candidate) (*candidate, string) {
 		return c, pathFaster
 	}
 	return current, ""
+}
+
+// silent reports whether the unanswered probes of a candidate are no accident: a single one may be, as long as packets
+// arrive.
+func (s *paths) silent(c *candidate) bool {
+	return c.missed >= silentAfter || (c.missed > 0 && !s.arrived.After(c.since))
 }
 
 // fastest returns the confirmed candidate with the least cost that answers and passes ok.

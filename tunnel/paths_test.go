@@ -169,7 +169,7 @@ func TestPathLost(t *testing.T) {
 	delete(w.rtt, ap(1))
 	w.run(20*time.Second, 100*time.Millisecond)
 	// Nothing arrived for quietAfter: probes at 1.02 s, then each 500 ms.
-	w.want("20ms confirmed 10.0.0.1:8085", "2.52s lost invalid AddrPort")
+	w.want("20ms confirmed 10.0.0.1:8085", "2.8s lost invalid AddrPort")
 	if w.s.best == nil || w.s.best.confirmed {
 		t.Error("packets have nowhere to go, or a lost path counts as confirmed")
 	}

@@ -177,6 +177,9 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 		return
 	}
 	from := c.observe(a, p, fresh)
+	if from != nil && m.kind != messageReply {
+		from.came = a.now
+	}
 	p.show(f, offer)
 	if m.kind == messageReply {
 		fresh = c.reply(a, p, f, m, fresh, out)

@@ -435,3 +435,40 @@ func FuzzEnvelope(f *testing.F) {
 		}
 	})
 }
+
+// Packets of all sizes that a direct path carries come over a relay as well.
+func TestRelayCarriesLargePackets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelayed(t, addrR)
+		r.cut()
+		r.greet(t)
+		r.talk(t, 2*time.Second)
+		for _, n := range []int{safeSize, safeSize + 1, maxCarried, maxCarried + 1, 1452} {
+			text := strings.Repeat("x", n-1)
+			r.a.sendQUIC(t, r.b.key.id.UDPAddr(), text)
+			time.Sleep(100 * time.Millisecond)
+			if !slices.Contains(r.b.quic(), "1 "+text) {
+				t.Errorf("a packet of %d bytes was lost: a %v, relay %v, b %v", n, nonZero(r.a.Counters()), nonZero(r.relays[0].Counters()), nonZero(r.b.Counters()))
+			}
+		}
+	})
+}
+
+// Where packets get through one way alone, the side that is not heard must find out although it hears.
+func TestRelayWhereOneWayIsCut(t *testing.T) {
+	for offset := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRelayed(t, addrR, addrS)
+			r.greet(t)
+			r.talk(t, 3*time.Second+time.Duration(offset)*237*time.Millisecond)
+			a, b := r.a.conn.addr, r.b.conn.addr
+			r.nw.setDrop(func(from, to netip.AddrPort, _ []byte) bool { return from == b && to == a })
+			if gap := r.talk(t, 8*time.Second); gap > 2*time.Second {
+				t.Errorf("%d: traffic stood still for %v", offset, gap)
+			}
+			if p, _ := r.b.Path(r.a.key.id); p.Relay.IsZero() {
+				t.Errorf("b still sends directly: %+v", p)
+			}
+		})
+	}
+}

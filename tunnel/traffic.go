@@ -98,6 +98,9 @@ func (u *Underlay) outPeer(b, oob []byte, identity netip.Addr) error {
 		}
 	}
 	f.used.Store(now)
+	if f.asked.Load() <= max(f.arrived.Load(), f.heard.Load()) {
+		f.asked.Store(now)
+	}
 	u.traffic.quicOut.Add(1)
 	u.traffic.bytesOut.Add(uint64(len(b)))
 	large := u.isLarge(f, b, oob, now)
