@@ -116,16 +116,15 @@ func (p *peer) direct() bool {
 	return b != nil && b.confirmed && b.via == nil && p.known
 }
 
-// remote is the address that packets to a peer go to, or to its relay.
-func (p *peer) remote() netip.AddrPort {
-	switch b := p.paths.best; {
-	case b == nil:
-		return netip.AddrPort{}
-	case b.via != nil:
-		return b.via.remote()
-	default:
-		return b.addr
+// remote is the address that packets over a candidate go to, zero when its relay is not reached directly any more.
+func (k *candidate) remote() netip.AddrPort {
+	switch {
+	case k.via == nil:
+		return k.addr
+	case k.via.direct():
+		return k.via.paths.best.addr
 	}
+	return netip.AddrPort{}
 }
 
 // nearby are the relays with the least round trips, as they were a moment ago.

@@ -147,9 +147,9 @@ func (p *peer) isOld(now time.Time, s session) bool {
 func (p *peer) info(start time.Time) PathInfo {
 	i := PathInfo{Peer: p.flow.id, Heard: instant(start, p.flow.heard.Load())}
 	if b := p.paths.best; b != nil {
-		i.Remote, i.Confirmed, i.RTT = b.addr, b.confirmed, b.rtt.value
+		i.Remote, i.Confirmed, i.RTT = b.remote(), b.confirmed, b.rtt.value
 		if b.via != nil {
-			i.Relay, i.Remote = b.via.flow.id, b.via.remote()
+			i.Relay = b.via.flow.id
 		}
 	}
 	return i

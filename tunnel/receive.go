@@ -401,9 +401,9 @@ func (c *core) wake(p *peer, via *candidate, now, sent time.Time) {
 		if sent.Before(w.from) {
 			return false
 		}
-		i := PathInfo{Peer: p.ID, Remote: via.addr, Confirmed: true, RTT: now.Sub(sent), Heard: now}
+		i := PathInfo{Peer: p.ID, Remote: via.remote(), Confirmed: true, RTT: now.Sub(sent), Heard: now}
 		if via.via != nil {
-			i.Relay, i.Remote = via.via.ID, via.via.remote()
+			i.Relay = via.via.ID
 		}
 		w.reply <- i
 		return true
