@@ -110,7 +110,7 @@ func WithAdvertise(addrs ...netip.AddrPort) Option {
 	return func(c *Config) { c.Advertise = append(c.Advertise, addrs...) }
 }
 
-// WithRelay says whether the node forwards the packets of other pairs of nodes; if others can reach it without this option.
+// WithRelay says whether the node forwards the packets of other pairs of nodes; if it is behind no NAT without this option.
 func WithRelay(mode RelayMode) Option { return func(c *Config) { c.Relay = mode } }
 
 // WithExpiredGrace is how long after its end the certificate of a member counts where no authority

@@ -27,6 +27,7 @@ type self struct {
 	seq       uint64 // of credentials
 	endpoints []netip.AddrPort
 	carries   carrying
+	prefixes  []netip.Prefix // of the interfaces, when they were looked at last
 }
 
 func newSelf(l *life) *self {
@@ -45,8 +46,8 @@ func (s *self) look() ([]netip.AddrPort, carrying) {
 	if err != nil {
 		s.env.Events.BackgroundError("node.interfaces", err)
 	}
-	observed := s.under.Observed() // our addresses as peers see them
-	return endpoints(s.mesh, s.config.Advertise, ifaces, observed), s.carry(ifaces, observed)
+	carries := s.carry(ifaces)
+	return endpoints(s.mesh, s.config.Advertise, ifaces, s.under.Observed()), carries
 }
 
 // refresh looks again and reports whether something changed.

@@ -6,6 +6,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
+	"github.com/micro/micro-net/tunnel"
 )
 
 // RelayMode says whether this node forwards the packets of other pairs.
@@ -13,7 +14,7 @@ type RelayMode string
 
 // The values of --relay.
 const (
-	RelayAuto RelayMode = "auto" // if others can reach it without being asked
+	RelayAuto RelayMode = "auto" // if it is behind no NAT
 	RelayOn   RelayMode = "on"
 	RelayOff  RelayMode = "off"
 )
@@ -21,24 +22,27 @@ const (
 // standing is where this node stands in the network, as far as it can tell.
 type standing struct {
 	known  bool // a peer has said which address it sees
-	open   bool // all addresses that peers see are its own, or the user has told of others
+	open   bool // peers see addresses of its own, or the user has told of others
 	called bool // somebody reached it without being asked
 }
 
 // standingOf compares the addresses that peers see with those of the interfaces. Where a device puts others in their
-// place, who was reached was perhaps reached from behind the same device, which does not count.
-func standingOf(advertise []netip.AddrPort, ifaces []micronet.Interface, observed []netip.AddrPort, called bool) standing {
+// place, who was reached was perhaps reached from behind the same device, which does not count. One peer among many
+// that sees something else may lie.
+func standingOf(advertise []netip.AddrPort, ifaces []micronet.Interface, seen tunnel.Standing) standing {
 	own := func(a netip.AddrPort) bool {
 		return slices.ContainsFunc(ifaces, func(i micronet.Interface) bool {
 			return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Addr().Unmap().WithZone("") == a.Addr() })
 		})
 	}
-	foreign := slices.ContainsFunc(observed, func(a netip.AddrPort) bool { return !own(a) })
-	return standing{
-		known:  len(observed) > 0,
-		open:   !foreign || len(advertise) > 0,
-		called: called,
+	foreign := 0
+	for _, a := range seen.Seen {
+		if !own(a) {
+			foreign++
+		}
 	}
+	behind := foreign >= 2 || (foreign > 0 && 2*foreign >= len(seen.Seen))
+	return standing{known: len(seen.Seen) > 0, open: !behind || len(advertise) > 0, called: seen.Called}
 }
 
 // relays reports whether a node in this place forwards the packets of others.
@@ -56,8 +60,11 @@ type carrying struct {
 }
 
 // carry looks what this node can do for others, and what it needs of them.
-func (s *self) carry(ifaces []micronet.Interface, observed []netip.AddrPort) (c carrying) {
-	at := standingOf(s.config.Advertise, ifaces, observed, s.under.Called())
+func (s *self) carry(ifaces []micronet.Interface) (c carrying) {
+	if s.moved(ifaces) {
+		s.under.ForgetStanding()
+	}
+	at := standingOf(s.config.Advertise, ifaces, s.under.Standing())
 	c.relay = at.relays(s.config.Relay)
 	tags := s.under.KeepHomes(at.needsRelays())
 	for i, t := range tags[:min(len(tags), len(c.homes))] {
@@ -65,6 +72,19 @@ func (s *self) carry(ifaces []micronet.Interface, observed []netip.AddrPort) (c 
 	}
 	slices.Sort(c.homes[:])
 	return c
+}
+
+// moved reports whether the host's addresses are others than when it was asked last.
+func (s *self) moved(ifaces []micronet.Interface) bool {
+	var now []netip.Prefix
+	for _, i := range ifaces {
+		now = append(now, i.Prefixes...)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.prefixes
+	s.prefixes = now
+	return was != nil && !slices.Equal(was, now)
 }
 
 // tags lists the relays.

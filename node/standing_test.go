@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/tunnel"
 )
 
 func TestStanding(t *testing.T) {
 	eth := []micronet.Interface{{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("127.0.0.1/8")}}}
 	own := []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:8085")}
+	liar := []netip.AddrPort{own[0], own[0], netip.MustParseAddrPort("192.0.2.66:1")}
 	outer := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:31000")}
 	for _, c := range []struct {
 		name             string
@@ -25,11 +27,12 @@ func TestStanding(t *testing.T) {
 		{"in the open, unwilling", nil, own, true, RelayOff, false, false},
 		{"behind a NAT", nil, outer, false, RelayAuto, false, true},
 		{"behind a NAT, called from behind it", nil, append(own, outer...), true, RelayAuto, false, true},
+		{"in the open, with a liar among three", nil, liar, true, RelayAuto, true, false},
 		{"behind a NAT, willing", nil, outer, false, RelayOn, true, true},
 		{"behind a NAT that forwards a port", outer, outer, true, RelayAuto, true, false},
 		{"behind a NAT that should forward a port", outer, outer, false, RelayAuto, true, true},
 	} {
-		s := standingOf(c.advertise, eth, c.seen, c.called)
+		s := standingOf(c.advertise, eth, tunnel.Standing{Seen: c.seen, Called: c.called})
 		if got := s.relays(c.mode); got != c.relays {
 			t.Errorf("%s: relays %v", c.name, got)
 		}

@@ -9,15 +9,20 @@ type bucket struct {
 	filled      time.Time
 }
 
-// take removes n tokens, or reports that there are not enough.
-func (b *bucket) take(now time.Time, n float64) bool {
+// level is how many tokens there are.
+func (b *bucket) level(now time.Time) float64 {
 	if b.filled.IsZero() {
 		b.tokens = b.burst
 	} else if elapsed := now.Sub(b.filled); elapsed > 0 {
 		b.tokens = min(b.burst, b.tokens+elapsed.Seconds()*b.rate)
 	}
 	b.filled = now
-	if b.tokens < n {
+	return b.tokens
+}
+
+// take removes n tokens, or reports that there are not enough.
+func (b *bucket) take(now time.Time, n float64) bool {
+	if b.level(now) < n {
 		return false
 	}
 	b.tokens -= n

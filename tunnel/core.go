@@ -53,8 +53,8 @@ type core struct {
 	near    nearby  // relays
 	homes   []*peer // relays that we keep in touch with
 	carried quota
-	called  time.Time // somebody whom we had not spoken to reached us, zero: never
-	nonce   uint64    // of probes; unique is enough, frames are sealed
+	called  bool   // somebody whom we had not spoken to reached us
+	nonce   uint64 // of probes; unique is enough, frames are sealed
 	checked bucket
 }
 
@@ -329,6 +329,7 @@ func (c *core) sendProbe(now time.Time, p *peer, k *pairing, to *candidate, m *m
 
 // hello puts probes to all candidates before a packet on a path that is not confirmed.
 func (c *core) hello(now time.Time, p *peer, full bool, out *effects) {
+	p.giveUp()
 	c.detour(now, p)
 	out.chosen = p.paths.flight(now, out.chosen[:0])
 	for _, to := range out.chosen {
@@ -446,6 +447,7 @@ func (c *core) tick(now time.Time, out *effects) time.Time {
 func (c *core) lookAt(now time.Time, p *peer, out *effects) {
 	c.sync(p)
 	c.expireHeld(now, p, out)
+	p.giveUp()
 	out.chosen = p.paths.due(now, out.chosen[:0])
 	out.chosen = append(out.chosen, c.detour(now, p)...)
 	for _, to := range out.chosen {

@@ -14,21 +14,29 @@ const (
 	maxObservedDetours = 3
 	// detourTries is how many probes a relay gets to show that it leads to the peer; then the next one is tried.
 	detourTries = 4
-	// detourAgain is how long after all relays were tried in vain the first is tried again.
+	// detourAgain is how long after all relays were tried in vain the first is tried again; it doubles each time, up
+	// to detourMost: the other half of a mesh that is split is reached by none of ours.
 	detourAgain = 5 * time.Second
+	detourMost  = 20 * time.Second
 	// detourLinger is how long a way over a relay is kept beside a direct one after the peer used it last.
 	detourLinger = 5 * time.Second
 	// stuckAfter is how many probes an address may leave unanswered before relays are tried as well.
 	stuckAfter = 3
 
-	// maxNearby is how many relays are remembered as the nearest ones, and nearbyFor for how long.
-	maxNearby = 8
+	// nearbyFor is how long the list of relays by nearness is used.
 	nearbyFor = time.Second
+
+	// approachEvery is how often a way is looked for to a node that others need: whom we relay for, or who may relay
+	// for us. approachFor is how long its addresses are probed then, and how soon who waits for it asks again.
+	approachEvery = 5 * time.Second
+	approachFor   = urgentFor
+	approachWait  = 200 * time.Millisecond
 )
 
 // detours tells, for one peer, which relays did not lead to it.
 type detours struct {
 	tried []tag
+	pause time.Duration
 	rest  time.Time // until then no relay is tried
 }
 
@@ -40,11 +48,7 @@ func (c *core) detour(now time.Time, p *peer) []*candidate {
 		p.detours = detours{}
 		return nil
 	}
-	if !p.paths.wanted(now) || now.Before(p.detours.rest) {
-		return nil
-	}
-	c.giveUp(p)
-	if !p.paths.stuck(len(p.Relays) > 0) {
+	if !p.paths.needed(now) || now.Before(p.detours.rest) || !p.paths.stuck(len(p.Relays) > 0) {
 		return nil
 	}
 	before := len(p.paths.candidates)
@@ -65,19 +69,23 @@ func newDetour(relay *peer) *candidate {
 }
 
 // giveUp lets go of relays that do not lead to the peer.
-func (c *core) giveUp(p *peer) {
+func (p *peer) giveUp() {
 	p.paths.candidates = slices.DeleteFunc(p.paths.candidates, func(k *candidate) bool {
-		if k.via == nil || k == p.paths.best || k.confirmed || k.attempts < detourTries {
+		if k.via == nil || k.confirmed || k.attempts < detourTries {
 			return false
 		}
-		p.detours.tried = append(p.detours.tried, k.via.tag)
+		if !slices.Contains(p.detours.tried, k.via.tag) {
+			p.detours.tried = append(p.detours.tried, k.via.tag)
+		}
 		return true
 	})
 }
 
 // relayTo returns the next relay to try for a peer, nil when there is none now: first those that the peer
-// keeps in touch with, then the nearest ones of ours.
+// keeps in touch with, then the nearest ones of ours, and in the last place any of ours: those that lead to
+// the peer may all be far away.
 func (c *core) relayTo(now time.Time, p *peer) *peer {
+	waits := false
 	for _, t := range p.Relays {
 		r := c.tags[tag(t)]
 		switch {
@@ -86,27 +94,46 @@ func (c *core) relayTo(now time.Time, p *peer) *peer {
 			return r
 		default:
 			c.approach(now, r)
+			waits = waits || now.Sub(r.approached) < approachFor
 		}
 	}
-	for _, r := range c.nearRelays(now) {
-		if r.direct() && c.mayRelay(p, r) {
+	near := c.nearRelays(now)
+	from := 0
+	if p.paths.detours() == maxDetours-1 && len(near) > 0 {
+		from = int(c.nonce % uint64(len(near)))
+	}
+	for i := range near {
+		if r := near[(from+i)%len(near)]; r.direct() && c.mayRelay(p, r) {
 			return r
 		}
 	}
-	if p.paths.detours() == 0 {
-		p.detours = detours{rest: now.Add(detourAgain)}
-	}
+	p.detours.exhausted(now, waits)
 	return nil
+}
+
+// exhausted takes note that there is no relay to try now.
+func (d *detours) exhausted(now time.Time, waits bool) {
+	if waits {
+		d.rest = now.Add(approachWait)
+		return
+	}
+	d.tried, d.pause = nil, min(detourMost, max(detourAgain, 2*d.pause))
+	d.rest = now.Add(d.pause)
 }
 
 func (c *core) mayRelay(p, r *peer) bool {
 	return r != p && r.Relay && !slices.Contains(p.detours.tried, r.tag) && p.paths.find(r.flow.identity.AddrPort()) == nil
 }
 
-// approach has a way looked for to a relay, or to whom we relay for.
+// approach has a direct way looked for to a relay, or to whom we relay for. A relay must reach the next node directly:
+// no relay is asked for it, or one question would spread to all of them.
 func (c *core) approach(now time.Time, p *peer) {
+	if !p.approached.IsZero() && now.Sub(p.approached) < approachEvery {
+		return
+	}
 	c.sync(p)
-	p.paths.seek(now)
+	p.approached = now
+	p.paths.approach(now)
 	c.agenda.set(p, now)
 }
 
@@ -127,7 +154,7 @@ func (k *candidate) remote() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// nearby are the relays with the least round trips, as they were a moment ago.
+// nearby are the relays that we reach directly, by their round trips, as they were a moment ago.
 type nearby struct {
 	relays []*peer
 	until  time.Time
@@ -146,13 +173,15 @@ func (c *core) nearRelays(now time.Time) []*peer {
 	slices.SortFunc(list, func(a, b *peer) int {
 		return cmp.Or(cmp.Compare(a.paths.best.rtt.value, b.paths.best.rtt.value), a.ID.Compare(b.ID))
 	})
-	clear(list[min(len(list), maxNearby):])
-	c.near = nearby{list[:min(len(list), maxNearby)], now.Add(nearbyFor)}
-	return c.near.relays
+	c.near = nearby{list, now.Add(nearbyFor)}
+	return list
 }
 
 // observeDetour notes that a peer's frame came over a relay; nil when there is no room for it.
 func (c *core) observeDetour(a arrival, p *peer, fresh bool) *candidate {
+	if a.via == p {
+		return nil
+	}
 	if p.paths.find(a.from) == nil {
 		if p.paths.detours() >= maxDetours+maxObservedDetours && !p.paths.dropDetour() {
 			return nil
@@ -165,10 +194,10 @@ func (c *core) observeDetour(a arrival, p *peer, fresh bool) *candidate {
 	return p.paths.observe(a.now, a.from, fresh)
 }
 
-// meet tries all ways to a peer that asks for us over a relay: that both send at the same time opens the
-// devices between them.
+// meet tries all ways to a peer that asks for us over a relay, unless one is proven: that both send at the same time opens
+// the devices between them.
 func (c *core) meet(now time.Time, p *peer, out *effects) {
-	if p.paths.straight() {
+	if b := p.paths.best; b != nil && b.confirmed {
 		return
 	}
 	p.paths.seek(now)
@@ -179,6 +208,7 @@ func (c *core) meet(now time.Time, p *peer, out *effects) {
 func (c *core) dismiss(gone *peer) {
 	c.homes = slices.DeleteFunc(c.homes, func(r *peer) bool { return r == gone })
 	c.near = nearby{}
+	c.carried.forget(gone)
 	for _, p := range c.peers {
 		had := len(p.paths.candidates)
 		p.paths.candidates = slices.DeleteFunc(p.paths.candidates, func(k *candidate) bool { return k.via == gone })

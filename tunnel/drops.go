@@ -41,6 +41,7 @@ const (
 	dropRelayUnknown
 	dropRelayQuota
 	dropRelayNoPath
+	dropTooLarge
 	dropReasons // how many there are
 )
 
@@ -76,6 +77,7 @@ var dropNames = [dropReasons]string{
 	dropRelayUnknown:  "relay-unknown",
 	dropRelayQuota:    "relay-quota",
 	dropRelayNoPath:   "relay-no-path",
+	dropTooLarge:      "too-large",
 }
 
 // drops counts dropped packets and tells Events of each.

@@ -57,6 +57,7 @@ type paths struct {
 	asked      time.Time // the first one since something arrived
 	arrived    time.Time // last packet from the peer, QUIC's included
 	urgent     time.Time // until then probes go out without use
+	sought     time.Time // the same, for others: over no relay
 	hello      time.Time // last hello beside a packet
 	ticked     time.Time
 	fresh      bucket
@@ -167,8 +168,17 @@ func worseObserved(a, b *candidate) bool {
 }
 
 // wanted reports whether the peer is worth probing now.
-func (s *paths) wanted(now time.Time) bool {
-	return s.kept || (!s.used.IsZero() && now.Sub(s.used) < idleAfter) || now.Before(s.urgent)
+func (s *paths) wanted(now time.Time) bool { return s.kept || now.Before(s.sought) || s.needed(now) }
+
+// needed reports whether it is for our own packets.
+func (s *paths) needed(now time.Time) bool {
+	return (!s.used.IsZero() && now.Sub(s.used) < idleAfter) || now.Before(s.urgent)
+}
+
+// approach looks for a direct way for a while, whatever was tried before.
+func (s *paths) approach(now time.Time) {
+	s.restart(now)
+	s.sought = now.Add(approachFor)
 }
 
 // use takes note that a user sends a packet now. After a time without use the search for a path
@@ -237,7 +247,8 @@ func (s *paths) flight(now time.Time, dst []*candidate) []*candidate {
 	}
 	s.hello = now
 	for _, c := range s.candidates {
-		if c.probed.IsZero() || now.Sub(c.probed) >= c.helloGap() {
+		// A reply that a proven address owes is waited for: probes that come faster would never be missed.
+		if c.probed.IsZero() || (now.Sub(c.probed) >= c.helloGap() && (!c.confirmed || !c.open)) {
 			dst = append(dst, c)
 		}
 	}
@@ -365,8 +376,10 @@ func (s *paths) next(now time.Time) time.Time {
 		return s.nextIdle()
 	}
 	at := s.used.Add(idleAfter)
-	if at.Before(s.urgent) {
-		at = s.urgent
+	for _, until := range []time.Time{s.urgent, s.sought} {
+		if at.Before(until) {
+			at = until
+		}
 	}
 	if s.best != nil && s.best.confirmed {
 		at = earlier(at, s.quietAt(now))

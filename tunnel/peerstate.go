@@ -48,8 +48,9 @@ type peer struct {
 	oldBoots []oldBoot // newest first
 	held     []heldPacket
 
-	detours detours
-	share   share // of what this node forwards
+	detours    detours
+	approached time.Time
+	share      share // of what this node forwards
 
 	sizing sizing
 	cuts   uint32 // numbers QUIC packets that were cut in two

@@ -159,13 +159,13 @@ func (u *Underlay) takeHalf(from micronet.NodeID, p *piece, at time.Time) {
 	if whole == nil || !isQUIC(whole) {
 		return
 	}
-	u.countIn(len(whole))
 	f.arrived.Store(moment(u.start, at))
 	u.pass(rejoined{f.identity, whole, from})
 }
 
 // pass hands a QUIC packet to the read loop.
 func (u *Underlay) pass(w rejoined) {
+	u.traffic.quicIn.Add(1)
 	select {
 	case u.pieces.whole <- w:
 	default:
@@ -264,6 +264,9 @@ func (c *core) testSize(now time.Time, p *peer, out *effects) {
 	}
 	m := message{kind: messagePacket, channel: channelPieces}
 	m.payload = appendPiece(nil, &piece{kind: pieceTest, number: p.sizing.nonce})
+	if to.via != nil {
+		size = min(size, maxCarried)
+	}
 	m.payload = append(m.payload, make([]byte, max(0, size-c.frameLen(&m, false)))...)
 	c.seal(now, p, p.proven, to, &m, false, out)
 	c.probe(now, p, to, false, out)

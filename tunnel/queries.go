@@ -34,15 +34,15 @@ func (c *core) ping(now time.Time, p *peer, w *waiter, out *effects) error {
 	if len(p.waiters) >= maxWaiters {
 		return micronet.E(op, micronet.Overloaded, "%d pings to it are waiting already", maxWaiters).WithPeer(p.ID)
 	}
-	if len(p.paths.candidates) == 0 {
-		return micronet.E(op, micronet.Unreachable, "no address of it can be tried").WithPeer(p.ID)
-	}
 	c.sync(p)
 	p.paths.use(now)
 	if b := p.paths.best; b != nil && b.confirmed {
 		c.probe(now, p, b, false, out)
 	} else {
 		c.hello(now, p, true, out)
+	}
+	if len(p.paths.candidates) == 0 {
+		return micronet.E(op, micronet.Unreachable, "no address of it can be tried").WithPeer(p.ID)
 	}
 	p.waiters = append(p.waiters, w)
 	c.settle(now, p, out)

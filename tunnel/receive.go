@@ -278,7 +278,7 @@ func (c *core) reply(a arrival, p *peer, f *frame, m *message, fresh bool, out *
 		}
 		return fresh
 	}
-	c.proved(a.now, p, to)
+	c.proved(p, to)
 	p.answered = max(p.answered, s.generation)
 	if observed := clean(m.observed); c.reportable(observed) {
 		p.reported, p.reportedAt = observed, a.now
@@ -291,12 +291,12 @@ func (c *core) reply(a arrival, p *peer, f *frame, m *message, fresh bool, out *
 }
 
 // proved takes note that a reply came over a candidate.
-func (c *core) proved(now time.Time, p *peer, k *candidate) {
+func (c *core) proved(p *peer, k *candidate) {
 	if k.via != nil {
 		return
 	}
 	if k.calling {
-		k.calling, c.called = false, now
+		k.calling, c.called = false, true
 	}
 	if b := c.dir.bind(k.addr, p.flow, true); b != nil {
 		k.binding = b

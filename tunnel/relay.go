@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -9,9 +10,11 @@ import (
 
 const (
 	// relayRate is how many bytes a second a node forwards for others, of all together, and relayBurst how many at
-	// once. Nobody gets more than half of it, nor more than an even share; what is over is dropped.
+	// once. Nobody gets more than half of it, nor more than an even share when it is short; what is over is dropped.
+	// Each packet counts for relayCost more than it has: small ones cost as much work.
 	relayRate  = 64 << 20
 	relayBurst = 4 << 20
+	relayCost  = 256
 	// relayedFor is how long after its last packet somebody counts among those who share.
 	relayedFor = time.Second
 
@@ -28,6 +31,7 @@ func (c *core) enclose(now time.Time, next *peer, l leg, far tag, datagram []byt
 		return
 	}
 	c.sync(next)
+	idle := !next.paths.wanted(now)
 	next.paths.use(now)
 	next.marks.turn(now, next.counter)
 	next.counter++
@@ -35,7 +39,7 @@ func (c *core) enclose(now time.Time, next *peer, l leg, far tag, datagram []byt
 	out.arena = appendEnvelope(out.arena, k, next.session, l, far, next.counter, datagram)
 	to := next.paths.best
 	out.datagrams = append(out.datagrams, outgoing{next, to.addr, to.udp, to.source, out.arena[start:]})
-	if next.due.IsZero() {
+	if idle {
 		c.settle(now, next, out)
 	}
 }
@@ -109,7 +113,8 @@ func (c *core) unwrap(a arrival, relay *peer, e *envelope, out *effects) {
 		return
 	}
 	from := c.tags[e.far]
-	if from == nil {
+	if from == nil || from.paths.find(relay.flow.identity.AddrPort()) == nil {
+		// Nothing sealed has come from it that way: anybody could say so.
 		relay.drop(out, dropUnknownPeer)
 		return
 	}
@@ -139,6 +144,10 @@ func (c *core) relay(now time.Time, f *flow, b []byte, out *effects) {
 		out.drop(dropRelayNoPath, f.id)
 		return
 	}
+	if size, _ := f.sizes.largest(); len(b) > maxCarried && len(b) > size {
+		out.drop(dropTooLarge, f.id) // QUIC asks whether packets of this size pass
+		return
+	}
 	if len(b) > maxCarried || (len(b) > safeSize && f.narrow.Load()) {
 		c.cut(now, f.id, b, out)
 		return
@@ -149,13 +158,15 @@ func (c *core) relay(now time.Time, f *flow, b []byte, out *effects) {
 // share is how much a node may have forwarded.
 type share struct {
 	bucket
-	last time.Time
+	last   time.Time
+	active bool // it is in the quota's list
 }
 
 // quota divides what we forward among those we forward for. It is a pure core.
 type quota struct {
 	total          bucket
 	active         []*peer // who has had something forwarded within relayedFor
+	pruned         time.Time
 	packets, bytes uint64
 }
 
@@ -163,18 +174,41 @@ func newQuota() quota { return quota{total: bucket{rate: relayRate, burst: relay
 
 // take reports whether n bytes of a peer may be forwarded now.
 func (q *quota) take(now time.Time, p *peer, n int) bool {
-	q.active = slices.DeleteFunc(q.active, func(x *peer) bool { return x != p && now.Sub(x.share.last) >= relayedFor })
-	if !slices.Contains(q.active, p) {
+	q.prune(now)
+	s := &p.share
+	if !s.active {
+		s.active = true
 		q.active = append(q.active, p)
 	}
-	s, parts := &p.share, float64(max(2, len(q.active)))
-	s.last, s.rate, s.burst = now, q.total.rate/parts, q.total.burst/parts
-	if !s.take(now, float64(n)) || !q.total.take(now, float64(n)) {
+	parts := 2.0
+	if q.total.level(now) < relayBurst/2 {
+		parts = max(parts, float64(len(q.active)))
+	}
+	s.last, s.rate, s.burst = now, q.total.rate/parts, q.total.burst/2
+	cost := float64(n + relayCost)
+	if !s.take(now, cost) || !q.total.take(now, cost) {
 		return false
 	}
 	q.packets++
 	q.bytes += uint64(n)
 	return true
+}
+
+// prune lets go of who has had nothing forwarded for a while.
+func (q *quota) prune(now time.Time) {
+	if now.Sub(q.pruned) < relayedFor/10 {
+		return
+	}
+	q.pruned = now
+	q.active = slices.DeleteFunc(q.active, func(p *peer) bool {
+		p.share.active = now.Sub(p.share.last) < relayedFor
+		return !p.share.active
+	})
+}
+
+// forget takes a peer out.
+func (q *quota) forget(gone *peer) {
+	q.active = slices.DeleteFunc(q.active, func(p *peer) bool { return p == gone })
 }
 
 // keepHomes keeps in touch with n relays, so that others can reach us over them, and returns their tags. One in use
@@ -229,9 +263,33 @@ func (u *Underlay) relayed() (packets, bytes uint64) {
 	return u.core.carried.packets, u.core.carried.bytes
 }
 
-// Called reports whether somebody has reached this node at an address that nothing had been sent from to it.
-func (u *Underlay) Called() bool {
+// Standing is what others have shown of where this node is.
+type Standing struct {
+	Seen   []netip.AddrPort // our address as a peer said within the last minutes that it sees it, one for each
+	Called bool             // somebody has reached us to whom we had sent nothing
+}
+
+// Standing returns what is known since the start, or since ForgetStanding.
+func (u *Underlay) Standing() (s Standing) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return !u.core.called.IsZero()
+	now := time.Now()
+	s.Called = u.core.called
+	for _, p := range u.core.peers {
+		if p.reported.IsValid() && now.Sub(p.reportedAt) < reportedFor {
+			s.Seen = append(s.Seen, p.reported)
+		}
+	}
+	slices.SortFunc(s.Seen, netip.AddrPort.Compare)
+	return s
+}
+
+// ForgetStanding is called when the host's addresses have changed.
+func (u *Underlay) ForgetStanding() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.core.called = false
+	for _, p := range u.core.peers {
+		p.reported = netip.AddrPort{}
+	}
 }

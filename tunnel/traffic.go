@@ -102,12 +102,12 @@ func (u *Underlay) outPeer(b, oob []byte, identity netip.Addr) error {
 		f.asked.Store(now)
 	}
 	u.traffic.quicOut.Add(1)
-	u.traffic.bytesOut.Add(uint64(len(b)))
 	large := u.isLarge(f, b, oob, now)
 	if r.relayed {
 		u.outRelayed(f, b, oob)
 		return nil
 	}
+	u.traffic.bytesOut.Add(uint64(len(b)))
 	if large && f.narrow.Load() {
 		return u.outPieces(f, r, b, oob)
 	}

@@ -2,7 +2,7 @@ package tunnel
 
 // windowSize is how far, in counters, a frame may arrive behind the newest of its session.
 // Gossip bursts hold tens of packets and reordering spans milliseconds; 256 bytes per peer pay
-// for a margin of an order of magnitude.
+// for a margin of an order of magnitude. Envelopes of bulk over a relay, 30,000 a second, leave 70 ms.
 const windowSize = 2048
 
 // window remembers which counters of one session were seen (RFC 4303 section 3.4.3 describes

@@ -51,7 +51,7 @@ func Specs() []Spec {
 		{"service", KindList, "", "NAME:PORT[/PROTO]", "register a service while the daemon runs; may be repeated"},
 		{"expired-grace", KindText, "720h", "DURATION", "how long expired certificates of members count when no authority has answered for a week; 0: not at all"},
 		{"gateway", KindBool, "false", "", "carry traffic between linked clusters (not in this version)"},
-		{"relay", KindText, "auto", "auto|on|off", "forward packets of pairs of nodes that cannot reach each other; auto: if others can reach this host"},
+		{"relay", KindText, "auto", "auto|on|off", "forward packets of pairs of nodes that cannot reach each other; auto: if this host is behind no NAT"},
 		{"overlay", KindBool, "false", "", "add a network device with an address for every node (not in this version)"},
 		{"dev", KindBool, "false", "", "keep nothing on disk"},
 		{"log-level", KindText, "info", "LEVEL", "debug, info, warn or error"},

@@ -1,0 +1,203 @@
+package tunnel
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// manyRelays runs a, b and n relays.
+func manyRelays(t *testing.T, n int) *relayed {
+	t.Helper()
+	var addrs []string
+	for i := range n {
+		addrs = append(addrs, fmt.Sprintf("10.0.1.%d:8085", i+1))
+	}
+	return newRelayed(t, addrs...)
+}
+
+// without drops all that is for some address, or from it.
+func (r *relayed) without(gone netip.AddrPort) {
+	r.nw.setDrop(func(from, to netip.AddrPort, _ []byte) bool { return from == gone || to == gone })
+}
+
+// Nobody asks on over a relay once nobody has anything to send.
+func TestDetoursRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelayed(t, addrR)
+		r.cut()
+		r.greet(t)
+		r.talk(t, 3*time.Second)
+		time.Sleep(5 * time.Minute)
+		before := r.relays[0].Counters()["relayed_packets"]
+		time.Sleep(time.Minute)
+		if n := r.relays[0].Counters()["relayed_packets"] - before; n != 0 {
+			t.Errorf("%d packets were relayed that nobody needed", n)
+		}
+	})
+}
+
+// Two clouds cannot reach each other, and one node elsewhere reaches both: it is found, however many are nearer.
+func TestTheOneRelayIsFound(t *testing.T) {
+	for n := 1; n <= 12; n++ {
+		synctest.Test(t, func(t *testing.T) {
+			r := manyRelays(t, 2*n+1)
+			side := func(x netip.AddrPort) int {
+				switch i := slices.IndexFunc(r.relays[:2*n], func(y *testNode) bool { return y.conn.addr == x }); {
+				case x == r.a.conn.addr || (i >= 0 && i < n):
+					return 1
+				case x == r.b.conn.addr || i >= n:
+					return 2
+				}
+				return 3
+			}
+			r.nw.setDrop(func(from, to netip.AddrPort, _ []byte) bool { return side(from)+side(to) == 3 })
+			for _, x := range r.relays {
+				_ = r.a.Send(x.key.id, ChannelMembership, []byte("hello"))
+				_ = r.b.Send(x.key.id, ChannelMembership, []byte("hello"))
+			}
+			time.Sleep(time.Second)
+			r.talk(t, 20*time.Second)
+			if p, _ := r.a.Path(r.b.key.id); p.Relay != r.relays[2*n].key.id || !p.Confirmed {
+				t.Errorf("%d relays in each cloud: the path is %+v", n, p)
+			}
+		})
+	}
+}
+
+// A packet to a node that is gone must not make relays ask each other.
+func TestNoSearchOverRelaysForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := manyRelays(t, 20)
+		for _, x := range r.relays {
+			for _, y := range append([]*testNode{r.a}, r.relays...) {
+				if x != y {
+					x.say(t, y, "hello")
+				}
+			}
+		}
+		time.Sleep(time.Second)
+		r.without(r.b.conn.addr)
+		begin := time.Now()
+		_ = r.a.Send(r.b.key.id, ChannelMembership, []byte("x"))
+		time.Sleep(time.Minute)
+		sent := r.nw.sent(func(d sentDatagram) bool { return d.at.After(begin) })
+		if len(sent) > 200 {
+			t.Errorf("one packet to a dead node made %d datagrams", len(sent))
+		}
+	})
+}
+
+// Two that name each other as their relays, and are gone, do not keep anybody busy.
+func TestRelaysThatNeedEachOther(t *testing.T) {
+	for _, relays := range []int{1, 12} {
+		synctest.Test(t, func(t *testing.T) {
+			r := manyRelays(t, relays)
+			other, err := verifyTest(relaySide(newTestKey(90), true, "10.0.0.77:1").Credential)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := verifyTest(relaySide(r.b.key, true, addrB).Credential)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other.Relays, b.Relays = []RelayTag{TagOf(b.ID)}, []RelayTag{TagOf(other.ID)}
+			r.a.AddPeer(other)
+			r.a.AddPeer(b)
+			r.without(r.b.conn.addr)
+			for _, x := range r.relays {
+				r.a.say(t, x, "hello")
+			}
+			time.Sleep(time.Second)
+			begin := time.Now()
+			for range 20 {
+				_ = r.a.Send(b.ID, ChannelMembership, []byte("x"))
+				time.Sleep(500 * time.Millisecond)
+			}
+			if n := len(r.nw.sent(func(d sentDatagram) bool { return d.at.After(begin) })); n > 2000 {
+				t.Errorf("%d relays: %d datagrams in ten seconds", relays, n)
+			}
+		})
+	}
+}
+
+// A peer that was away is found over another relay than before.
+func TestAnotherRelayAfterAnAbsence(t *testing.T) {
+	for _, gap := range []time.Duration{50 * time.Millisecond, 700 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRelayed(t, addrR, addrS)
+			r.cut()
+			r.greet(t)
+			r.talk(t, 3*time.Second)
+			first, second := r.relays[0], r.relays[1]
+			if p, _ := r.a.Path(r.b.key.id); p.Relay != first.key.id {
+				first, second = second, first
+			}
+			b := r.b.conn.addr
+			r.without(b)
+			for range 600 {
+				r.a.sendQUIC(t, r.b.key.id.UDPAddr(), "x")
+				time.Sleep(gap)
+			}
+			r.nw.setDrop(func(from, to netip.AddrPort, _ []byte) bool {
+				return (from == b && to != second.conn.addr) || (to == b && from != second.conn.addr)
+			})
+			second.say(t, r.b, "are you back")
+			for range 40 * 20 {
+				r.a.sendQUIC(t, r.b.key.id.UDPAddr(), "x")
+				time.Sleep(50 * time.Millisecond)
+			}
+			if p, _ := r.a.Path(r.b.key.id); p.Relay != second.key.id || !p.Confirmed {
+				t.Errorf("packets every %v: the path is %+v", gap, p)
+			}
+		})
+	}
+}
+
+// Nobody passes QUIC to us in the name of a node from which nothing sealed has come over him.
+func TestH20_QUICInAnothersName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelayed(t, addrR)
+		r.greet(t)
+		before := len(r.a.quic())
+		var b []byte
+		relay := r.relays[0]
+		relay.mu2(func(c *core) {
+			p := c.peers[r.a.key.id]
+			p.counter++
+			b = appendEnvelope(nil, p.proven, p.session, legFrom, tagOf(r.b.key.id), p.counter, quicPacket("forged"))
+		})
+		r.nw.inject(relay.conn.addr, r.a.conn.addr, b)
+		time.Sleep(time.Second)
+		if got := r.a.quic(); len(got) != before {
+			t.Errorf("a received %q", got[before:])
+		}
+		r.a.wantDropped(t, "unknown-peer", 1)
+	})
+}
+
+// A relay is not reached over itself.
+func TestNobodyIsHisOwnRelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelayed(t, addrR)
+		r.greet(t)
+		relay := r.relays[0]
+		var b []byte
+		relay.mu2(func(c *core) {
+			p, out := c.peers[r.a.key.id], &effects{}
+			c.seal(time.Now(), p, p.proven, &candidate{}, &message{kind: messageProbe, nonce: 1}, false, out)
+			p.counter++
+			b = appendEnvelope(nil, p.proven, p.session, legFrom, c.tag, p.counter, out.datagrams[0].data)
+		})
+		r.nw.inject(relay.conn.addr, r.a.conn.addr, b)
+		time.Sleep(time.Second)
+		r.a.mu2(func(c *core) {
+			if n := c.peers[relay.key.id].paths.detours(); n != 0 {
+				t.Errorf("%d ways to the relay over itself", n)
+			}
+		})
+	})
+}
