@@ -53,6 +53,7 @@ type core struct {
 	near    nearby  // relays
 	homes   []*peer // relays that we keep in touch with
 	carried quota
+	detours bucket // that may be tried
 	called  bool   // somebody whom we had not spoken to reached us
 	nonce   uint64 // of probes; unique is enough, frames are sealed
 	checked bucket
@@ -71,6 +72,7 @@ func newCore(start time.Time, view vantage, entropy io.Reader, verify Verify, di
 		nonce:   binary.BigEndian.Uint64(seed[:]) | 1,
 		checked: bucket{rate: verifyRate, burst: verifyBurst},
 		carried: newQuota(),
+		detours: bucket{rate: detourRate, burst: detourBurst},
 	}, nil
 }
 

@@ -26,9 +26,17 @@ const (
 	// nearbyFor is how long the list of relays by nearness is used.
 	nearbyFor = time.Second
 
+	// detourRate is how many relays a second a node tries for all its peers, and detourBurst how many at once: enough
+	// for a link between clouds that dies, not for a mesh that is split, whose other half no relay reaches.
+	detourRate  = 4
+	detourBurst = 64
+	detourWait  = time.Second
+
 	// approachEvery is how often a way is looked for to a node that others need: whom we relay for, or who may relay
-	// for us. approachFor is how long its addresses are probed then, and how soon who waits for it asks again.
+	// for us. It doubles each time in vain, up to approachMost. approachFor is how long its addresses are probed then,
+	// and approachWait how soon who waits for it asks again.
 	approachEvery = 5 * time.Second
+	approachMost  = time.Minute
 	approachFor   = urgentFor
 	approachWait  = 200 * time.Millisecond
 )
@@ -40,21 +48,26 @@ type detours struct {
 	rest  time.Time // until then no relay is tried
 }
 
-// detour looks for ways over relays while the peer has no direct one that answers, and lets them go when it
-// has. It returns the new ones, which are to be probed.
+// detour looks for ways over relays while QUIC is sent to the peer and it has no direct one that answers, and lets them
+// go when it has. It returns the new ones, which are to be probed. Gossip takes the ways that there are: in a
+// split everybody gossips with everybody whom no relay reaches either.
 func (c *core) detour(now time.Time, p *peer) []*candidate {
 	if p.paths.straight() {
 		p.paths.straighten(now)
 		p.detours = detours{}
 		return nil
 	}
-	if !p.paths.needed(now) || now.Before(p.detours.rest) || !p.paths.stuck(len(p.Relays) > 0) {
+	if !p.paths.inUse(now) || now.Before(p.detours.rest) || !p.paths.stuck(len(p.Relays) > 0) {
 		return nil
 	}
 	before := len(p.paths.candidates)
 	for p.paths.detours() < maxDetours {
 		relay := c.relayTo(now, p)
 		if relay == nil {
+			break
+		}
+		if !c.detours.take(now, 1) {
+			p.detours.rest = now.Add(detourWait)
 			break
 		}
 		p.paths.candidates = append(p.paths.candidates, newDetour(relay))
@@ -128,11 +141,14 @@ func (c *core) mayRelay(p, r *peer) bool {
 // approach has a direct way looked for to a relay, or to whom we relay for. A relay must reach the next node directly:
 // no relay is asked for it, or one question would spread to all of them.
 func (c *core) approach(now time.Time, p *peer) {
-	if !p.approached.IsZero() && now.Sub(p.approached) < approachEvery {
+	if !p.approached.IsZero() && now.Sub(p.approached) < p.approachPause {
 		return
 	}
+	if p.approached.Before(p.paths.arrived) {
+		p.approachPause = 0
+	}
 	c.sync(p)
-	p.approached = now
+	p.approached, p.approachPause = now, min(approachMost, max(approachEvery, 2*p.approachPause))
 	p.paths.approach(now)
 	c.agenda.set(p, now)
 }

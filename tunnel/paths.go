@@ -168,12 +168,12 @@ func worseObserved(a, b *candidate) bool {
 }
 
 // wanted reports whether the peer is worth probing now.
-func (s *paths) wanted(now time.Time) bool { return s.kept || now.Before(s.sought) || s.needed(now) }
-
-// needed reports whether it is for our own packets.
-func (s *paths) needed(now time.Time) bool {
-	return (!s.used.IsZero() && now.Sub(s.used) < idleAfter) || now.Before(s.urgent)
+func (s *paths) wanted(now time.Time) bool {
+	return s.kept || now.Before(s.urgent) || now.Before(s.sought) || s.inUse(now)
 }
+
+// inUse reports whether QUIC is, or was a moment ago, sent to the peer.
+func (s *paths) inUse(now time.Time) bool { return !s.used.IsZero() && now.Sub(s.used) < idleAfter }
 
 // approach looks for a direct way for a while, whatever was tried before.
 func (s *paths) approach(now time.Time) {

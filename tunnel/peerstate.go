@@ -48,9 +48,10 @@ type peer struct {
 	oldBoots []oldBoot // newest first
 	held     []heldPacket
 
-	detours    detours
-	approached time.Time
-	share      share // of what this node forwards
+	detours       detours
+	approachPause time.Duration
+	approached    time.Time
+	share         share // of what this node forwards
 
 	sizing sizing
 	cuts   uint32 // numbers QUIC packets that were cut in two
