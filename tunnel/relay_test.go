@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	micronet "github.com/micro/micro-net"
 )
 
 const (
@@ -504,4 +506,26 @@ func TestRelaysOfEachOther(t *testing.T) {
 			t.Errorf("%+v", i)
 		}
 	}
+}
+
+func TestTraceShowsAllWays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelayed(t, addrR)
+		r.cut()
+		r.greet(t)
+		r.talk(t, 2*time.Second)
+		ways, err := r.a.Trace(t.Context(), r.b.key.id)
+		if err != nil || len(ways) != 2 {
+			t.Fatalf("%+v, %v", ways, err)
+		}
+		if w := ways[0]; !w.InUse || !w.Confirmed || w.Relay != r.relays[0].key.id || w.Remote != r.relays[0].conn.addr || w.RTT != 4*wireDelay {
+			t.Errorf("in use: %+v", w)
+		}
+		if w := ways[1]; w.InUse || w.Confirmed || !w.Relay.IsZero() || w.Remote != r.b.conn.addr || w.Missed == 0 {
+			t.Errorf("the direct way: %+v", w)
+		}
+		if _, err := r.a.Trace(t.Context(), newTestKey(99).id); micronet.KindOf(err) != micronet.NotFound {
+			t.Errorf("a stranger: %v", err)
+		}
+	})
 }

@@ -68,7 +68,7 @@ func (a *app) root() *cobra.Command {
 		a.upCommand(), a.inviteCommand(), a.joinCommand(), a.leaveCommand(),
 		a.statusCommand(), a.nodesCommand(), a.servicesCommand(), a.routesCommand(), a.connectionsCommand(), a.graphCommand(),
 		a.registerCommand(), a.deregisterCommand(), a.runCommand(),
-		a.callCommand(), a.dialCommand(), a.forwardCommand(), a.resolveCommand(), a.pingCommand(),
+		a.callCommand(), a.dialCommand(), a.forwardCommand(), a.resolveCommand(), a.pingCommand(), a.traceCommand(),
 		a.explainCommand(), a.policyCommand(), a.nodeCommand(), a.doctorCommand(), a.validateCommand(), a.configCommand(),
 		a.demoCommand(), a.demoServiceCommand(), a.simCommand(), a.versionCommand(), a.completionCommand(),
 	)

@@ -50,6 +50,8 @@ func TestVerbsThatPrint(t *testing.T) {
 		"resolve":               {"resolve", "web"},
 		"ping":                  {"ping", "b", "-c", "2", "-i", "1ms"},
 		"ping-json":             {"ping", "b", "-c", "1", "--json"},
+		"trace":                 {"trace", "web"},
+		"trace-json":            {"trace", "web", "--json"},
 		"ping-none":             {"ping", "b", "-c", "0"},
 		"config-show":           {"config", "show"},
 		"config-origin":         {"config", "show", "--origin"},
@@ -232,7 +234,7 @@ func TestEveryVerbHasHelp(t *testing.T) {
 	}
 	visit(root)
 	for _, verb := range strings.Fields(`up invite join leave status nodes services routes connections graph register deregister run call dial
-		forward resolve ping explain policy doctor validate config version completion demo`) {
+		forward resolve ping trace explain policy doctor validate config version completion demo`) {
 		if c, _, err := root.Find([]string{verb}); err != nil || c.Name() != verb {
 			t.Errorf("there is no verb %s", verb)
 		}

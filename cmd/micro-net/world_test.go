@@ -206,6 +206,7 @@ type fakeBackend struct {
 	replaced   []string // by every registration
 	resolution api.Resolution
 	pong       api.Pong
+	trace      api.Trace
 	clocks     []api.Clock
 	dial       func() (net.Conn, error)
 	calls      []string
@@ -253,6 +254,19 @@ func newFakeBackend() *fakeBackend {
 	b.settings = []api.Setting{{Key: "name", Value: "a", Origin: "flag"}, {Key: "advertise", Value: []string{"192.0.2.1", "192.0.2.9"}, Origin: "env:MICRO_NET_ADVERTISE"}, {Key: "dev", Value: false, Origin: "default"}}
 	b.resolution = api.Resolution{Name: "web.micro.internal.", Type: "A", Rcode: "NOERROR", AgeMs: 1500, Answers: []api.ResolvedRecord{{Name: "web.micro.internal.", Type: "A", TTL: 5, Data: "127.80.0.1"}}}
 	b.pong = api.Pong{Node: "b", ID: "bbbbbbbbbbbbbbbb", Remote: "192.0.2.2:8085", Path: micronet.PathDirect, RTTMs: 1.5}
+	b.trace = api.Trace{
+		Target: "web", Node: "b", ID: "bbbbbbbbbbbbbbbb", Path: micronet.PathRelay, RTTMs: 46, Why: "none of 1 addresses of the node answers",
+		Hops: []api.Hop{
+			{Kind: api.HopNode, Name: "a", Address: "192.0.2.1:8085"},
+			{Kind: api.HopRelay, Name: "c", Address: "192.0.2.3:8085"},
+			{Kind: api.HopNode, Name: "b", Address: "192.0.2.2:8085", RTTMs: 46},
+			{Kind: api.HopInstance, Name: "web-2", Address: "127.0.0.1:80"},
+		},
+		Ways: []api.Way{
+			{Path: micronet.PathRelay, Relay: "c", Remote: "192.0.2.3:8085", State: api.WayInUse, RTTMs: 46},
+			{Path: micronet.PathDirect, Remote: "192.0.2.2:8085", State: api.WaySilent, Unanswered: 12},
+		},
+	}
 	return b
 }
 
@@ -444,6 +458,10 @@ func (b *fakeBackend) Resolve(_ context.Context, name, typ string) (api.Resoluti
 
 func (b *fakeBackend) Ping(_ context.Context, node string) (api.Pong, error) {
 	return b.pong, b.note("ping %s", node)
+}
+
+func (b *fakeBackend) Trace(_ context.Context, target string) (api.Trace, error) {
+	return b.trace, b.note("trace %s", target)
 }
 
 func (b *fakeBackend) Policies() []api.Policy { return b.policies }

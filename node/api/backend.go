@@ -37,6 +37,8 @@ type Backend interface {
 
 	Resolve(ctx context.Context, name, typ string) (Resolution, error)
 	Ping(ctx context.Context, node string) (Pong, error)
+	// Trace tells how packets get to a service or a node; it takes a second.
+	Trace(ctx context.Context, target string) (Trace, error)
 	// Clocks compares this host's wall clock with those of a few other nodes.
 	Clocks(ctx context.Context) []Clock
 	// Dial connects a program of this host to the best instance of a service.

@@ -274,6 +274,11 @@ func (c *Client) Ping(ctx context.Context, node string) (Pong, error) {
 	return get[Pong](ctx, c, "/api/v1/ping?node="+url.QueryEscape(node))
 }
 
+// Trace tells how packets get to a service or a node.
+func (c *Client) Trace(ctx context.Context, target string) (Trace, error) {
+	return get[Trace](ctx, c, "/api/v1/trace?target="+url.QueryEscape(target))
+}
+
 // Invite asks for a join token.
 func (c *Client) Invite(ctx context.Context, req InviteRequest) (Invitation, error) {
 	var inv Invitation

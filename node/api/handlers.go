@@ -36,6 +36,7 @@ func (s *Server) routes() http.Handler {
 		return b.Resolve(r.Context(), r.URL.Query().Get("name"), r.URL.Query().Get("type"))
 	})
 	get("/api/v1/ping", func(r *http.Request) (any, error) { return b.Ping(r.Context(), r.URL.Query().Get("node")) })
+	get("/api/v1/trace", func(r *http.Request) (any, error) { return b.Trace(r.Context(), r.URL.Query().Get("target")) })
 	get("/api/v1/clocks", func(r *http.Request) (any, error) { return b.Clocks(r.Context()), nil })
 	get("/api/v1/openapi.json", func(*http.Request) (any, error) { return json.RawMessage(openAPI), nil })
 	mux.HandleFunc("GET /api/v1/dial", s.allow(mayRead, s.dial))

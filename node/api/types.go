@@ -226,6 +226,56 @@ type Pong struct {
 	RTTMs  float64           `json:"rtt_ms"`
 }
 
+// Trace is how packets get to a node, or to an instance of a service.
+type Trace struct {
+	Target string            `json:"target"`
+	Node   string            `json:"node"`
+	ID     string            `json:"id"`
+	Path   micronet.PathKind `json:"path"` // "": no way is known that works
+	RTTMs  float64           `json:"rtt_ms"`
+	Hops   []Hop             `json:"hops"`
+	Ways   []Way             `json:"ways"` // all that were tried, the one in use first
+	Why    string            `json:"why"`  // the path is not direct, "" for a direct one
+}
+
+// Hop is one step of a Trace; RTTMs is the round trip from here.
+type Hop struct {
+	Kind    HopKind `json:"kind"`
+	Name    string  `json:"name"`
+	Address string  `json:"address"`
+	RTTMs   float64 `json:"rtt_ms"`
+}
+
+// HopKind is what a hop is.
+type HopKind string
+
+// The kinds of a hop.
+const (
+	HopNode     HopKind = "node"
+	HopRelay    HopKind = "relay"
+	HopInstance HopKind = "instance"
+)
+
+// Way is one way to a node. Unanswered counts probes in a row.
+type Way struct {
+	Path       micronet.PathKind `json:"path"`
+	Relay      string            `json:"relay,omitempty"`
+	Remote     string            `json:"remote"`
+	State      WayState          `json:"state"`
+	RTTMs      float64           `json:"rtt_ms"`
+	Unanswered int               `json:"unanswered"`
+}
+
+// WayState is how a way is.
+type WayState string
+
+// The states of a way.
+const (
+	WayInUse   WayState = "in use"
+	WayAnswers WayState = "answers"
+	WaySilent  WayState = "silent"
+)
+
 // Clock is how far another node's wall clock is ahead of this host's, give or take WithinMs.
 type Clock struct {
 	Node     string  `json:"node"`

@@ -348,6 +348,10 @@ func (b *fakeBackend) Ping(_ context.Context, node string) (Pong, error) {
 	return Pong{Node: node}, b.fail
 }
 
+func (b *fakeBackend) Trace(_ context.Context, target string) (Trace, error) {
+	return Trace{Target: target}, b.fail
+}
+
 func (b *fakeBackend) Clocks(context.Context) []Clock { return []Clock{{Node: "b", OffsetMs: 1500}} }
 
 func (b *fakeBackend) Dial(_ context.Context, _ string, from micronet.Caller) (net.Conn, error) {

@@ -45,6 +45,9 @@ func TestE2ERelay(t *testing.T) {
 		via = caller.must("routes", "web")
 		return strings.Contains(via, "relay via host")
 	})
+	if out := caller.must("trace", "web"); !strings.Contains(out, "relay") || !strings.Contains(out, "not direct: none of") || !strings.Contains(out, server.Name) {
+		t.Errorf("trace:\n%s", out)
+	}
 	relay, other := open, second
 	if strings.Contains(via, "via host2") {
 		relay, other = second, open
