@@ -248,7 +248,7 @@ func (m *mesh) boot(x *machine) error {
 	env.Events = micronet.Tee(m.recorder.events(x.name), m.incidents(x))
 	more := append(x.inside.plugs(), depth(m.scenario.Fidelity)...)
 	// The founder has no token at its first start. Who is a member already does not look at it.
-	if err := x.boot(&m.ending, env, cmp.Or(x.token, m.token), more...); err != nil {
+	if err := x.boot(&m.ending, env, cmp.Or(x.token, m.token), append(more, node.WithRelay(node.RelayMode(m.scenario.Relay)))...); err != nil {
 		return err
 	}
 	m.recorder.add(x.name, "start", "", "")

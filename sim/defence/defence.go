@@ -23,7 +23,7 @@ func edit(file, before, after string) map[string][]overlay.Edit {
 // All lists the defences.
 func All() []Defence {
 	var out []Defence
-	for _, part := range [][]Defence{belief(), memory(), records(), calls(), identity(), trust(), insiders(), strangers(), invitations()} {
+	for _, part := range [][]Defence{belief(), memory(), records(), calls(), ways(), identity(), trust(), insiders(), strangers(), invitations()} {
 		out = append(out, part...)
 	}
 	return out

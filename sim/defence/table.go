@@ -123,6 +123,22 @@ func calls() []Defence {
 	}
 }
 
+// ways: how packets get there.
+func ways() []Defence {
+	return []Defence{
+		{
+			Name: "relays-forward", Scenario: "relayed", Breaks: "success_rate", Seeds: 1,
+			About: "A node forwards the packets of two that cannot reach each other",
+			Files: edit("tunnel/relay.go", "case !c.local.Relay:", "case true:"),
+		},
+		{
+			Name: "silence-is-noticed", Scenario: "path-dies", Breaks: "success_rate", Seeds: 1,
+			About: "A path is probed as soon as packets leave and none come back",
+			Files: edit("tunnel/paths.go", "return min(quietAfter, max(quietLeast, 4*s.best.rtt.value))", "return time.Hour"),
+		},
+	}
+}
+
 // identity: who speaks for a node, and under which name.
 func identity() []Defence {
 	neverOutbid := edit("gossip/receive.go", "\t}\n\tout.Behind = m.version\n\tc.rivalOf(m, &out)\n", "\t}\n\tc.rivalOf(m, &out)\n")

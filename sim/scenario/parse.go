@@ -26,7 +26,7 @@ func Parse(name string, data []byte) (*Scenario, error) {
 
 func newReader(name string) *reader {
 	return &reader{
-		s:     &Scenario{File: name, Fidelity: Full, Network: Link{ICMP: true}},
+		s:     &Scenario{File: name, Fidelity: Full, Relay: RelayAuto, Network: Link{ICMP: true}},
 		verbs: verbs(), conds: conditions(), later: map[string]*value{},
 	}
 }
@@ -54,6 +54,7 @@ func (r *reader) head() fields {
 		"name":     into(r, &r.s.Name, (*value).lineText),
 		"about":    into(r, &r.s.About, (*value).about),
 		"fidelity": into(r, &r.s.Fidelity, oneOf(Full, Gossip)),
+		"relay":    into(r, &r.s.Relay, oneOf(RelayAuto, RelayOn, RelayOff)),
 		"network":  func(v *value) { r.object(v, r.linkFields(&r.s.Network)) },
 		"duration": into(r, &r.s.Duration, (*value).positive),
 	}

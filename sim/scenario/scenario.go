@@ -22,7 +22,18 @@ type Scenario struct {
 	Timeline []Step        // ascending by At; steps of one time in the order of the file
 	Expect   []Expectation // in the order of the file
 	Duration time.Duration // of virtual time, above 0
+	Relay    RelayMode     // of all nodes
 }
+
+// RelayMode is the setting of the same name.
+type RelayMode string
+
+// The values of the setting.
+const (
+	RelayAuto RelayMode = "auto"
+	RelayOn   RelayMode = "on"
+	RelayOff  RelayMode = "off"
+)
 
 // Fidelity is how much of a node runs.
 type Fidelity string
