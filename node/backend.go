@@ -285,6 +285,9 @@ func (b backend) Connections() []api.Connection {
 			MTU: c.MTU, Streams: c.Streams, SentBytes: c.SentBytes, ReceivedBytes: c.ReceivedBytes,
 			Since: b.l.env.Wall().Add(-time.Since(c.Since)).UTC(),
 		}
+		if !c.Relay.IsZero() {
+			a.Relay = b.l.node.nameOf(c.Relay)
+		}
 		if n := v.byID[c.Peer]; n != nil {
 			a.Node, a.Cluster = n.Name, n.Cluster
 		}
@@ -488,6 +491,9 @@ func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
 		return api.Pong{}, err
 	}
 	pong.Path, pong.Remote, pong.RTTMs = pathKind(p.Relay), p.Remote.String(), ms(time.Since(begin))
+	if !p.Relay.IsZero() {
+		pong.Relay = b.l.node.nameOf(p.Relay)
+	}
 	return pong, nil
 }
 

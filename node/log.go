@@ -3,12 +3,24 @@ package node
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/gossip"
 )
+
+// placeOf is where packets go, or went: an address, "relay" for that of one, "none" for nowhere.
+func placeOf(a netip.AddrPort) string {
+	switch {
+	case !a.IsValid():
+		return "none"
+	case micronet.IsIdentityAddr(a.Addr()):
+		return "relay"
+	}
+	return a.String()
+}
 
 // relayOf is over whom packets go now, "" for nobody.
 func relayOf(c micronet.PathChange) string {
@@ -29,7 +41,7 @@ func logEvents(log *slog.Logger) *micronet.Events {
 			}
 		},
 		PathChanged: func(c micronet.PathChange) {
-			log.Debug("path changed", "peer", c.Peer.Short(), "from", c.From.String(), "to", c.To.String(), "relay", relayOf(c), "reason", c.Reason)
+			log.Debug("path changed", "peer", c.Peer.Short(), "from", placeOf(c.From), "to", placeOf(c.To), "relay", relayOf(c), "reason", c.Reason)
 		},
 		TunnelChanged: func(c micronet.TunnelChange) {
 			log.Debug("tunnel changed", "peer", c.Peer.Short(), "up", c.Up, "reason", c.Reason)

@@ -52,9 +52,11 @@ type detours struct {
 // go when it has. It returns the new ones, which are to be probed. Gossip takes the ways that there are: in a
 // split everybody gossips with everybody whom no relay reaches either.
 func (c *core) detour(now time.Time, p *peer) []*candidate {
-	if p.paths.straight() {
-		p.paths.straighten(now)
-		p.detours = detours{}
+	if b := p.paths.best; b != nil && b.confirmed && !p.paths.silent(b) {
+		p.detours = detours{} // what did not lead there before may do when this way ends
+		if b.via == nil {
+			p.paths.straighten(now)
+		}
 		return nil
 	}
 	if !p.paths.inUse(now) || now.Before(p.detours.rest) || !p.paths.stuck(len(p.Relays) > 0) {
@@ -237,12 +239,6 @@ func (c *core) dismiss(gone *peer) {
 		}
 		c.agenda.set(p, c.start) // at once
 	}
-}
-
-// straight reports whether the direct way is proven and answers.
-func (s *paths) straight() bool {
-	b := s.best
-	return b != nil && b.via == nil && b.confirmed && !s.silent(b)
 }
 
 // stuck reports whether direct ways do not answer, or are not worth waiting for: listed says that the peer

@@ -87,7 +87,8 @@ type ConnectionInfo struct {
 	Peer          micronet.NodeID
 	Path          micronet.PathKind
 	Transport     micronet.TransportKind
-	Remote        netip.AddrPort // the real address packets go to now
+	Remote        netip.AddrPort  // the real address packets go to now
+	Relay         micronet.NodeID // of a relayed path: whose address that is
 	RTT           time.Duration
 	Loss          float64 // 0 to 1, of packets sent
 	MTU           int     // largest packet, bytes

@@ -19,7 +19,11 @@ func (a *app) connectionsCommand() *cobra.Command {
 				t.row("NODE", "CLUSTER", "PATH", "TRANSPORT", "REMOTE", "RTT", "LOSS", "MTU", "STREAMS", "SENT", "RECEIVED", "AGE")
 				for i := range list {
 					c := &list[i]
-					t.row(c.Node, c.Cluster, c.Path, c.Transport, c.Remote, rtt(c.RTTMs), fmt.Sprintf("%.1f%%", 100*c.Loss), c.MTU,
+					path := string(c.Path)
+					if c.Relay != "" {
+						path += " via " + c.Relay
+					}
+					t.row(c.Node, c.Cluster, path, c.Transport, c.Remote, rtt(c.RTTMs), fmt.Sprintf("%.1f%%", 100*c.Loss), c.MTU,
 						c.Streams, size(c.SentBytes), size(c.ReceivedBytes), age(a.env.Wall().Sub(c.Since).Milliseconds()))
 				}
 			})

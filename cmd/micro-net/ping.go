@@ -84,6 +84,8 @@ func (a *app) pinged(sum *pings, n int, pong *api.Pong, err error) {
 		fmt.Fprintf(a.out, "%d: no answer: %s\n", n, oneLine(reason(err).Error()))
 	case pong.Remote == "":
 		fmt.Fprintf(a.out, "%d: %s is this node\n", n, pong.Node)
+	case pong.Relay != "":
+		fmt.Fprintf(a.out, "%d: %s over %s at %s (%s) %s\n", n, pong.Node, pong.Relay, pong.Remote, pong.Path, rtt(pong.RTTMs))
 	default:
 		fmt.Fprintf(a.out, "%d: %s at %s (%s) %s\n", n, pong.Node, pong.Remote, pong.Path, rtt(pong.RTTMs))
 	}

@@ -137,6 +137,7 @@ type Connection struct {
 	Path          micronet.PathKind      `json:"path"`
 	Transport     micronet.TransportKind `json:"transport"`
 	Remote        string                 `json:"remote"`
+	Relay         string                 `json:"relay,omitempty"` // whose address that is, on a relayed path
 	RTTMs         float64                `json:"rtt_ms"`
 	Loss          float64                `json:"loss"`
 	MTU           int                    `json:"mtu"`
@@ -223,6 +224,7 @@ type Pong struct {
 	ID     string            `json:"id"`
 	Remote string            `json:"remote"`
 	Path   micronet.PathKind `json:"path"`
+	Relay  string            `json:"relay,omitempty"` // whose address that is, on a relayed path
 	RTTMs  float64           `json:"rtt_ms"`
 }
 

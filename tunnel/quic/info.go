@@ -52,7 +52,7 @@ func (l *link) info() tunnel.ConnectionInfo {
 	if path, ok := l.tunnel.socket.Path(l.peer); ok {
 		info.Remote = path.Remote
 		if !path.Relay.IsZero() {
-			info.Path = micronet.PathRelay
+			info.Path, info.Relay = micronet.PathRelay, path.Relay
 		}
 	}
 	return info
