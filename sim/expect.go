@@ -159,9 +159,24 @@ func (m *mesh) lookResolves(c scenario.Resolves) verdict {
 }
 
 func (m *mesh) lookStatus(c scenario.Status) verdict {
+	want := micronet.NodeStatus(c.Is)
+	return m.lookNodes(c.SeenBy, c.Nodes, string(want), func(by, of string, n *micronet.Node) (string, bool) {
+		return fmt.Sprintf("%s shows %s as %s", by, of, n.Status), n.Status == want
+	})
+}
+
+func (m *mesh) lookPath(c scenario.Path) verdict {
+	want := micronet.PathKind(c.Is)
+	return m.lookNodes(c.From, c.To, string(want), func(from, to string, n *micronet.Node) (string, bool) {
+		return fmt.Sprintf("the path of %s to %s is %q", from, to, n.Path), n.Path == want
+	})
+}
+
+// lookNodes asks about what some nodes believe of others, each time whether it is as it should be, and what it is.
+func (m *mesh) lookNodes(believers, others scenario.Selector, want string, is func(by, of string, n *micronet.Node) (string, bool)) verdict {
 	m.observer.look()
-	of, by := set(m.selected(c.Nodes)), set(m.selected(c.SeenBy))
-	want, count := micronet.NodeStatus(c.Is), 0
+	by, of := set(m.selected(believers)), set(m.selected(others))
+	count := 0
 	for i := range m.observer.seen {
 		s := &m.observer.seen[i]
 		for j := range s.Nodes {
@@ -170,29 +185,8 @@ func (m *mesh) lookStatus(c scenario.Status) verdict {
 			if !by[s.machine] || !of[x] || x == s.machine || x.id != n.ID {
 				continue
 			}
-			if n.Status != want {
-				return verdict{measured: fmt.Sprintf("%s shows %s as %s", s.machine.name, x.name, n.Status)}
-			}
-			count++
-		}
-	}
-	return verdict{held: count > 0, measured: fmt.Sprintf("%d times %s", count, want)}
-}
-
-func (m *mesh) lookPath(c scenario.Path) verdict {
-	m.observer.look()
-	from, to := set(m.selected(c.From)), set(m.selected(c.To))
-	want, count := micronet.PathKind(c.Is), 0
-	for i := range m.observer.seen {
-		s := &m.observer.seen[i]
-		for j := range s.Nodes {
-			n := &s.Nodes[j]
-			x := m.machineOf(n.ID)
-			if !from[s.machine] || !to[x] || x == s.machine || x.id != n.ID {
-				continue
-			}
-			if n.Path != want {
-				return verdict{measured: fmt.Sprintf("the path of %s to %s is %q", s.machine.name, x.name, n.Path)}
+			if found, ok := is(s.machine.name, x.name, n); !ok {
+				return verdict{measured: found}
 			}
 			count++
 		}

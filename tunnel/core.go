@@ -46,17 +46,17 @@ type core struct {
 	former     ownKey // what peers may still use
 	credential uint64 // generation of our credential
 
-	peers   map[micronet.NodeID]*peer
-	tags    map[tag]*peer
-	agenda  agenda
-	held    int
-	near    nearby  // relays
-	homes   []*peer // relays that we keep in touch with
-	carried quota
-	detours bucket // that may be tried
-	called  bool   // somebody whom we had not spoken to reached us
-	nonce   uint64 // of probes; unique is enough, frames are sealed
-	checked bucket
+	peers    map[micronet.NodeID]*peer
+	tags     map[tag]*peer
+	agenda   agenda
+	held     int
+	near     nearby  // relays
+	homes    []*peer // relays that we keep in touch with
+	carried  quota
+	searches bucket // relays that may be tried
+	called   bool   // somebody whom we had not spoken to reached us
+	nonce    uint64 // of probes; unique is enough, frames are sealed
+	checked  bucket
 }
 
 func newCore(start time.Time, view vantage, entropy io.Reader, verify Verify, dir *directory) (*core, error) {
@@ -66,13 +66,13 @@ func newCore(start time.Time, view vantage, entropy io.Reader, verify Verify, di
 	}
 	return &core{
 		start: start, view: view, verify: verify, entropy: entropy, dir: dir,
-		source:  func(netip.Addr) []byte { return nil },
-		peers:   map[micronet.NodeID]*peer{},
-		tags:    map[tag]*peer{},
-		nonce:   binary.BigEndian.Uint64(seed[:]) | 1,
-		checked: bucket{rate: verifyRate, burst: verifyBurst},
-		carried: newQuota(),
-		detours: bucket{rate: detourRate, burst: detourBurst},
+		source:   func(netip.Addr) []byte { return nil },
+		peers:    map[micronet.NodeID]*peer{},
+		tags:     map[tag]*peer{},
+		nonce:    binary.BigEndian.Uint64(seed[:]) | 1,
+		checked:  bucket{rate: verifyRate, burst: verifyBurst},
+		carried:  newQuota(),
+		searches: bucket{rate: detourRate, burst: detourBurst},
 	}, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	micronet "github.com/micro/micro-net"
 )
 
 const (
@@ -52,7 +54,7 @@ type detours struct {
 // go when it has. It returns the new ones, which are to be probed. Gossip takes the ways that there are: in a
 // split everybody gossips with everybody whom no relay reaches either.
 func (c *core) detour(now time.Time, p *peer) []*candidate {
-	if b := p.paths.best; b != nil && b.confirmed && !p.paths.silent(b) {
+	if b := p.paths.best; p.paths.proven() && !p.paths.silent(b) {
 		p.detours = detours{} // what did not lead there before may do when this way ends
 		if b.via == nil {
 			p.paths.straighten(now)
@@ -68,7 +70,7 @@ func (c *core) detour(now time.Time, p *peer) []*candidate {
 		if relay == nil {
 			break
 		}
-		if !c.detours.take(now, 1) {
+		if !c.searches.take(now, 1) {
 			p.detours.rest = now.Add(detourWait)
 			break
 		}
@@ -161,6 +163,14 @@ func (p *peer) direct() bool {
 	return b != nil && b.confirmed && b.via == nil && p.known
 }
 
+// relay is over whom packets to a candidate go, zero: directly.
+func (k *candidate) relay() (id micronet.NodeID) {
+	if k.via != nil {
+		id = k.via.flow.id
+	}
+	return id
+}
+
 // remote is the address that packets over a candidate go to, zero when its relay is not reached directly any more.
 func (k *candidate) remote() netip.AddrPort {
 	switch {
@@ -215,7 +225,7 @@ func (c *core) observeDetour(a arrival, p *peer, fresh bool) *candidate {
 // meet tries all ways to a peer that asks for us over a relay, unless one is proven: that both send at the same time opens
 // the devices between them.
 func (c *core) meet(now time.Time, p *peer, out *effects) {
-	if b := p.paths.best; b != nil && b.confirmed {
+	if p.paths.proven() {
 		return
 	}
 	p.paths.seek(now)
@@ -241,14 +251,13 @@ func (c *core) dismiss(gone *peer) {
 	}
 }
 
-// stuck reports whether direct ways do not answer, or are not worth waiting for: listed says that the peer
-// names relays, because it is not reached directly.
+// proven reports whether the way in use has answered and was not given up since.
+func (s *paths) proven() bool { return s.best != nil && s.best.confirmed }
+
+// stuck reports, of a peer that no way answers for, whether that is so for too long, or not worth waiting for: the way
+// that was proven has fallen silent, or, with listed, the peer names relays, because it is not reached directly.
 func (s *paths) stuck(listed bool) bool {
-	b := s.best
-	if b != nil && b.confirmed {
-		return s.silent(b)
-	}
-	return listed || len(s.candidates) == 0 ||
+	return s.proven() || listed || len(s.candidates) == 0 ||
 		slices.ContainsFunc(s.candidates, func(k *candidate) bool { return k.attempts >= stuckAfter })
 }
 

@@ -124,7 +124,7 @@ func TestRelaysThatNeedEachOther(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			other.Relays, b.Relays = []RelayTag{TagOf(b.ID)}, []RelayTag{TagOf(other.ID)}
+			other.Relays, b.Relays = []RelayTag{RelayTag(tagOf(b.ID))}, []RelayTag{RelayTag(tagOf(other.ID))}
 			r.a.AddPeer(other)
 			r.a.AddPeer(b)
 			r.without(r.b.conn.addr)

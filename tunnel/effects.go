@@ -62,8 +62,8 @@ func (e *effects) drop(why dropReason, p micronet.NodeID) {
 
 func (e *effects) move(p *peer, m pathMove) {
 	change := micronet.PathChange{Peer: p.ID, From: m.from, To: m.to, RTT: m.rtt, Reason: m.reason}
-	if b := p.paths.best; b != nil && b.via != nil && m.to.IsValid() {
-		change.Relay = b.via.ID
+	if b := p.paths.best; b != nil && m.to.IsValid() {
+		change.Relay = b.relay()
 	}
 	e.moves = append(e.moves, change)
 }

@@ -23,9 +23,6 @@ type Peer struct {
 // RelayTag names a relay in a credential: the first 8 bytes of SHA-256 of its id.
 type RelayTag uint64
 
-// TagOf is the tag of a node.
-func TagOf(id micronet.NodeID) RelayTag { return RelayTag(tagOf(id)) }
-
 // Local is this node's own side of sealed packets. It changes when a credential is renewed or
 // endpoints change, and is empty before the node has joined.
 type Local struct {

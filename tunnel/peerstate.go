@@ -149,10 +149,7 @@ func (p *peer) isOld(now time.Time, s session) bool {
 func (p *peer) info(start time.Time) PathInfo {
 	i := PathInfo{Peer: p.flow.id, Heard: instant(start, p.flow.heard.Load())}
 	if b := p.paths.best; b != nil {
-		i.Remote, i.Confirmed, i.RTT = b.remote(), b.confirmed, b.rtt.value
-		if b.via != nil {
-			i.Relay = b.via.flow.id
-		}
+		i.Remote, i.Relay, i.Confirmed, i.RTT = b.remote(), b.relay(), b.confirmed, b.rtt.value
 	}
 	return i
 }

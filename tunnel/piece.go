@@ -3,7 +3,9 @@ package tunnel
 import (
 	"encoding/binary"
 	"errors"
+	"iter"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -189,15 +191,18 @@ func (u *Underlay) isLarge(f *flow, b, oob []byte, now int64) bool {
 	return true
 }
 
-// outPieces sends QUIC packets over a path that has become too narrow for them: large ones in two halves.
-func (u *Underlay) outPieces(f *flow, r *route, b, oob []byte) error {
+// packets are those of a batch, as the kernel would cut it.
+func (u *Underlay) packets(b, oob []byte) iter.Seq[[]byte] {
 	n := u.socket.segment(oob)
 	if n <= 0 {
-		n = len(b)
+		n = max(1, len(b))
 	}
-	for len(b) > 0 {
-		one := b[:min(n, len(b))]
-		b = b[len(one):]
+	return slices.Chunk(b, n)
+}
+
+// outPieces sends QUIC packets over a path that has become too narrow for them: large ones in two halves.
+func (u *Underlay) outPieces(f *flow, r *route, b, oob []byte) error {
+	for one := range u.packets(b, oob) {
 		if len(one) <= safeSize {
 			if err := u.write(one, nil, r.source, r.remote, r.udp, f.peer); err != nil {
 				return err

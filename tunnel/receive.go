@@ -401,11 +401,7 @@ func (c *core) wake(p *peer, via *candidate, now, sent time.Time) {
 		if sent.Before(w.from) {
 			return false
 		}
-		i := PathInfo{Peer: p.ID, Remote: via.remote(), Confirmed: true, RTT: now.Sub(sent), Heard: now}
-		if via.via != nil {
-			i.Relay = via.via.ID
-		}
-		w.reply <- i
+		w.reply <- PathInfo{Peer: p.ID, Remote: via.remote(), Relay: via.relay(), Confirmed: true, RTT: now.Sub(sent), Heard: now}
 		return true
 	})
 }

@@ -124,14 +124,8 @@ func (c *core) unwrap(a arrival, relay *peer, e *envelope, out *effects) {
 
 // outRelayed sends QUIC packets, perhaps a batch, to a peer that is reached over a relay.
 func (u *Underlay) outRelayed(f *flow, b, oob []byte) {
-	n := u.socket.segment(oob)
-	if n <= 0 {
-		n = len(b)
-	}
 	u.do(func(now time.Time, c *core, out *effects) {
-		for len(b) > 0 {
-			one := b[:min(n, len(b))]
-			b = b[len(one):]
+		for one := range u.packets(b, oob) {
 			c.relay(now, f, one, out)
 		}
 	})

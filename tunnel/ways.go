@@ -67,9 +67,9 @@ func (u *Underlay) ways(id micronet.NodeID) (out []Way) {
 		return nil
 	}
 	for _, k := range p.paths.candidates {
-		w := Way{Remote: k.remote(), InUse: k == p.paths.best, Confirmed: k.confirmed, RTT: k.rtt.value, Missed: k.missed + k.attempts, Replied: k.replied}
-		if k.via != nil {
-			w.Relay = k.via.ID
+		w := Way{
+			Remote: k.remote(), Relay: k.relay(), InUse: k == p.paths.best, Confirmed: k.confirmed, RTT: k.rtt.value,
+			Missed: k.missed + k.attempts, Replied: k.replied,
 		}
 		if w.InUse {
 			out = append([]Way{w}, out...)
