@@ -14,6 +14,9 @@ const (
 	// asked again after a comparison that brought nothing.
 	divergeSpacing = 2 * time.Second
 	divergeFutile  = 30 * time.Second
+	// aloneAmong is how many packets in a row must have told of another catalog until a node takes itself
+	// for the one that missed something, whoever sent them.
+	aloneAmong = 4
 	// maxDivergent bounds the peers that are remembered; further ones wait for the periodic comparison.
 	maxDivergent = 1024
 )
@@ -27,6 +30,15 @@ const (
 type Divergence struct {
 	peers map[micronet.NodeID]*divergent
 	last  time.Time // the latest comparison
+	alone solitude
+}
+
+// solitude is that nobody who was heard holds the same as we do. In a mesh of many nodes the same one is
+// heard every few seconds only; that none of them agrees shows within a second.
+type solitude struct {
+	since  time.Time // when the first of them was heard
+	heard  int       // packets since
+	resume time.Time // it is no reason to compare before that: it was of no use
 }
 
 type divergent struct {
@@ -41,23 +53,46 @@ func NewDivergence() *Divergence { return &Divergence{peers: map[micronet.NodeID
 // Heard says whether a peer holds the same as we do. It returns whether the peer is to be compared with
 // now; tell the outcome with Compared.
 func (d *Divergence) Heard(now time.Time, id micronet.NodeID, same bool) bool {
-	p := d.peers[id]
+	alone := d.alone.hear(now, same)
 	if same {
 		delete(d.peers, id)
 		return false
 	}
-	if p == nil {
-		if len(d.peers) < maxDivergent {
-			d.peers[id] = &divergent{since: now, heard: now}
-		}
+	p := d.remember(now, id)
+	if p == nil || now.Before(p.resume) || now.Sub(d.last) < divergeSpacing {
 		return false
 	}
-	p.heard = now
-	if now.Sub(p.since) < divergeFor || now.Before(p.resume) || now.Sub(d.last) < divergeSpacing {
+	if !alone && now.Sub(p.since) < divergeFor {
 		return false
 	}
 	d.last = now
 	return true
+}
+
+// remember returns nil when there are too many.
+func (d *Divergence) remember(now time.Time, id micronet.NodeID) *divergent {
+	p := d.peers[id]
+	if p == nil && len(d.peers) < maxDivergent {
+		p = &divergent{since: now}
+		d.peers[id] = p
+	}
+	if p != nil {
+		p.heard = now
+	}
+	return p
+}
+
+// hear reports whether we are the only one for long enough.
+func (s *solitude) hear(now time.Time, same bool) bool {
+	if same {
+		*s = solitude{}
+		return false
+	}
+	if s.heard == 0 {
+		s.since = now
+	}
+	s.heard++
+	return s.heard >= aloneAmong && now.Sub(s.since) >= divergeFor && !now.Before(s.resume)
 }
 
 // Compared tells how a comparison ended: one that moved no document is not repeated soon.
@@ -67,8 +102,10 @@ func (d *Divergence) Compared(now time.Time, id micronet.NodeID, moved bool) {
 	case p == nil:
 	case moved:
 		delete(d.peers, id)
+		d.alone = solitude{}
 	default:
 		p.resume = now.Add(divergeFutile)
+		d.alone.resume = p.resume
 	}
 }
 

@@ -42,3 +42,39 @@ func TestDivergence(t *testing.T) {
 		t.Errorf("%d peers are remembered", len(d.peers))
 	}
 }
+
+// TestDivergenceFromAll: of many peers each is heard once in a while; that none of them agrees is seen
+// before one is heard again.
+func TestDivergenceFromAll(t *testing.T) {
+	start := time.Unix(1000, 0)
+	d := NewDivergence()
+	next := 0
+	// until returns how long it takes until there is a comparison, and with whom.
+	until := func(from time.Duration, same func(i int) bool) (time.Duration, micronet.NodeID) {
+		for i := range 30 {
+			next++
+			id := micronet.NodeID{byte(next), byte(next >> 8)}
+			if at := from + time.Duration(i)*200*time.Millisecond; d.Heard(start.Add(at), id, same(i)) {
+				return at - from, id
+			}
+		}
+		return -1, micronet.NodeID{}
+	}
+	nobody := func(int) bool { return false }
+	took, id := until(0, nobody)
+	if took != divergeFor {
+		t.Errorf("noticed after %v, want %v", took, divergeFor)
+	}
+	d.Compared(start.Add(divergeFor), id, true)
+	if took, _ = until(10*time.Second, func(i int) bool { return i%4 == 3 }); took >= 0 {
+		t.Errorf("compared after %v although every fourth agrees", took)
+	}
+	took, id = until(20*time.Second, nobody)
+	if took < 0 {
+		t.Error("not noticed the second time")
+	}
+	d.Compared(start.Add(20*time.Second+took), id, false)
+	if took, _ = until(30*time.Second, nobody); took >= 0 {
+		t.Errorf("compared after %v with another one, although it brought nothing before", took)
+	}
+}
