@@ -35,6 +35,7 @@ type PathChange struct {
 	Peer     NodeID
 	From, To netip.AddrPort // zero: no path
 	Relay    NodeID         // over whom packets go now, zero: directly; To is then its identity address
+	TCP      bool           // over a trunk
 	RTT      time.Duration
 	Reason   string
 }

@@ -33,5 +33,6 @@ type Node struct {
 	RTT       time.Duration // 0 when not measured
 	Path      PathKind      // how packets get there, "" when no way is known that does
 	Relay     NodeID        // of a relayed path
+	TCP       bool          // the path begins with a connection over TCP
 	Heard     time.Time     // when it was last heard, zero for never
 }

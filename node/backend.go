@@ -476,7 +476,7 @@ func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
 	if err != nil {
 		return api.Pong{}, err
 	}
-	pong := api.Pong{Node: n.Name, ID: n.ID.String(), Path: micronet.PathLocal}
+	pong := api.Pong{Node: n.Name, ID: n.ID.String(), Path: micronet.PathLocal, Transport: micronet.TransportNone}
 	if n.ID == b.l.self {
 		return pong, nil
 	}
@@ -490,11 +490,19 @@ func (b backend) Ping(ctx context.Context, word string) (api.Pong, error) {
 	if err != nil {
 		return api.Pong{}, err
 	}
-	pong.Path, pong.Remote, pong.RTTMs = pathKind(p.Relay), p.Remote.String(), ms(time.Since(begin))
+	pong.Path, pong.Transport, pong.Remote, pong.RTTMs = pathKind(p.Relay), transportKind(p.TCP), p.Remote.String(), ms(time.Since(begin))
 	if !p.Relay.IsZero() {
 		pong.Relay = b.l.node.nameOf(p.Relay)
 	}
 	return pong, nil
+}
+
+// transportKind is what carries packets.
+func transportKind(tcp bool) micronet.TransportKind {
+	if tcp {
+		return micronet.TransportTCP
+	}
+	return micronet.TransportQUIC
 }
 
 // pathKind is how packets go that take a relay, or none.

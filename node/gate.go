@@ -45,6 +45,33 @@ func (g *gate) Server() *tls.Config {
 // PeerID reads who is at the other end.
 func (g *gate) PeerID(cs tls.ConnectionState) (micronet.NodeID, error) { return identity.PeerID(cs) }
 
+// trunkGate is the gate for trunks, which speak a protocol of their own.
+type trunkGate struct{ *gate }
+
+var _ tunnel.TrunkTLS = trunkGate{}
+
+// Client is the configuration for dialling a member.
+func (g trunkGate) Client(to micronet.NodeID) *tls.Config {
+	if p := g.pass.Load(); p != nil {
+		return g.tls(p).Client(to)
+	}
+	return nil
+}
+
+// Server is the configuration for members that dial us; nil before we are one.
+func (g trunkGate) Server() *tls.Config {
+	if p := g.pass.Load(); p != nil {
+		return g.tls(p).Server()
+	}
+	return nil
+}
+
+func (g trunkGate) tls(p *passport) identity.TLS {
+	t := p.tls(g.env)
+	t.Protocol = identity.ALPNTrunk
+	return t
+}
+
 // JoinServer is the configuration for guests; nil where nobody can join.
 func (g *gate) JoinServer() *tls.Config {
 	if g.authority.Load() == nil {

@@ -245,7 +245,7 @@ func (l *life) wish() identity.Wish {
 func (l *life) startBase(base *group, cluster [16]byte) error {
 	var err error
 	l.under, err = tunnel.NewUnderlay(tunnel.UnderlayConfig{
-		Env: l.env, Conn: l.listeners.mesh, Verify: l.gate.verify, Cluster: cluster, OnPeer: l.learned,
+		Env: l.env, Conn: l.listeners.mesh, Verify: l.gate.verify, Cluster: cluster, OnPeer: l.learned, Trunks: l.trunks(),
 	})
 	if err != nil {
 		return err
@@ -281,6 +281,17 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 	case <-base.ctx.Done():
 		return base.err()
 	}
+}
+
+// trunks is how the underlay gets through where UDP does not.
+func (l *life) trunks() tunnel.TrunkConfig {
+	if l.config.NoTCP {
+		return tunnel.TrunkConfig{}
+	}
+	if err := l.listeners.noTCP; err != nil {
+		l.env.Log.Warn("no TCP for the mesh: hosts whose UDP is blocked cannot reach this one", "addr", l.mesh, "error", err, "fix", "free the TCP port, or choose another with --tcp-addr")
+	}
+	return tunnel.TrunkConfig{TLS: trunkGate{l.gate}, Listener: l.listeners.tcp}
 }
 
 // started reports whether become has finished: before that, the fields it sets are not to be read.

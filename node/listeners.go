@@ -16,12 +16,15 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/dns/server"
 	"github.com/micro/micro-net/proxy"
+	"github.com/micro/micro-net/tunnel"
 )
 
 // listeners are the sockets of one life of the node. All are opened before anything is started,
 // so that every taken port is told in one error and nothing is half-started.
 type listeners struct {
 	mesh   net.PacketConn
+	tcp    net.Listener // nil when off, or where it could not be had
+	noTCP  error        // why it could not
 	api    net.Listener // nil when off
 	socket net.Listener // nil in a program
 	dns    *server.Server
@@ -49,7 +52,11 @@ func openListeners(ctx context.Context, env micronet.Env, c *Config, dns *server
 	}
 	var err error
 	l.mesh, err = env.Net.ListenPacket(ctx, c.Mesh)
-	note("mesh", "--listen", "udp", c.Mesh, err)
+	if note("mesh", "--listen", "udp", c.Mesh, err) {
+		if err = l.openTCP(ctx, env, c); err != nil {
+			note("mesh", "--tcp-addr", "tcp", c.TCP, err)
+		}
+	}
 	if d := c.Daemon; d != nil {
 		if d.API.IsValid() {
 			l.api, err = env.Net.Listen(ctx, d.API)
@@ -76,6 +83,35 @@ func openListeners(ctx context.Context, env micronet.Env, c *Config, dns *server
 		return nil, withClosed(env, err, l.close(ctx))
 	}
 	return l, nil
+}
+
+// openTCP opens what takes datagrams over TCP. Only the address that the user chose has to be free.
+func (l *listeners) openTCP(ctx context.Context, env micronet.Env, c *Config) (err error) {
+	if c.NoTCP {
+		return nil
+	}
+	addr := c.TCP
+	if !addr.IsValid() {
+		addr = micronet.AddrPortOf(l.mesh.LocalAddr())
+	}
+	l.tcp, err = env.Net.Listen(ctx, addr)
+	if c.TCP.IsValid() {
+		return err
+	}
+	l.noTCP = err
+	return nil
+}
+
+// tcpPort is where others find it, 0 for nowhere.
+func (l *listeners) tcpPort() uint16 {
+	if l.tcp == nil {
+		return 0
+	}
+	port := micronet.AddrPortOf(l.tcp.Addr()).Port()
+	if port == micronet.AddrPortOf(l.mesh.LocalAddr()).Port() {
+		return tunnel.TCPSamePort
+	}
+	return port
 }
 
 // withClosed is what went wrong, or else what went wrong while closing, which should be nothing. Two
@@ -224,7 +260,7 @@ func (l *listeners) close(ctx context.Context) error {
 	if l.dns != nil {
 		note(l.dns.Close())
 	}
-	for _, ln := range []net.Listener{l.api, l.socket} {
+	for _, ln := range []net.Listener{l.api, l.socket, l.tcp} {
 		if ln != nil {
 			note(ln.Close())
 		}

@@ -41,7 +41,7 @@ func logEvents(log *slog.Logger) *micronet.Events {
 			}
 		},
 		PathChanged: func(c micronet.PathChange) {
-			log.Debug("path changed", "peer", c.Peer.Short(), "from", placeOf(c.From), "to", placeOf(c.To), "relay", relayOf(c), "reason", c.Reason)
+			log.Debug("path changed", "peer", c.Peer.Short(), "from", placeOf(c.From), "to", placeOf(c.To), "relay", relayOf(c), "tcp", c.TCP, "reason", c.Reason)
 		},
 		TunnelChanged: func(c micronet.TunnelChange) {
 			log.Debug("tunnel changed", "peer", c.Peer.Short(), "up", c.Up, "reason", c.Reason)

@@ -22,6 +22,8 @@ type Config struct {
 	Join      string // a token; "": found a cluster, unless the data folder has one
 	DataDir   string // "": nothing is kept
 	Mesh      netip.AddrPort
+	TCP       netip.AddrPort // where datagrams are taken over TCP; invalid: at Mesh, if that is free
+	NoTCP     bool           // neither take nor make connections for them
 	Advertise []netip.AddrPort
 	Version   string
 	Relay     RelayMode        // "": auto
@@ -103,6 +105,13 @@ func WithDataDir(dir string) Option { return func(c *Config) { c.DataDir = dir }
 
 // WithListen chooses the UDP address of the mesh; any free port of all addresses without it.
 func WithListen(addr netip.AddrPort) Option { return func(c *Config) { c.Mesh = addr } }
+
+// WithTCP chooses the TCP address of the mesh, for hosts whose UDP is blocked; the address of the UDP socket, if it is
+// free, without it.
+func WithTCP(addr netip.AddrPort) Option { return func(c *Config) { c.TCP = addr } }
+
+// WithoutTCP has the node use UDP alone between hosts.
+func WithoutTCP() Option { return func(c *Config) { c.NoTCP = true } }
 
 // WithAdvertise adds addresses at which others can reach this node, for instance behind a port
 // forwarding.

@@ -57,7 +57,7 @@ func (p *passport) verify(env micronet.Env, raw []byte) (identity.Credential, tu
 	return c, tunnel.Peer{
 		ID: c.ID, BoxKey: c.Box, Credential: raw, Endpoints: c.Endpoints,
 		Machine: machineOf(c.Machine, machineTag(p.trust.Cluster(), c.ID, env.Host.Machine)), Expires: c.Expires,
-		Relay: c.Flags&identity.FlagRelay != 0, Relays: relayTags(c.Relays),
+		TCP: c.TCP, Relay: c.Flags&identity.FlagRelay != 0, Relays: relayTags(c.Relays),
 	}, nil
 }
 

@@ -18,6 +18,7 @@ type self struct {
 	config  *Config
 	pass    *passport
 	mesh    netip.AddrPort
+	tcp     uint16 // port
 	machine [16]byte
 	under   *tunnel.Underlay
 	anchor  func() []byte // of our heartbeats
@@ -32,7 +33,7 @@ type self struct {
 
 func newSelf(l *life) *self {
 	s := &self{
-		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, under: l.under, anchor: l.pulse.published,
+		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, tcp: l.listeners.tcpPort(), under: l.under, anchor: l.pulse.published,
 		machine: machineTag(l.pass.trust.Cluster(), l.self, l.env.Host.Machine),
 	}
 	s.endpoints, s.carries = s.look()
@@ -92,7 +93,7 @@ func (s *self) next() identity.Self {
 	defer s.mu.Unlock()
 	s.seq++
 	return identity.Self{
-		Epoch: s.epoch, Seq: s.seq, Machine: s.machine, Flags: s.flagsLocked(), Endpoints: slices.Clone(s.endpoints), Relays: s.carries.tags(),
+		Epoch: s.epoch, Seq: s.seq, Machine: s.machine, Flags: s.flagsLocked(), Endpoints: slices.Clone(s.endpoints), TCP: s.tcp, Relays: s.carries.tags(),
 	}
 }
 

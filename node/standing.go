@@ -21,9 +21,11 @@ const (
 
 // standing is where this node stands in the network, as far as it can tell.
 type standing struct {
-	known  bool // a peer has said which address it sees
-	open   bool // peers see addresses of its own, or the user has told of others
-	called bool // somebody reached it without being asked
+	known   bool // a peer has said which address it sees
+	open    bool // peers see addresses of its own, or the user has told of others
+	called  bool // somebody reached it without being asked
+	dialled bool // somebody reached it over TCP
+	walled  bool // UDP reaches nobody
 }
 
 // standingOf compares the addresses that peers see with those of the interfaces. Where a device puts others in their
@@ -42,16 +44,16 @@ func standingOf(advertise []netip.AddrPort, ifaces []micronet.Interface, seen tu
 		}
 	}
 	behind := foreign >= 2 || (foreign > 0 && 2*foreign >= len(seen.Seen))
-	return standing{known: len(seen.Seen) > 0, open: !behind || len(advertise) > 0, called: seen.Called}
+	return standing{known: len(seen.Seen) > 0, open: !behind || len(advertise) > 0, called: seen.Called, dialled: seen.Dialled, walled: seen.Walled}
 }
 
 // relays reports whether a node in this place forwards the packets of others.
 func (s standing) relays(mode RelayMode) bool {
-	return mode == RelayOn || (mode != RelayOff && s.known && s.open)
+	return mode == RelayOn || (mode != RelayOff && (s.known || s.dialled) && s.open && !s.walled)
 }
 
 // needsRelays reports whether others may have to come over a relay.
-func (s standing) needsRelays() bool { return s.known && (!s.open || !s.called) }
+func (s standing) needsRelays() bool { return s.walled || (s.known && (!s.open || !s.called)) }
 
 // carrying is what this node says of relays: whether it is one, and over which it can be reached.
 type carrying struct {

@@ -40,4 +40,12 @@ func TestStanding(t *testing.T) {
 			t.Errorf("%s: needs relays %v", c.name, got)
 		}
 	}
+	hub := standingOf(nil, eth, tunnel.Standing{Dialled: true})
+	if !hub.relays(RelayAuto) || hub.needsRelays() {
+		t.Errorf("in the open, others come over TCP alone: %+v", hub)
+	}
+	walled := standingOf(nil, eth, tunnel.Standing{Seen: own, Called: true, Walled: true})
+	if walled.relays(RelayAuto) || !walled.needsRelays() {
+		t.Errorf("UDP is blocked: %+v", walled)
+	}
 }

@@ -64,7 +64,7 @@ func (b backend) addWays(t *api.Trace, n *micronet.Node, ways []tunnel.Way) {
 	direct, answers := 0, 0
 	for i := range ways {
 		w := &ways[i]
-		shown := api.Way{Path: pathKind(w.Relay), State: stateOf(w), RTTMs: ms(w.RTT), Unanswered: w.Missed}
+		shown := api.Way{Path: pathKind(w.Relay), Transport: transportKind(w.TCP), State: stateOf(w), RTTMs: ms(w.RTT), Unanswered: w.Missed}
 		if w.Remote.IsValid() {
 			shown.Remote = w.Remote.String()
 		}

@@ -62,6 +62,7 @@ type basis struct {
 	names   *policy.Names
 	rtt     time.Duration
 	relay   micronet.NodeID
+	tcp     bool
 }
 
 // like reports whether the candidates are the same, but for a change of the round trip that no
@@ -263,7 +264,7 @@ func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micr
 	if p, ok := s.path(id); ok {
 		n.RTT = p.RTT
 		if p.Confirmed {
-			n.Path, n.Relay = pathKind(p.Relay), p.Relay
+			n.Path, n.Relay, n.TCP = pathKind(p.Relay), p.Relay, p.TCP
 		}
 		if p.Heard.After(n.Heard) {
 			n.Heard = p.Heard
@@ -356,7 +357,7 @@ func (v *view) place(s *sight, e *gossip.Entry) {
 	if n.ID == s.self.ID {
 		age = 0 // nobody knows it better
 	}
-	v.basis = append(v.basis, basis{node: n.ID, version: e.Document.Version, status: n.Status, down: down, names: s.names, rtt: n.RTT, relay: n.Relay})
+	v.basis = append(v.basis, basis{node: n.ID, version: e.Document.Version, status: n.Status, down: down, names: s.names, rtt: n.RTT, relay: n.Relay, tcp: n.TCP})
 	for _, i := range e.Document.Instances {
 		p := placed{instance: i, node: n, down: down, age: age}
 		if s.names.Allows(n.ID, i.Service) {
@@ -478,6 +479,9 @@ func (p *placed) candidate(self micronet.NodeID) router.Candidate {
 	}}
 	if !p.node.Relay.IsZero() {
 		c.Path, c.Relay = micronet.PathRelay, p.node.Relay
+	}
+	if p.node.TCP {
+		c.Transport = micronet.TransportTCP
 	}
 	if p.node.ID == self {
 		c.Path, c.Transport = micronet.PathLocal, micronet.TransportNone

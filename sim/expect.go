@@ -166,9 +166,12 @@ func (m *mesh) lookStatus(c scenario.Status) verdict {
 }
 
 func (m *mesh) lookPath(c scenario.Path) verdict {
-	want := micronet.PathKind(c.Is)
-	return m.lookNodes(c.From, c.To, string(want), func(from, to string, n *micronet.Node) (string, bool) {
-		return fmt.Sprintf("the path of %s to %s is %q", from, to, n.Path), n.Path == want
+	return m.lookNodes(c.From, c.To, string(c.Is), func(from, to string, n *micronet.Node) (string, bool) {
+		kind := n.Path
+		if n.TCP && (n.Path == micronet.PathDirect || c.Is == scenario.OverTCP) {
+			kind = micronet.PathKind(scenario.OverTCP)
+		}
+		return fmt.Sprintf("the path of %s to %s is %q", from, to, kind), kind == micronet.PathKind(c.Is)
 	})
 }
 

@@ -65,7 +65,7 @@ type machine struct {
 // the host. For gossip nobody calls anybody: there is no DNS, proxy or API, and streams are light.
 func depth(f scenario.Fidelity) []node.Option {
 	if f == scenario.Gossip {
-		return []node.Option{node.WithDaemon(node.Daemon{VIPs: daemon().VIPs, Capture: node.CaptureOff, Domains: []string{domain}, ConfigDir: configDir}), node.WithTunnel(light.New)}
+		return []node.Option{node.WithDaemon(node.Daemon{VIPs: daemon().VIPs, Capture: node.CaptureOff, Domains: []string{domain}, ConfigDir: configDir}), node.WithTunnel(light.New), node.WithoutTCP()}
 	}
 	return []node.Option{node.WithDaemon(daemon())}
 }

@@ -247,6 +247,9 @@ func (m *mesh) boot(x *machine) error {
 	env.Log = slog.New(slog.DiscardHandler)
 	env.Events = micronet.Tee(m.recorder.events(x.name), m.incidents(x))
 	more := append(x.inside.plugs(), depth(m.scenario.Fidelity)...)
+	if m.scenario.TCP == scenario.TCPOff {
+		more = append(more, node.WithoutTCP())
+	}
 	// The founder has no token at its first start. Who is a member already does not look at it.
 	if err := x.boot(&m.ending, env, cmp.Or(x.token, m.token), append(more, node.WithRelay(node.RelayMode(m.scenario.Relay)))...); err != nil {
 		return err

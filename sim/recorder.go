@@ -88,6 +88,9 @@ func (r *recorder) events(node string) *micronet.Events {
 			if !c.Relay.IsZero() {
 				to = "the relay " + peer(c.Relay)
 			}
+			if c.TCP {
+				to += " over TCP"
+			}
 			r.add(node, "path", peer(c.Peer), c.From.String()+" to "+to+": "+c.Reason)
 		},
 		TunnelChanged: func(c micronet.TunnelChange) {

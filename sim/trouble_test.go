@@ -130,14 +130,20 @@ func TestBrokenDisks(t *testing.T) {
 }
 
 func TestUDPBlocked(t *testing.T) {
-	text := quiet + "nodes: 3\nduration: 2m\ntimeline: [{at: 30s, for: 30s, udp_blocked: 3}]\nexpect: [{at: 60s, within: 12s, converged: true}]\n"
+	for tcp, want := range map[string]micronet.NodeStatus{"auto": micronet.Alive, "off": micronet.Dead} {
+		t.Run("tcp "+tcp, func(t *testing.T) { blocksUDP(t, tcp, want) })
+	}
+}
+
+func blocksUDP(t *testing.T, tcp string, want micronet.NodeStatus) {
+	text := quiet + "nodes: 3\ntcp: " + tcp + "\nduration: 2m\ntimeline: [{at: 30s, for: 30s, udp_blocked: 3}]\nexpect: [{at: 60s, within: 12s, converged: true}]\n"
 	watch(t, text, map[time.Duration]func(*mesh){
 		59 * time.Second: func(m *mesh) {
 			if m.faults.hear(m.machines[0], m.machines[2]) || m.faults.whole() {
 				t.Error("the oracle does not know that datagrams are blocked")
 			}
-			if s := m.statuses(m.machines[2]); s["n1"] != micronet.Dead || s["n2"] != micronet.Dead {
-				t.Errorf("a node without datagrams is %v", s)
+			if s := m.statuses(m.machines[2]); s["n1"] != want || s["n2"] != want {
+				t.Errorf("to a node without datagrams the others are %v", s)
 			}
 		},
 	})

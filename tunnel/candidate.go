@@ -36,6 +36,8 @@ const (
 type candidate struct {
 	addr      netip.AddrPort // unmapped, without zone; the identity address of via
 	via       *peer          // the relay, nil: directly
+	real      netip.AddrPort // of a trunk: its other end
+	dialled   bool           // the trunk, by us
 	confirmed bool
 	declared  bool // the peer's credential names it
 	hurried   bool // probe soon
@@ -147,9 +149,9 @@ func (c *candidate) credit(n int64) {
 }
 
 // allow takes n bytes off the allowance of an unproven address, or refuses. Proven addresses
-// have no limit, nor have relays, which are proven and limit us.
+// have no limit, nor have relays, which are proven and limit us, nor trunks.
 func (c *candidate) allow(now time.Time, n int) bool {
-	if c.via != nil || c.confirmed || (!c.replied.IsZero() && now.Sub(c.replied) < provenFor) {
+	if c.via != nil || c.trunk() || c.confirmed || (!c.replied.IsZero() && now.Sub(c.replied) < provenFor) {
 		return true
 	}
 	c.refill(now)
@@ -203,7 +205,7 @@ func (v *vantage) usable(a netip.AddrPort, machine string) bool {
 		return false
 	case ip.IsUnspecified() || ip.IsMulticast() || ip.IsLinkLocalUnicast() || micronet.IsMetadataAddr(ip):
 		return false
-	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || micronet.IsIdentityAddr(ip):
+	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || micronet.IsIdentityAddr(ip) || isTrunkAddr(ip):
 		return false
 	case ip.IsLoopback():
 		return v.loopback || (machine != "" && machine == v.machine)

@@ -38,7 +38,8 @@ type core struct {
 	verify  Verify
 	entropy io.Reader
 	dir     *directory
-	source  func(netip.Addr) []byte // control message for an address of ours
+	source  func(netip.Addr) []byte               // control message for an address of ours
+	behind  func(netip.AddrPort) (trunkEnd, bool) // what a trunk's address stands for
 
 	local      Local
 	tag        tag
@@ -54,6 +55,10 @@ type core struct {
 	homes    []*peer // relays that we keep in touch with
 	carried  quota
 	searches bucket // relays that may be tried
+	placed   bucket // calls
+	lonely   lonely
+	trunks   bool   // trunks may be dialled
+	trunked  bool   // somebody has dialled a trunk to us
 	called   bool   // somebody whom we had not spoken to reached us
 	nonce    uint64 // of probes; unique is enough, frames are sealed
 	checked  bucket
@@ -73,6 +78,8 @@ func newCore(start time.Time, view vantage, entropy io.Reader, verify Verify, di
 		checked:  bucket{rate: verifyRate, burst: verifyBurst},
 		carried:  newQuota(),
 		searches: bucket{rate: detourRate, burst: detourBurst},
+		placed:   bucket{rate: callRate, burst: callBurst},
+		behind:   func(netip.AddrPort) (trunkEnd, bool) { return trunkEnd{}, false },
 	}, nil
 }
 
@@ -333,6 +340,7 @@ func (c *core) sendProbe(now time.Time, p *peer, k *pairing, to *candidate, m *m
 func (c *core) hello(now time.Time, p *peer, full bool, out *effects) {
 	p.giveUp()
 	c.detour(now, p)
+	c.fallBack(now, p, out)
 	out.chosen = p.paths.flight(now, out.chosen[:0])
 	for _, to := range out.chosen {
 		c.probe(now, p, to, full, out)
@@ -452,6 +460,7 @@ func (c *core) lookAt(now time.Time, p *peer, out *effects) {
 	p.giveUp()
 	out.chosen = p.paths.due(now, out.chosen[:0])
 	out.chosen = append(out.chosen, c.detour(now, p)...)
+	c.fallBack(now, p, out)
 	for _, to := range out.chosen {
 		if c.joined() {
 			c.probe(now, p, to, false, out)

@@ -174,12 +174,19 @@ func (k *candidate) relay() (id micronet.NodeID) {
 // remote is the address that packets over a candidate go to, zero when its relay is not reached directly any more.
 func (k *candidate) remote() netip.AddrPort {
 	switch {
+	case k.trunk():
+		return k.real
 	case k.via == nil:
 		return k.addr
 	case k.via.direct():
-		return k.via.paths.best.addr
+		return k.via.paths.best.remote()
 	}
 	return netip.AddrPort{}
+}
+
+// overTCP reports whether packets to a candidate leave over a trunk.
+func (k *candidate) overTCP() bool {
+	return k.trunk() || (k.via != nil && k.via.direct() && k.via.paths.best.trunk())
 }
 
 // nearby are the relays that we reach directly, by their round trips, as they were a moment ago.
@@ -235,7 +242,7 @@ func (c *core) meet(now time.Time, p *peer, out *effects) {
 // dismiss takes a peer that is removed out of the ways to others.
 func (c *core) dismiss(gone *peer) {
 	c.homes = slices.DeleteFunc(c.homes, func(r *peer) bool { return r == gone })
-	c.near = nearby{}
+	c.near, c.lonely = nearby{}, lonely{}
 	c.carried.forget(gone)
 	for _, p := range c.peers {
 		had := len(p.paths.candidates)

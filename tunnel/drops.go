@@ -42,6 +42,9 @@ const (
 	dropRelayQuota
 	dropRelayNoPath
 	dropTooLarge
+	dropTrunkFull
+	dropTrunkGone
+	dropTrunkCall
 	dropReasons // how many there are
 )
 
@@ -78,6 +81,9 @@ var dropNames = [dropReasons]string{
 	dropRelayQuota:    "relay-quota",
 	dropRelayNoPath:   "relay-no-path",
 	dropTooLarge:      "too-large",
+	dropTrunkFull:     "trunk-full",
+	dropTrunkGone:     "trunk-gone",
+	dropTrunkCall:     "trunk-calls-full",
 }
 
 // drops counts dropped packets and tells Events of each.

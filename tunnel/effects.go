@@ -18,6 +18,9 @@ type effects struct {
 	moves      []micronet.PathChange
 	learned    []Peer
 	dropped    []drop
+	calls      []call
+	hangups    []netip.AddrPort // trunks to be ended, those that are silent only
+	spares     []netip.AddrPort // trunks to be ended
 	arena      []byte
 	chosen     []*candidate // scratch of the core
 }
@@ -50,7 +53,8 @@ func (e *effects) reset() {
 	clear(e.chosen)
 	clear(e.deliveries)
 	clear(e.whole)
-	e.whole = e.whole[:0]
+	clear(e.calls)
+	e.whole, e.calls, e.hangups, e.spares = e.whole[:0], e.calls[:0], e.hangups[:0], e.spares[:0]
 	e.datagrams, e.deliveries, e.moves = e.datagrams[:0], e.deliveries[:0], e.moves[:0]
 	e.learned, e.dropped = e.learned[:0], e.dropped[:0]
 	e.arena, e.chosen = e.arena[:0], e.chosen[:0]
@@ -63,7 +67,13 @@ func (e *effects) drop(why dropReason, p micronet.NodeID) {
 func (e *effects) move(p *peer, m pathMove) {
 	change := micronet.PathChange{Peer: p.ID, From: m.from, To: m.to, RTT: m.rtt, Reason: m.reason}
 	if b := p.paths.best; b != nil && m.to.IsValid() {
-		change.Relay = b.relay()
+		change.Relay, change.TCP = b.relay(), b.overTCP()
+		if b.trunk() {
+			change.To = b.real
+		}
+	}
+	if isTrunkAddr(m.from.Addr()) {
+		change.From = netip.AddrPort{} // where it led is forgotten
 	}
 	e.moves = append(e.moves, change)
 }

@@ -5,15 +5,21 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// Run keeps the paths alive until ctx ends: probes, refreshes, back-off. It is the Underlay's one
-// goroutine; it does not read, and it does not close the socket. Afterwards sealed packets are
+// Run keeps the paths alive until ctx ends: probes, refreshes, back-off. It does not read, and it does not
+// close the socket. Trunks have goroutines of their own, which end with it. Afterwards sealed packets are
 // neither sent nor taken.
 func (u *Underlay) Run(ctx context.Context) error {
 	defer u.closed.Store(true)
+	if u.trunks.config.TLS != nil {
+		var others sync.WaitGroup
+		defer others.Wait()
+		others.Go(func() { u.trunks.run(ctx) })
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -83,6 +89,17 @@ func (u *Underlay) perform(out *effects) {
 			u.onPeer(p)
 		}
 	}
+	for _, a := range out.hangups {
+		u.trunks.hangUp(a, trunkDeaf)
+	}
+	for _, a := range out.spares {
+		u.trunks.hangUp(a, 0)
+	}
+	for _, k := range out.calls {
+		if !u.trunks.call(k) { // it is made anew when it is due again
+			u.drops.count(dropTrunkCall, k.to)
+		}
+	}
 	for _, w := range out.whole {
 		u.pass(w)
 	}
@@ -113,6 +130,10 @@ func (u *Underlay) transmit(o *outgoing) {
 // write sends towards a peer. If the system refuses, the path core hears of it: the source
 // address may be gone, or the route.
 func (u *Underlay) write(b, oob, source []byte, addr netip.AddrPort, udp *net.UDPAddr, p *peer) error {
+	if isTrunkAddr(addr.Addr()) {
+		u.writeTrunk(b, oob, addr, p.flow.id)
+		return nil
+	}
 	err := u.socket.write(b, oob, source, addr, udp)
 	if err == nil || !isRouteError(err) {
 		return err

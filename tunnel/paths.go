@@ -32,6 +32,7 @@ const (
 
 	betterBy     = 2 * time.Millisecond  // and by a quarter: less is no reason to change
 	relayPenalty = 10 * time.Millisecond // beside twice the round trip
+	trunkPenalty = 15 * time.Millisecond // the same: what is lost on one holds all up
 	maxDeclared  = 8                     // addresses taken from a credential
 	freshBurst   = 3 * maxDeclared       // addresses of a peer's credentials that it was not heard from, at once
 	freshRate    = 0.5                   // and a second: each is probed, and may be a stranger's
@@ -99,7 +100,7 @@ func (s *paths) declare(now time.Time, addrs []netip.AddrPort) {
 			continue
 		}
 		c.declared = false
-		if !c.heard.IsZero() || c.via != nil {
+		if !c.heard.IsZero() || c.via != nil || c.trunk() {
 			list = append(list, c)
 		}
 	}
@@ -145,7 +146,7 @@ func (s *paths) trim(keep *candidate) {
 	for {
 		n, victim := 0, -1
 		for i, c := range s.candidates {
-			if c.declared || c.via != nil {
+			if c.declared || c.via != nil || c.trunk() {
 				continue
 			}
 			n++
@@ -350,7 +351,7 @@ func (s *paths) pause(c *candidate) time.Duration {
 		return refreshEvery
 	case c.confirmed:
 		return spareEvery
-	case s.best != nil && s.best.confirmed && s.best.via == nil:
+	case s.best != nil && s.best.confirmed && s.best.via == nil && !s.best.trunk():
 		return backoff(c.attempts, spareMost)
 	}
 	return backoff(c.attempts, probeMost)
@@ -503,10 +504,14 @@ func (s *paths) fastest(ok func(*candidate) bool) *candidate {
 // cost is what a way is compared by: its round trip. A relay is used by others too, and may go away at any
 // time: it has to be much faster than a direct way to be preferred to it.
 func (c *candidate) cost() time.Duration {
+	cost := c.rtt.value
 	if c.via != nil {
-		return 2*c.rtt.value + relayPenalty
+		cost = 2*c.rtt.value + relayPenalty
 	}
-	return c.rtt.value
+	if c.overTCP() {
+		cost += c.rtt.value + trunkPenalty
+	}
+	return cost
 }
 
 // likeliest returns the unconfirmed candidate that replied last, or else was heard last, or else

@@ -17,8 +17,13 @@ type Peer struct {
 	Machine    string           // equal to ours when the peer is in our network namespace; only then are its loopback endpoints tried
 	Expires    time.Time        // end of the credential
 	Relay      bool             // it forwards the packets of others
+	TCP        uint16           // the port at which it takes trunks, TCPSamePort, or 0: it takes none
 	Relays     []RelayTag       // relays that it keeps in touch with: those who cannot reach it may over them
 }
+
+// TCPSamePort, as the port at which a peer takes trunks, is that of each of its endpoints: so it is right behind port
+// forwardings too.
+const TCPSamePort = 1
 
 // RelayTag names a relay in a credential: the first 8 bytes of SHA-256 of its id.
 type RelayTag uint64
@@ -64,6 +69,7 @@ type PathInfo struct {
 	Peer      micronet.NodeID
 	Remote    netip.AddrPort  // zero when no way is known; with a relay, where that is
 	Relay     micronet.NodeID // over whom, zero: directly
+	TCP       bool            // over a trunk
 	Confirmed bool            // an authenticated answer came back over it
 	RTT       time.Duration   // smoothed, 0 when not measured
 	Heard     time.Time       // last authenticated packet from the peer, zero for never

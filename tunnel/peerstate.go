@@ -49,6 +49,7 @@ type peer struct {
 	held     []heldPacket
 
 	detours       detours
+	calling       calling
 	approachPause time.Duration
 	approached    time.Time
 	share         share // of what this node forwards
@@ -150,6 +151,7 @@ func (p *peer) info(start time.Time) PathInfo {
 	i := PathInfo{Peer: p.flow.id, Heard: instant(start, p.flow.heard.Load())}
 	if b := p.paths.best; b != nil {
 		i.Remote, i.Relay, i.Confirmed, i.RTT = b.remote(), b.relay(), b.confirmed, b.rtt.value
+		i.TCP = b.overTCP()
 	}
 	return i
 }

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"syscall"
@@ -56,12 +57,18 @@ func openPlain(u *Underlay, conn net.PacketConn) (socket, net.PacketConn, error)
 // ReadFrom returns the next QUIC packet, and handles all others that come before it.
 func (c plainConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
+		if n, identity := c.u.nextInlet(b); identity != nil {
+			return n, identity, nil
+		}
 		n, addr, err := c.conn.ReadFrom(b)
+		if err != nil && c.u.inlet.wokeUp(err) {
+			continue
+		}
 		if err != nil {
 			return n, addr, err
 		}
 		from, err := addrPortOf(addr)
-		if err != nil {
+		if err != nil || isTrunkAddr(from.Addr()) {
 			continue
 		}
 		now := time.Now()
@@ -96,9 +103,13 @@ func (c plainConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 
 func (c plainConn) Close() error                       { return c.conn.Close() }
 func (c plainConn) LocalAddr() net.Addr                { return c.conn.LocalAddr() }
-func (c plainConn) SetDeadline(t time.Time) error      { return c.conn.SetDeadline(t) }
-func (c plainConn) SetReadDeadline(t time.Time) error  { return c.conn.SetReadDeadline(t) }
+func (c plainConn) SetReadDeadline(t time.Time) error  { return c.u.inlet.setDeadline(t) }
 func (c plainConn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
+
+// SetDeadline sets both.
+func (c plainConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
 
 // SetReadBuffer asks for a larger receive buffer where there is one. quic-go complains about
 // connections without this method.

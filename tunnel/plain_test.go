@@ -18,7 +18,7 @@ func TestPlainConnShowsSyscallConn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, pc, err := openSocket(&Underlay{}, conn)
+		_, pc, err := openSocket(&Underlay{inlet: newInlet(conn)}, conn)
 		if err != nil {
 			t.Fatal(err)
 		}

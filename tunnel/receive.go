@@ -246,18 +246,25 @@ func (c *core) observe(a arrival, p *peer, fresh bool) *candidate {
 	if a.via != nil {
 		return c.observeDetour(a, p, fresh)
 	}
-	if !c.view.usable(a.from, p.Machine) {
+	end, ok := c.behind(a.from)
+	if isTrunkAddr(a.from.Addr()) {
+		ok = ok && end.peer == p.ID // or it has ended, or somebody passes on what others sent
+	} else {
+		ok = c.view.usable(a.from, p.Machine)
+	}
+	if !ok {
 		return nil
 	}
 	from := p.paths.find(a.from)
 	if from == nil {
 		before := slices.Clone(p.paths.candidates)
 		from = p.paths.observe(a.now, a.from, fresh)
+		from.real, from.dialled = end.remote, end.ours
 		c.unbindGone(p, before)
 	} else {
 		p.paths.observe(a.now, a.from, fresh)
 	}
-	from.calling = from.calling || !from.spoken
+	from.calling = from.calling || (!from.spoken && !from.trunk())
 	from.credit(int64(len(a.data)))
 	if a.local.IsValid() && a.local != from.local {
 		from.local, from.source = a.local, c.source(a.local)
@@ -383,7 +390,7 @@ func (c *core) answer(a arrival, p *peer, k *pairing, to *candidate, m *message,
 		return
 	}
 	r := message{kind: messageReply, nonce: m.nonce}
-	if a.via == nil {
+	if a.via == nil && !to.trunk() {
 		r.observed = a.from
 	}
 	attach := (m.flags&probeWantsCredential != 0 || k.generation != c.key.generation) && len(c.local.Credential) > 0
@@ -401,7 +408,7 @@ func (c *core) wake(p *peer, via *candidate, now, sent time.Time) {
 		if sent.Before(w.from) {
 			return false
 		}
-		w.reply <- PathInfo{Peer: p.ID, Remote: via.remote(), Relay: via.relay(), Confirmed: true, RTT: now.Sub(sent), Heard: now}
+		w.reply <- PathInfo{Peer: p.ID, Remote: via.remote(), Relay: via.relay(), TCP: via.overTCP(), Confirmed: true, RTT: now.Sub(sent), Heard: now}
 		return true
 	})
 }

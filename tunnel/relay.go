@@ -259,8 +259,10 @@ func (u *Underlay) relayed() (packets, bytes uint64) {
 
 // Standing is what others have shown of where this node is.
 type Standing struct {
-	Seen   []netip.AddrPort // our address as a peer said within the last minutes that it sees it, one for each
-	Called bool             // somebody has reached us to whom we had sent nothing
+	Seen    []netip.AddrPort // our address as a peer said within the last minutes that it sees it, one for each
+	Called  bool             // somebody has reached us to whom we had sent nothing
+	Dialled bool             // somebody has a trunk to us
+	Walled  bool             // trunks lead to others, and UDP reaches nobody
 }
 
 // Standing returns what is known since the start, or since ForgetStanding.
@@ -268,7 +270,7 @@ func (u *Underlay) Standing() (s Standing) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := time.Now()
-	s.Called = u.core.called
+	s.Called, s.Dialled, s.Walled = u.core.called, u.core.trunked, u.core.walled()
 	for _, p := range u.core.peers {
 		if p.reported.IsValid() && now.Sub(p.reportedAt) < reportedFor {
 			s.Seen = append(s.Seen, p.reported)
@@ -282,7 +284,7 @@ func (u *Underlay) Standing() (s Standing) {
 func (u *Underlay) ForgetStanding() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.core.called = false
+	u.core.called, u.core.trunked = false, false
 	for _, p := range u.core.peers {
 		p.reported = netip.AddrPort{}
 	}

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -113,7 +114,14 @@ var _ net.PacketConn = (*kernelConn)(nil)
 // rest moves up: bytes are copied, because the caller ties each buffer to its place.
 func (c *kernelConn) ReadBatch(ms []ipv4.Message, _ int) (int, error) {
 	for {
+		if n, identity := c.u.nextInlet(ms[0].Buffers[0]); identity != nil {
+			ms[0].N, ms[0].NN, ms[0].Flags, ms[0].Addr = n, 0, 0, identity
+			return 1, nil
+		}
 		n, err := c.batch.read(ms)
+		if err != nil && c.u.inlet.wokeUp(err) {
+			continue
+		}
 		if err != nil {
 			return 0, &net.OpError{Op: "read", Net: "udp", Source: c.conn.LocalAddr(), Err: err}
 		}
@@ -138,6 +146,9 @@ func (c *kernelConn) admit(now time.Time, m *ipv4.Message, from netip.AddrPort) 
 	var local netip.Addr
 	m.NN, local = cutPacketInfo(m.OOB[:m.NN])
 	data := m.Buffers[0][:m.N]
+	if isTrunkAddr(from.Addr()) {
+		return false // nobody on the network has such an address
+	}
 	if !isQUIC(data) {
 		c.u.own(now, data, from, local)
 		r, ok := c.u.pieces.take()
@@ -167,7 +178,13 @@ func (c *kernelConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UD
 	m := ipv4.Message{Buffers: [][]byte{b}, OOB: oob}
 	for {
 		var from netip.AddrPort
+		if n, identity := c.u.nextInlet(b); identity != nil {
+			return n, 0, 0, identity, nil
+		}
 		m.N, m.NN, m.Flags, from, err = c.conn.ReadMsgUDPAddrPort(b, oob)
+		if err != nil && c.u.inlet.wokeUp(err) {
+			continue
+		}
 		if err != nil {
 			return 0, 0, 0, nil, err
 		}
@@ -207,11 +224,15 @@ func (c *kernelConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	return len(b), nil
 }
 
+// SetDeadline sets both.
+func (c *kernelConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
 // LocalAddr is the real one: quic-go asks for packet info when it is unspecified.
 func (c *kernelConn) LocalAddr() net.Addr                   { return c.conn.LocalAddr() }
 func (c *kernelConn) Close() error                          { return c.conn.Close() }
-func (c *kernelConn) SetDeadline(t time.Time) error         { return c.conn.SetDeadline(t) }
-func (c *kernelConn) SetReadDeadline(t time.Time) error     { return c.conn.SetReadDeadline(t) }
+func (c *kernelConn) SetReadDeadline(t time.Time) error     { return c.u.inlet.setDeadline(t) }
 func (c *kernelConn) SetWriteDeadline(t time.Time) error    { return c.conn.SetWriteDeadline(t) }
 func (c *kernelConn) SetReadBuffer(n int) error             { return c.conn.SetReadBuffer(n) }
 func (c *kernelConn) SetWriteBuffer(n int) error            { return c.conn.SetWriteBuffer(n) }

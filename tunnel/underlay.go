@@ -19,6 +19,7 @@ type UnderlayConfig struct {
 	Conn    net.PacketConn // opened with Env.Net.ListenPacket; the caller closes it, after Run
 	Verify  Verify         // called under the Underlay's lock: it must not call the Underlay
 	Cluster [16]byte       // whose guests are let through; zero: nobody's
+	Trunks  TrunkConfig    // zero: UDP alone
 	OnPeer  func(Peer)     // a peer or a credential that came over the network was accepted; called from the read loop, must not block; nil: nobody cares
 }
 
@@ -55,6 +56,8 @@ type Underlay struct {
 	drops    drops
 	traffic  traffic
 	pieces   *pieces
+	trunks   *trunks
+	inlet    *inlet
 	pool     sync.Pool // of *effects
 	wakeup   chan struct{}
 	closed   atomic.Bool
@@ -98,8 +101,9 @@ func NewUnderlay(c UnderlayConfig) (*Underlay, error) {
 	u := &Underlay{
 		env: env, conn: c.Conn, local: local, start: time.Now(), onPeer: c.OnPeer,
 		dir: newDirectory(), guests: newGuests(c.Cluster), drops: drops{events: env.Events},
-		wakeup: make(chan struct{}, 1), pieces: newPieces(),
+		wakeup: make(chan struct{}, 1), pieces: newPieces(), inlet: newInlet(c.Conn),
 	}
+	u.trunks = newTrunks(u, c.Trunks)
 	u.Handle(channelPieces, u.takePiece)
 	u.pool.New = func() any { return new(effects) }
 	if u.core, err = newCore(u.start, vantageOf(local), env.Entropy, c.Verify, u.dir); err != nil {
@@ -108,7 +112,7 @@ func NewUnderlay(c UnderlayConfig) (*Underlay, error) {
 	if u.socket, u.packet, err = openSocket(u, c.Conn); err != nil {
 		return nil, micronet.E(op, micronet.Internal, "%w", err)
 	}
-	u.core.source = u.socket.source
+	u.core.source, u.core.behind, u.core.trunks = u.socket.source, u.trunks.end, c.Trunks.TLS != nil
 	return u, nil
 }
 
@@ -169,6 +173,7 @@ func (u *Underlay) RemovePeer(id micronet.NodeID) {
 			c.removePeer(p, out)
 		}
 	})
+	u.trunks.hangUpOn(id)
 }
 
 // Peer returns what is known of a node.

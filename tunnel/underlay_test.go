@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -42,13 +43,16 @@ type testConn struct {
 	inbox chan sentDatagram
 	done  chan struct{}
 	once  sync.Once
+
+	mu      sync.Mutex
+	expired chan struct{} // closed once the read deadline has passed
 }
 
 func newTestNet() *testNet { return &testNet{conns: map[netip.AddrPort]*testConn{}} }
 
 func (n *testNet) listen(addr string) *testConn {
 	a := netip.MustParseAddrPort(addr)
-	c := &testConn{net: n, addr: a, inbox: make(chan sentDatagram, 1024), done: make(chan struct{})}
+	c := &testConn{net: n, addr: a, inbox: make(chan sentDatagram, 1024), done: make(chan struct{}), expired: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.conns[a] = c
@@ -84,7 +88,12 @@ func (n *testNet) sent(f func(sentDatagram) bool) []sentDatagram {
 }
 
 func (c *testConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	c.mu.Lock()
+	expired := c.expired
+	c.mu.Unlock()
 	select {
+	case <-expired:
+		return 0, nil, os.ErrDeadlineExceeded
 	case d := <-c.inbox:
 		time.Sleep(time.Until(d.at.Add(wireDelay)))
 		return copy(b, d.data), net.UDPAddrFromAddrPort(d.from), nil
@@ -102,10 +111,17 @@ func (c *testConn) Close() error                { c.once.Do(func() { close(c.don
 func (c *testConn) LocalAddr() net.Addr         { return net.UDPAddrFromAddrPort(c.addr) }
 func (c *testConn) SetDeadline(time.Time) error { return nil }
 
-// SetReadDeadline knows one case: quic-go ends its read loop with a deadline that has passed.
+// SetReadDeadline knows deadlines that have passed, and none.
 func (c *testConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.expired:
+		c.expired = make(chan struct{})
+	default:
+	}
 	if !t.IsZero() && !t.After(time.Now()) {
-		return c.Close()
+		close(c.expired)
 	}
 	return nil
 }
@@ -227,6 +243,12 @@ func startNode(t *testing.T, nw *testNet, key testKey, boot uint64, addr string,
 // newNode makes a node that neither runs nor reads.
 func newNode(t *testing.T, nw *testNet, key testKey, boot uint64, addr string) *testNode {
 	t.Helper()
+	return newTrunkNode(t, nw, key, boot, addr, nil, TrunkConfig{})
+}
+
+// newTrunkNode is newNode for one that has trunks.
+func newTrunkNode(t *testing.T, nw *testNet, key testKey, boot uint64, addr string, tcp micronet.Network, trunks TrunkConfig) *testNode {
+	t.Helper()
 	n := &testNode{key: key, conn: nw.listen(addr)}
 	events := &micronet.Events{PathChanged: func(m micronet.PathChange) {
 		n.mu.Lock()
@@ -237,8 +259,9 @@ func newNode(t *testing.T, nw *testNet, key testKey, boot uint64, addr string) *
 	binary.BigEndian.PutUint64(seed[:], boot)
 	var err error
 	n.Underlay, err = NewUnderlay(UnderlayConfig{
-		Env:  micronet.Env{Entropy: rand.NewChaCha8(seed), Events: events, Phase: time.Duration(boot) * time.Nanosecond},
-		Conn: n.conn, Verify: n.verify, Cluster: testCluster,
+		Trunks: trunks,
+		Env:    micronet.Env{Net: tcp, Entropy: rand.NewChaCha8(seed), Events: events, Phase: time.Duration(boot) * time.Nanosecond},
+		Conn:   n.conn, Verify: n.verify, Cluster: testCluster,
 		OnPeer: func(p Peer) {
 			n.mu.Lock()
 			defer n.mu.Unlock()

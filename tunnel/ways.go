@@ -12,6 +12,7 @@ import (
 type Way struct {
 	Remote    netip.AddrPort  // the peer's address, or the relay's; zero when the relay is not reached
 	Relay     micronet.NodeID // over whom, zero: directly
+	TCP       bool            // over a trunk
 	InUse     bool            // packets go there now
 	Confirmed bool            // it has answered, and was not given up since
 	RTT       time.Duration   // 0: not measured
@@ -68,7 +69,7 @@ func (u *Underlay) ways(id micronet.NodeID) (out []Way) {
 	}
 	for _, k := range p.paths.candidates {
 		w := Way{
-			Remote: k.remote(), Relay: k.relay(), InUse: k == p.paths.best, Confirmed: k.confirmed, RTT: k.rtt.value,
+			Remote: k.remote(), Relay: k.relay(), TCP: k.overTCP(), InUse: k == p.paths.best, Confirmed: k.confirmed, RTT: k.rtt.value,
 			Missed: k.missed + k.attempts, Replied: k.replied,
 		}
 		if w.InUse {

@@ -85,10 +85,18 @@ func (a *app) pinged(sum *pings, n int, pong *api.Pong, err error) {
 	case pong.Remote == "":
 		fmt.Fprintf(a.out, "%d: %s is this node\n", n, pong.Node)
 	case pong.Relay != "":
-		fmt.Fprintf(a.out, "%d: %s over %s at %s (%s) %s\n", n, pong.Node, pong.Relay, pong.Remote, pong.Path, rtt(pong.RTTMs))
+		fmt.Fprintf(a.out, "%d: %s over %s at %s (%s) %s\n", n, pong.Node, pong.Relay, pong.Remote, wayOf(pong), rtt(pong.RTTMs))
 	default:
-		fmt.Fprintf(a.out, "%d: %s at %s (%s) %s\n", n, pong.Node, pong.Remote, pong.Path, rtt(pong.RTTMs))
+		fmt.Fprintf(a.out, "%d: %s at %s (%s) %s\n", n, pong.Node, pong.Remote, wayOf(pong), rtt(pong.RTTMs))
 	}
+}
+
+// wayOf is the kind of the path, with what carries the packets where that is not UDP.
+func wayOf(pong *api.Pong) string {
+	if pong.Transport == micronet.TransportTCP {
+		return string(pong.Path) + ", tcp"
+	}
+	return string(pong.Path)
 }
 
 func (p *pings) add(pong *api.Pong) {

@@ -31,11 +31,11 @@ func printTrace(out *table, t *api.Trace) {
 	}
 	if len(t.Ways) > 0 {
 		out.text("")
-		out.row("WAY", "RELAY", "REMOTE", "STATE", "RTT", "UNANSWERED")
+		out.row("WAY", "TRANSPORT", "RELAY", "REMOTE", "STATE", "RTT", "UNANSWERED")
 	}
 	for i := range t.Ways {
 		w := &t.Ways[i]
-		out.row(w.Path, w.Relay, w.Remote, w.State, rtt(w.RTTMs), w.Unanswered)
+		out.row(w.Path, w.Transport, w.Relay, w.Remote, w.State, rtt(w.RTTMs), w.Unanswered)
 	}
 	if t.Why != "" {
 		out.text("")

@@ -253,7 +253,7 @@ func newFakeBackend() *fakeBackend {
 	b.graph = api.Graph{Nodes: b.nodes, Edges: []api.Edge{{From: "a", To: "b", Path: micronet.PathDirect, RTTMs: 1.234}, {From: "a", To: "c", Path: micronet.PathRelay}}}
 	b.settings = []api.Setting{{Key: "name", Value: "a", Origin: "flag"}, {Key: "advertise", Value: []string{"192.0.2.1", "192.0.2.9"}, Origin: "env:MICRO_NET_ADVERTISE"}, {Key: "dev", Value: false, Origin: "default"}}
 	b.resolution = api.Resolution{Name: "web.micro.internal.", Type: "A", Rcode: "NOERROR", AgeMs: 1500, Answers: []api.ResolvedRecord{{Name: "web.micro.internal.", Type: "A", TTL: 5, Data: "127.80.0.1"}}}
-	b.pong = api.Pong{Node: "b", ID: "bbbbbbbbbbbbbbbb", Remote: "192.0.2.2:8085", Path: micronet.PathDirect, RTTMs: 1.5}
+	b.pong = api.Pong{Node: "b", ID: "bbbbbbbbbbbbbbbb", Remote: "192.0.2.2:8085", Path: micronet.PathDirect, Transport: micronet.TransportQUIC, RTTMs: 1.5}
 	b.trace = api.Trace{
 		Target: "web", Node: "b", ID: "bbbbbbbbbbbbbbbb", Path: micronet.PathRelay, RTTMs: 46, Why: "none of 1 addresses of the node answers",
 		Hops: []api.Hop{
@@ -263,8 +263,8 @@ func newFakeBackend() *fakeBackend {
 			{Kind: api.HopInstance, Name: "web-2", Address: "127.0.0.1:80"},
 		},
 		Ways: []api.Way{
-			{Path: micronet.PathRelay, Relay: "c", Remote: "192.0.2.3:8085", State: api.WayInUse, RTTMs: 46},
-			{Path: micronet.PathDirect, Remote: "192.0.2.2:8085", State: api.WaySilent, Unanswered: 12},
+			{Path: micronet.PathRelay, Transport: micronet.TransportTCP, Relay: "c", Remote: "192.0.2.3:8085", State: api.WayInUse, RTTMs: 46},
+			{Path: micronet.PathDirect, Transport: micronet.TransportQUIC, Remote: "192.0.2.2:8085", State: api.WaySilent, Unanswered: 12},
 		},
 	}
 	return b

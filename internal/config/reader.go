@@ -55,6 +55,7 @@ func (r *settingsReader) settings() Settings {
 		ExpiredGrace: r.duration("expired-grace", maxGrace),
 	}
 	s.APIAddr, s.DNSAddr, s.ProxyAddr = r.local("api-addr", &s), r.local("dns-addr", &s), r.local("proxy-addr", &s)
+	s.TCP, s.NoTCP = r.tcp()
 	s.Services = r.services()
 	r.clashes(&s)
 	r.notYet()
@@ -157,14 +158,28 @@ func (r *settingsReader) domain(key string) string {
 }
 
 // mesh also takes a port alone, or an address without one.
-func (r *settingsReader) mesh() netip.AddrPort {
-	v := r.text("listen")
-	if port, ok := strings.CutPrefix(v, ":"); ok && !strings.Contains(port, ":") {
-		v = "[::]:" + port
+func (r *settingsReader) mesh() netip.AddrPort { return r.listened("listen", meshPort, "") }
+
+// tcp reads where datagrams are taken over TCP: an address, or neither.
+func (r *settingsReader) tcp() (addr netip.AddrPort, none bool) {
+	switch r.text("tcp-addr") {
+	case "", "auto":
+		return addr, false
+	case off:
+		return addr, true
 	}
-	ap, err := parseAddrPort(v, meshPort)
+	return r.listened("tcp-addr", meshPort, ", auto or off"), false
+}
+
+// listened reads an address to listen on for other hosts; more is what else may be written there.
+func (r *settingsReader) listened(key string, port uint16, more string) netip.AddrPort {
+	v := r.text(key)
+	if any, ok := strings.CutPrefix(v, ":"); ok && !strings.Contains(any, ":") {
+		v = "[::]:" + any
+	}
+	ap, err := parseAddrPort(v, port)
 	if err != nil || ap.Addr().IsMulticast() {
-		r.fail("listen", "write it like [::]:8085 or 10.0.0.1:8085, with port 0 for any free port", "%q is no address to listen on", shorten(r.text("listen")))
+		r.fail(key, "write it like [::]:8085 or 10.0.0.1:8085, with port 0 for any free port"+more, "%q is no address to listen on", shorten(r.text(key)))
 		return netip.AddrPort{}
 	}
 	return ap
@@ -300,8 +315,8 @@ func (r *settingsReader) clashes(s *Settings) {
 	all := []struct {
 		key  string
 		addr netip.AddrPort
-		udp  bool // takes UDP as well as TCP; the mesh takes UDP only
-	}{{"listen", s.Listen, true}, {"api-addr", s.APIAddr, false}, {"dns-addr", s.DNSAddr, true}, {"proxy-addr", s.ProxyAddr, false}}
+		udp  bool // takes UDP as well as TCP; the mesh has its TCP port if it is free
+	}{{"listen", s.Listen, true}, {"api-addr", s.APIAddr, false}, {"dns-addr", s.DNSAddr, true}, {"proxy-addr", s.ProxyAddr, false}, {"tcp-addr", s.TCP, false}}
 	for i, b := range all {
 		for _, a := range all[:i] {
 			if samePort(a.addr, b.addr) && (a.key != "listen" || b.udp) {

@@ -33,6 +33,7 @@ func Specs() []Spec {
 		{"name", KindText, "", "NAME", "name of this node (default: the host name)"},
 		{"cluster", KindText, "main", "NAME", "name of the cluster that is founded when there is nothing to join"},
 		{"listen", KindText, "[::]:8085", "ADDR", "UDP address of the mesh; [::] takes IPv4 as well"},
+		{"tcp-addr", KindText, "auto", "ADDR|auto|off", "TCP address of the mesh, for hosts whose UDP is blocked; auto: that of --listen, if it is free"},
 		{"advertise", KindList, "", "ADDR[:PORT]", "address at which others can reach this node; may be repeated"},
 		{"data-dir", KindText, "", "DIR", "where identity and state are kept"},
 		{"config-dir", KindText, "", "DIR", "where config.yaml and services.d are"},
@@ -81,7 +82,8 @@ type Settings struct {
 	VIPs                          netip.Prefix
 	Advertise, Upstreams          []netip.AddrPort
 	AllowFrom                     []netip.Prefix
-	Services                      []Service // of --service
-	ProxyPass, Dev                bool
+	Services                      []Service      // of --service
+	TCP                           netip.AddrPort // invalid: that of Listen
+	ProxyPass, Dev, NoTCP         bool
 	ExpiredGrace                  time.Duration
 }

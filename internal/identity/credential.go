@@ -40,6 +40,7 @@ type Self struct {
 	Machine   [16]byte         // equal for two nodes in one network namespace; zero: not said
 	Flags     Flags            //
 	Endpoints []netip.AddrPort // where it may be reached, best first
+	TCP       uint16           // the port at which it takes datagrams over TCP at the same addresses, 1: at their own ports, 0: nowhere
 	Relays    []uint64         // tags of the relays over which it may be reached where it is not directly: the first 8 bytes of SHA-256 of their ids
 }
 
@@ -69,6 +70,7 @@ const (
 	fieldFlags     = 2
 	fieldEndpoints = 3
 	fieldRelays    = 4
+	fieldTCP       = 5
 )
 
 // RenewAfter returns when the node should ask for a new membership, as far as its credential tells.
@@ -143,6 +145,10 @@ func credentialBody(head []byte, box [32]byte, self Self, endpoints []netip.Addr
 				b.AddUint64(tag)
 			}
 		})
+	}
+	if self.TCP != 0 {
+		b.AddUint8(fieldTCP)
+		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddUint16(self.TCP) })
 	}
 	body, err := b.Bytes()
 	if err != nil {
@@ -294,6 +300,8 @@ func (own *Self) readField(kind uint8, value cryptobyte.String) bool {
 		return own.readEndpoints(value)
 	case fieldRelays:
 		return own.readRelays(value)
+	case fieldTCP:
+		return value.ReadUint16(&own.TCP)
 	}
 	return true
 }

@@ -21,6 +21,7 @@ var fullSelf = Self{
 	Epoch: 3, Seq: 9, Machine: [16]byte{1, 2, 3}, Flags: FlagGateway | 1<<7,
 	Endpoints: addrPorts("192.0.2.1:8085", "[2001:db8::1]:8085", "10.0.0.1:1"),
 	Relays:    []uint64{7, 1<<63 + 1},
+	TCP:       443,
 }
 
 func TestCredentialRoundTrip(t *testing.T) {
@@ -329,6 +330,8 @@ func TestCredentialFields(t *testing.T) {
 		"seven endpoints":        {[][]byte{field(fieldEndpoints, bytes.Repeat(v4, 7)...)}, false},
 		"two relays":             {[][]byte{field(fieldRelays, make([]byte, 16)...)}, true},
 		"three relays":           {[][]byte{field(fieldRelays, make([]byte, 24)...)}, false},
+		"a TCP port":             {[][]byte{field(fieldTCP, 1, 187)}, true},
+		"half a TCP port":        {[][]byte{field(fieldTCP, 1)}, false},
 		"half a relay":           {[][]byte{field(fieldRelays, make([]byte, 12)...)}, false},
 		"length beyond the end":  {[][]byte{{fieldFlags, 200, 1}}, false},
 		"type without a length":  {[][]byte{{fieldFlags}}, false},

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,8 +13,9 @@ import (
 
 // Application protocols (RFC 7301).
 const (
-	ALPN     = "micro-net/1"      // between members
-	ALPNJoin = "micro-net-join/1" // the guest has no certificate yet
+	ALPN      = "micro-net/1"       // between members
+	ALPNJoin  = "micro-net-join/1"  // the guest has no certificate yet
+	ALPNTrunk = "micro-net-trunk/1" // between members, for datagrams over TCP
 )
 
 // TLS makes the configurations of a node's connections: TLS 1.3 alone, both sides with a
@@ -27,13 +29,14 @@ type TLS struct {
 	Wall       func() time.Time     // the clock that certificates are checked against
 	Grace      func() time.Duration // how long after its end a member's certificate counts; nil: not at all
 	Entropy    io.Reader            // nil: crypto/rand
+	Protocol   string               // "": ALPN
 	Curves     []tls.CurveID        // nil: crypto/tls' choice, which begins with a post-quantum hybrid
 }
 
 // Client returns the configuration for dialling a node: the handshake fails if anybody else
 // answers, also another member.
 func (t TLS) Client(to micronet.NodeID) *tls.Config {
-	c := t.config(ALPN, func(cs tls.ConnectionState) error {
+	c := t.config(cmp.Or(t.Protocol, ALPN), func(cs tls.ConnectionState) error {
 		leaf, err := t.Trust.verifyParsed(cs.PeerCertificates, t.Wall(), x509.ExtKeyUsageServerAuth, t.grace())
 		if err != nil {
 			return err
@@ -52,7 +55,7 @@ func (t TLS) Client(to micronet.NodeID) *tls.Config {
 
 // Server returns the configuration for accepting members.
 func (t TLS) Server() *tls.Config {
-	c := t.config(ALPN, func(cs tls.ConnectionState) error {
+	c := t.config(cmp.Or(t.Protocol, ALPN), func(cs tls.ConnectionState) error {
 		_, err := t.Trust.verifyParsed(cs.PeerCertificates, t.Wall(), x509.ExtKeyUsageClientAuth, t.grace())
 		return err
 	})

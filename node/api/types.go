@@ -220,12 +220,13 @@ type ResolvedRecord struct {
 
 // Pong is one round trip to a node.
 type Pong struct {
-	Node   string            `json:"node"`
-	ID     string            `json:"id"`
-	Remote string            `json:"remote"`
-	Path   micronet.PathKind `json:"path"`
-	Relay  string            `json:"relay,omitempty"` // whose address that is, on a relayed path
-	RTTMs  float64           `json:"rtt_ms"`
+	Node      string                 `json:"node"`
+	ID        string                 `json:"id"`
+	Remote    string                 `json:"remote"`
+	Path      micronet.PathKind      `json:"path"`
+	Relay     string                 `json:"relay,omitempty"` // whose address that is, on a relayed path
+	Transport micronet.TransportKind `json:"transport"`
+	RTTMs     float64                `json:"rtt_ms"`
 }
 
 // Trace is how packets get to a node, or to an instance of a service.
@@ -260,12 +261,13 @@ const (
 
 // Way is one way to a node. Unanswered counts probes in a row.
 type Way struct {
-	Path       micronet.PathKind `json:"path"`
-	Relay      string            `json:"relay,omitempty"`
-	Remote     string            `json:"remote"`
-	State      WayState          `json:"state"`
-	RTTMs      float64           `json:"rtt_ms"`
-	Unanswered int               `json:"unanswered"`
+	Path       micronet.PathKind      `json:"path"`
+	Relay      string                 `json:"relay,omitempty"`
+	Remote     string                 `json:"remote"`
+	Transport  micronet.TransportKind `json:"transport"`
+	State      WayState               `json:"state"`
+	RTTMs      float64                `json:"rtt_ms"`
+	Unanswered int                    `json:"unanswered"`
 }
 
 // WayState is how a way is.

@@ -132,6 +132,11 @@ func ways() []Defence {
 			Files: edit("tunnel/relay.go", "case !c.local.Relay:", "case true:"),
 		},
 		{
+			Name: "tcp-stands-in", Scenario: "udp-blocked", Breaks: "path", Seeds: 1,
+			About: "Where UDP does not pass, packets go over TCP",
+			Files: edit("tunnel/fallback.go", "	out.calls = append(out.calls, call{p.ID, to})\n", ""),
+		},
+		{
 			Name: "silence-is-noticed", Scenario: "path-dies", Breaks: "success_rate", Seeds: 1,
 			About: "A path is probed as soon as packets leave and none come back",
 			Files: edit("tunnel/paths.go", "return min(quietAfter, max(quietLeast, 4*s.best.rtt.value))", "return time.Hour"),

@@ -146,6 +146,7 @@ type PathKind string
 const (
 	Direct  PathKind = "direct"
 	Relayed PathKind = "relay"
+	OverTCP PathKind = "tcp" // whether over a relay or not
 )
 
 func (Converged) condition()     {}

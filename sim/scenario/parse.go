@@ -26,7 +26,7 @@ func Parse(name string, data []byte) (*Scenario, error) {
 
 func newReader(name string) *reader {
 	return &reader{
-		s:     &Scenario{File: name, Fidelity: Full, Relay: RelayAuto, Network: Link{ICMP: true}},
+		s:     &Scenario{File: name, Fidelity: Full, Relay: RelayAuto, TCP: TCPAuto, Network: Link{ICMP: true}},
 		verbs: verbs(), conds: conditions(), later: map[string]*value{},
 	}
 }
@@ -55,6 +55,7 @@ func (r *reader) head() fields {
 		"about":    into(r, &r.s.About, (*value).about),
 		"fidelity": into(r, &r.s.Fidelity, oneOf(Full, Gossip)),
 		"relay":    into(r, &r.s.Relay, oneOf(RelayAuto, RelayOn, RelayOff)),
+		"tcp":      into(r, &r.s.TCP, oneOf(TCPAuto, TCPOff)),
 		"network":  func(v *value) { r.object(v, r.linkFields(&r.s.Network)) },
 		"duration": into(r, &r.s.Duration, (*value).positive),
 	}

@@ -25,7 +25,7 @@ func TestTheExampleOfTheDesign(t *testing.T) {
 			{14, "always: [no_loops, no_ghosts, no_unauthorized]", Always{[]Invariant{NoLoops, NoGhosts, NoUnauthorized}}},
 			{15, "success_rate: {service: web, at_least: 99.9%, outside: [30s, 45s]}", SuccessRate{"web", 0.999, []Interval{{30 * time.Second, 45 * time.Second}}}},
 		},
-		Duration: 12 * time.Minute, Relay: RelayAuto,
+		Duration: 12 * time.Minute, Relay: RelayAuto, TCP: TCPAuto,
 	}
 	if got := parse(t, design); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -23,7 +23,17 @@ type Scenario struct {
 	Expect   []Expectation // in the order of the file
 	Duration time.Duration // of virtual time, above 0
 	Relay    RelayMode     // of all nodes
+	TCP      TCPMode       // the same
 }
+
+// TCPMode is the setting tcp-addr, as far as scenarios know it.
+type TCPMode string
+
+// The values of the setting.
+const (
+	TCPAuto TCPMode = "auto"
+	TCPOff  TCPMode = "off"
+)
 
 // RelayMode is the setting of the same name.
 type RelayMode string

@@ -54,6 +54,9 @@ func (l *link) info() tunnel.ConnectionInfo {
 		if !path.Relay.IsZero() {
 			info.Path, info.Relay = micronet.PathRelay, path.Relay
 		}
+		if path.TCP {
+			info.Transport = micronet.TransportTCP
+		}
 	}
 	return info
 }

@@ -1,0 +1,94 @@
+package node
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/node/api"
+	"github.com/micro/micro-net/sim/netsim"
+	"github.com/micro/micro-net/tunnel"
+)
+
+// TestTCPOfTheMesh: the TCP port of the mesh is taken along where it is free, and must be free where the user chose it.
+func TestTCPOfTheMesh(t *testing.T) {
+	inBubble(t, 71, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		if port := a.life().listeners.tcpPort(); port != tunnel.TCPSamePort {
+			t.Errorf("TCP port %d", port)
+		}
+		env := a.host.Env()
+		busy, err := env.Net.Listen(t.Context(), netip.MustParseAddrPort("[::]:9085"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer busy.Close()
+		open := func(c Config) (*listeners, error) {
+			c.Mesh = netip.MustParseAddrPort("[::]:9085")
+			return openListeners(t.Context(), env, &c, nil, nil)
+		}
+		closed := func(l *listeners) {
+			if err := l.close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		l, err := open(Config{})
+		if err != nil || l.tcp != nil || l.tcpPort() != 0 || l.noTCP == nil {
+			t.Fatalf("with a port that others have: %+v, %v", l, err)
+		}
+		closed(l)
+		if l, err = open(Config{NoTCP: true}); err != nil || l.tcp != nil || l.noTCP != nil {
+			t.Fatalf("without TCP: %+v, %v", l, err)
+		}
+		closed(l)
+		if l, err = open(Config{TCP: netip.MustParseAddrPort("[::]:443")}); err != nil || l.tcpPort() != 443 {
+			t.Fatalf("with a port of its own: %+v, %v", l, err)
+		}
+		closed(l)
+		_, err = open(Config{TCP: netip.MustParseAddrPort("[::]:9085")})
+		if err == nil || !strings.Contains(err.Error(), "mesh [::]:9085 (tcp) is in use") || !strings.Contains(err.Error(), "--tcp-addr '[::]:0'") {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+// TestUDPIsBlocked: a node whose UDP is blocked goes on over TCP, and everything says so.
+func TestUDPIsBlocked(t *testing.T) {
+	inBubble(t, 72, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		c := b.start("c", b.invite(a))
+		b.await(drainFor, "both see both", b.alive(2, a, c))
+		b.serve(c, "echo", "c")
+		b.await(drainFor, "the first calls it", b.answers(a, "echo", "c"))
+		b.world.SetFirewall(c.host, netsim.Firewall{BlockUDP: true})
+		b.await(drainFor, "a call gets through", b.answers(a, "echo", "c"))
+		b.await(drainFor, "routes show TCP", func() error {
+			routes, err := a.backend().Routes("")
+			if err != nil {
+				return err
+			}
+			for _, r := range routes {
+				if r.Node == "c" && r.Transport != micronet.TransportTCP {
+					return net.ErrClosed
+				}
+			}
+			return nil
+		})
+		pong, err := a.backend().Ping(t.Context(), "c")
+		if err != nil || pong.Transport != micronet.TransportTCP || pong.Path != micronet.PathDirect {
+			t.Errorf("ping: %+v, %v", pong, err)
+		}
+		trace, err := a.backend().Trace(t.Context(), "c")
+		if err != nil || len(trace.Ways) < 2 || trace.Ways[0].Transport != micronet.TransportTCP || trace.Ways[0].State != api.WayInUse {
+			t.Errorf("trace: %+v, %v", trace, err)
+		}
+		for _, x := range a.backend().Connections() {
+			if x.Node == "c" && x.Transport != micronet.TransportTCP {
+				t.Errorf("connections: %+v", x)
+			}
+		}
+	})
+}

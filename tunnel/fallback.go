@@ -1,0 +1,223 @@
+package tunnel
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	// trunkAfter is how long no answer comes over UDP from a peer that was never heard until a trunk is dialled. One that
+	// was heard and falls silent gets one at once.
+	trunkAfter = time.Second
+	// trunkAgain is how long after a call the same peer is called again; it doubles each time in vain, up to trunkMost.
+	trunkAgain = 5 * time.Second
+	trunkMost  = time.Minute
+	// callRate is how many calls a second a node makes, and callBurst how many at once: in a split the whole other half
+	// is called in vain.
+	callRate  = 2
+	callBurst = 8
+	// maxLifelines is how many trunks a node has for gossip alone, when UDP reaches nobody.
+	maxLifelines = 2
+	// lonelyFor is how long the answer to whether UDP reaches anybody is used.
+	lonelyFor = 500 * time.Millisecond
+)
+
+// calling is when a peer is called again.
+type calling struct {
+	pause    time.Duration
+	made     time.Time // the last call
+	next     time.Time
+	calls    int       // made
+	straight time.Time // since when UDP has answered although there are trunks
+}
+
+// fallBack asks for a trunk to a peer that UDP does not reach, and lets trunks go where it does.
+func (c *core) fallBack(now time.Time, p *peer, out *effects) {
+	if b := p.paths.best; p.paths.proven() && !p.paths.silent(b) {
+		if b.replied.After(p.calling.next) {
+			p.calling.pause = 0
+		}
+		p.spareTrunks(now, out)
+		return
+	}
+	if !c.trunks || !p.paths.wanted(now) || !p.paths.unanswered(now) {
+		return
+	}
+	if !p.paths.inUse(now) {
+		if p = c.lifeline(now, p); p == nil {
+			return
+		}
+	}
+	c.place(now, p, out)
+}
+
+// place calls a peer, unless it is too soon for that.
+func (c *core) place(now time.Time, p *peer, out *effects) {
+	to := p.dialled()
+	if len(to) == 0 || now.Before(p.calling.next) || !c.placed.take(now, 1) {
+		return
+	}
+	k := &p.calling
+	k.pause = min(trunkMost, max(trunkAgain, 2*k.pause))
+	k.made, k.next = now, now.Add(k.pause)
+	k.calls++
+	out.hangups = append(out.hangups, p.paths.trunks()...)
+	out.calls = append(out.calls, call{p.ID, to})
+}
+
+// dialled are the addresses at which a peer takes trunks, other ones first each time. Only such as were believed are
+// called, see declare.
+func (p *peer) dialled() (out []netip.AddrPort) {
+	if p.TCP == 0 {
+		return nil
+	}
+	for _, k := range p.paths.candidates {
+		to := k.addr
+		if p.TCP != TCPSamePort {
+			to = netip.AddrPortFrom(to.Addr(), p.TCP)
+		}
+		if k.declared && !slices.Contains(out, to) {
+			out = append(out, to)
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	from := p.calling.calls * maxCallTargets % len(out)
+	return slices.Concat(out[from:], out[:from])
+}
+
+// spareTrunks lets trunks go once UDP has answered for a while.
+func (p *peer) spareTrunks(now time.Time, out *effects) {
+	open := p.paths.trunks()
+	if len(open) == 0 || p.paths.best.overTCP() {
+		p.calling.straight = time.Time{}
+		return
+	}
+	if p.calling.straight.IsZero() {
+		p.calling.straight = now
+	}
+	if now.Sub(p.calling.straight) >= trunkIdle {
+		out.spares = append(out.spares, open...)
+	}
+}
+
+// lifeline is the peer to call so that gossip gets through, nil for none: a relay, which leads to all others as well, or
+// else the one that there is something to say to. Where UDP reaches anybody, gossip goes round by them.
+func (c *core) lifeline(now time.Time, p *peer) *peer {
+	if now.Sub(c.lonely.at) >= lonelyFor {
+		c.lookWhoAnswers(now)
+	}
+	if c.lonely.reached || c.lonely.lines >= maxLifelines {
+		return nil
+	}
+	c.lonely.lines++ // until it is counted anew
+	if p.Relay || len(c.lonely.relays) == 0 {
+		return p
+	}
+	return c.lonely.relays[c.nonce%uint64(len(c.lonely.relays))]
+}
+
+// lonely tells whom UDP reaches.
+type lonely struct {
+	at      time.Time
+	reached bool    // anybody
+	lines   int     // trunks that answer
+	relays  []*peer // that may be called now
+}
+
+func (c *core) lookWhoAnswers(now time.Time) {
+	l := lonely{at: now, relays: c.lonely.relays[:0]}
+	for _, p := range c.peers {
+		b := p.paths.best
+		switch {
+		case (b == nil || !b.confirmed) && now.Sub(p.calling.made) < trunkGreeting:
+			l.lines++ // perhaps: it is being called
+		case b == nil || !b.confirmed:
+			if p.Relay && p.TCP != 0 && !now.Before(p.calling.next) {
+				l.relays = append(l.relays, p)
+			}
+		case b.trunk():
+			l.lines++
+		case b.via == nil && !p.paths.silent(b):
+			l.reached = true
+		}
+	}
+	slices.SortFunc(l.relays, func(a, b *peer) int { return a.ID.Compare(b.ID) })
+	c.lonely = l
+}
+
+// walled reports whether our trunks lead to others and UDP reaches nobody. That others have to come over TCP says nothing
+// of us.
+func (c *core) walled() bool {
+	trunks := 0
+	for _, p := range c.peers {
+		if !p.direct() {
+			continue
+		}
+		switch b := p.paths.best; {
+		case !b.trunk():
+			return false
+		case b.dialled:
+			trunks++
+		}
+	}
+	return trunks > 0
+}
+
+// trunkUp takes note of a trunk to or from a peer. One that is not known yet shows its credential over it.
+func (c *core) trunkUp(now time.Time, t *trunk, out *effects) {
+	c.trunked = c.trunked || !t.ours
+	p := c.peers[t.peer]
+	if p == nil || p.paths.find(t.addr) != nil {
+		return
+	}
+	k := newCandidate(t.addr)
+	k.hurried, k.real, k.dialled = true, t.remote, t.ours
+	p.paths.candidates = append(p.paths.candidates, k)
+	if b := p.paths.best; b != nil {
+		b.hurried = true // who comes over TCP does not get through otherwise
+	}
+	c.probe(now, p, k, true, out)
+	c.settle(now, p, out)
+}
+
+// trunkDown takes note that a trunk has ended.
+func (c *core) trunkDown(now time.Time, t *trunk, out *effects) {
+	p := c.peers[t.peer]
+	if p == nil {
+		return
+	}
+	k := p.paths.find(t.addr)
+	if k == nil {
+		return
+	}
+	p.paths.candidates = slices.DeleteFunc(p.paths.candidates, func(x *candidate) bool { return x == k })
+	c.dir.unbind(t.addr, k.binding)
+	if k == p.paths.best && k.confirmed && p.paths.wanted(now) {
+		p.paths.restart(now)
+	}
+	c.settle(now, p, out)
+}
+
+// trunk reports whether a candidate is a connection over TCP.
+func (k *candidate) trunk() bool { return isTrunkAddr(k.addr.Addr()) }
+
+// unanswered reports whether UDP has been asked for an answer for long enough: the way in use has fallen silent, or none
+// has answered yet.
+func (s *paths) unanswered(now time.Time) bool {
+	return s.proven() || slices.ContainsFunc(s.candidates, func(k *candidate) bool {
+		return !k.since.IsZero() && now.Sub(k.since) >= trunkAfter
+	})
+}
+
+// trunks are those to the peer.
+func (s *paths) trunks() (out []netip.AddrPort) {
+	for _, k := range s.candidates {
+		if k.trunk() {
+			out = append(out, k.addr)
+		}
+	}
+	return out
+}
