@@ -78,6 +78,9 @@ func (b backend) roles(id micronet.NodeID, shown identity.Roles) []string {
 	if authority {
 		out = append(out, api.RoleAuthority)
 	}
+	if l.relays(id) {
+		out = append(out, api.RoleRelay)
+	}
 	return out
 }
 

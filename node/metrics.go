@@ -34,7 +34,7 @@ type metrics struct {
 	judged   *prometheus.CounterVec
 	flows    *prometheus.CounterVec
 	bytes    *prometheus.CounterVec
-	paths    prometheus.Counter
+	paths    *prometheus.CounterVec
 	tunnels  *prometheus.CounterVec
 	faults   *prometheus.CounterVec
 }
@@ -63,7 +63,7 @@ func newMetrics(version string, nameOf func(micronet.NodeID) string) *metrics {
 		bytes:    counter("flow_bytes_total", "Bytes carried, by service and direction.", "service", "direction"),
 		tunnels:  counter("tunnels_total", "Tunnels opened and closed.", "change"),
 		faults:   counter("background_errors_total", "Background work that failed.", "op"),
-		paths:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "path_changes_total", Help: "Changes of the path to a peer."}),
+		paths:    counter("path_changes_total", "Changes of the path to a peer, by reason, and by what packets take then: direct, relay, tcp or none.", "reason", "to"),
 		resolve: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "dns_seconds", Help: "Time to answer a DNS question.",
 			Buckets: []float64{.00001, .0001, .001, .01, .1, 1, 10},
@@ -126,7 +126,7 @@ func (m *metrics) events() *micronet.Events {
 		PacketDropped:   m.countDrop,
 		RecordRefused:   m.countRefusal,
 		InstanceEjected: func(e micronet.Ejection) { m.ejected.WithLabelValues(m.services.of(e.Service)).Inc() },
-		PathChanged:     func(micronet.PathChange) { m.paths.Inc() },
+		PathChanged:     func(c micronet.PathChange) { m.paths.WithLabelValues(c.Reason, wayOf(c)).Inc() },
 		BackgroundError: func(op string, _ error) { m.faults.WithLabelValues(op).Inc() },
 		TunnelChanged: func(c micronet.TunnelChange) {
 			m.tunnels.WithLabelValues(map[bool]string{true: "up", false: "down"}[c.Up]).Inc()
@@ -167,10 +167,30 @@ func (m *metrics) countRefusal(r micronet.RecordRefusal) {
 	}
 }
 
-// gauge is a value that is read when somebody asks.
+// wayOf is what packets take after a change of path.
+func wayOf(c micronet.PathChange) string {
+	switch {
+	case !c.To.IsValid():
+		return "none"
+	case c.TCP:
+		return "tcp"
+	case !c.Relay.IsZero():
+		return string(micronet.PathRelay)
+	}
+	return string(micronet.PathDirect)
+}
+
+// gauge is a value that is read when somebody asks. Names that end in _total are counters.
 type gauge struct {
 	name, help string
 	value      float64
+}
+
+func (g *gauge) kind() string {
+	if strings.HasSuffix(g.name, "_total") {
+		return "counter"
+	}
+	return "gauge"
 }
 
 // Metrics writes the text exposition of Prometheus.
@@ -198,7 +218,7 @@ func yes(b bool) float64 {
 func (b backend) gauges(w io.Writer) error {
 	s, c := b.Status(), b.l.records.stats()
 	_, twice := b.l.twin.where(time.Now())
-	m := b.l.pass.member()
+	m, carried := b.l.pass.member(), b.l.under.Counters()
 	for _, g := range []gauge{
 		{"nodes_alive", "Nodes that are alive, this one included.", float64(s.Nodes.Alive)},
 		{"nodes_suspect", "Nodes that are suspect.", float64(s.Nodes.Suspect)},
@@ -218,8 +238,11 @@ func (b backend) gauges(w io.Writer) error {
 		{"catalog_pending", "Newer versions known to exist and not held.", float64(c.Pending)},
 		{"flows_active", "Connections being carried.", float64(b.l.flows.Active())},
 		{"tunnels_open", "Tunnels that are open.", float64(len(b.l.tun.Connections()))},
+		{"trunks_open", "Connections over TCP that carry packets.", float64(carried["trunks_open"])},
+		{"relayed_packets_total", "Packets of other nodes that were forwarded.", float64(carried["relayed_packets"])},
+		{"relayed_bytes_total", "Bytes of other nodes that were forwarded.", float64(carried["relayed_bytes"])},
 	} {
-		if _, err := fmt.Fprintf(w, "# HELP %[1]s_%[2]s %[3]s\n# TYPE %[1]s_%[2]s gauge\n%[1]s_%[2]s %[4]g\n", namespace, g.name, g.help, g.value); err != nil {
+		if _, err := fmt.Fprintf(w, "# HELP %[1]s_%[2]s %[3]s\n# TYPE %[1]s_%[2]s %[5]s\n%[1]s_%[2]s %[4]g\n", namespace, g.name, g.help, g.value, g.kind()); err != nil {
 			return err
 		}
 	}

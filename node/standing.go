@@ -52,6 +52,22 @@ func (s standing) relays(mode RelayMode) bool {
 	return mode == RelayOn || (mode != RelayOff && (s.known || s.dialled) && s.open && !s.walled)
 }
 
+// relays reports whether a node says that it forwards the packets of others.
+func (l *life) relays(id micronet.NodeID) bool {
+	if id == l.self {
+		return l.address.forwards()
+	}
+	cred, _ := l.contacts.of(id)
+	return cred.Flags&identity.FlagRelay != 0
+}
+
+// forwards reports whether this node forwards the packets of others.
+func (s *self) forwards() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.carries.relay
+}
+
 // needsRelays reports whether others may have to come over a relay.
 func (s standing) needsRelays() bool { return s.walled || (s.known && (!s.open || !s.called)) }
 

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,6 +86,20 @@ func TestUDPIsBlocked(t *testing.T) {
 		trace, err := a.backend().Trace(t.Context(), "c")
 		if err != nil || len(trace.Ways) < 2 || trace.Ways[0].Transport != micronet.TransportTCP || trace.Ways[0].State != api.WayInUse {
 			t.Errorf("trace: %+v, %v", trace, err)
+		}
+		var text bytes.Buffer
+		if err := a.backend().Metrics(&text); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{"\nmicronet_trunks_open ", "\n# TYPE micronet_relayed_bytes_total counter\n", `micronet_path_changes_total{reason="silent",to="tcp"} `} {
+			if !strings.Contains(text.String(), line) {
+				t.Errorf("metrics lack %q", line)
+			}
+		}
+		for _, n := range a.backend().Nodes() {
+			if n.Name == "a" && !slices.Contains(n.Roles, api.RoleRelay) {
+				t.Errorf("a node in the open is %v", n.Roles)
+			}
 		}
 		for _, x := range a.backend().Connections() {
 			if x.Node == "c" && x.Transport != micronet.TransportTCP {

@@ -158,13 +158,6 @@ func (n *testNode) overTCP(relay bool) Peer {
 	return p
 }
 
-// count tells how many are open.
-func (t *trunks) count() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.open)
-}
-
 func (n *testNode) changes() []micronet.PathChange {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -92,7 +92,7 @@ func (t *trunks) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			if t.some() {
+			if t.count() > 0 {
 				pause(life, trunkLinger)
 			}
 			return
@@ -102,10 +102,11 @@ func (t *trunks) run(ctx context.Context) {
 	}
 }
 
-func (t *trunks) some() bool {
+// count tells how many are open.
+func (t *trunks) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.open) > 0
+	return len(t.open)
 }
 
 // call queues a call; false when there are too many.

@@ -328,6 +328,7 @@ func (u *Underlay) Counters() map[string]uint64 {
 	t := &u.traffic
 	m["sealed_received"], m["sealed_sent"] = t.sealedIn.Load(), t.sealedOut.Load()
 	m["quic_received"], m["quic_sent"] = t.quicIn.Load(), t.quicOut.Load()
+	m["trunks_open"] = uint64(u.trunks.count())
 	m["relayed_packets"], m["relayed_bytes"] = u.relayed()
 	m["bytes_received"], m["bytes_sent"] = t.bytesIn.Load(), t.bytesOut.Load()
 	return m

@@ -62,6 +62,7 @@ type Warning struct {
 // The roles of a node, as far as it has shown them here.
 const (
 	RoleRoot      = "root"      // has the cluster's root key
+	RoleRelay     = "relay"     // forwards the packets of nodes that cannot reach each other
 	RoleAuthority = "authority" // signs for the cluster
 )
 
@@ -76,7 +77,7 @@ type Node struct {
 	RTTMs   float64             `json:"rtt_ms"`
 	AgeMs   int64               `json:"age_ms"`
 	Gateway bool                `json:"gateway"`
-	Roles   []string            `json:"roles"` // RoleRoot and RoleAuthority
+	Roles   []string            `json:"roles"` // RoleRoot, RoleAuthority, RoleRelay
 	Self    bool                `json:"self"`
 	Reason  string              `json:"reason"` // why others refuse it: its key was revoked, or its certificate does not count; "": they do not
 }
