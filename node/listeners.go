@@ -52,11 +52,7 @@ func openListeners(ctx context.Context, env micronet.Env, c *Config, dns *server
 	}
 	var err error
 	l.mesh, err = env.Net.ListenPacket(ctx, c.Mesh)
-	if note("mesh", "--listen", "udp", c.Mesh, err) {
-		if err = l.openTCP(ctx, env, c); err != nil {
-			note("mesh", "--tcp-addr", "tcp", c.TCP, err)
-		}
-	}
+	note("mesh", "--listen", "udp", c.Mesh, err)
 	if d := c.Daemon; d != nil {
 		if d.API.IsValid() {
 			l.api, err = env.Net.Listen(ctx, d.API)
@@ -69,6 +65,8 @@ func openListeners(ctx context.Context, env micronet.Env, c *Config, dns *server
 			l.proxy = out
 		}
 	}
+	// The port that only has to be free if it is asked for comes last.
+	note("mesh", "--tcp-addr", "tcp", c.TCP, l.openTCP(ctx, env, c))
 	var socketErr error
 	if c.Daemon != nil {
 		l.socket, socketErr = openSocket(ctx, env, c.Daemon.Socket)
@@ -87,7 +85,7 @@ func openListeners(ctx context.Context, env micronet.Env, c *Config, dns *server
 
 // openTCP opens what takes datagrams over TCP. Only the address that the user chose has to be free.
 func (l *listeners) openTCP(ctx context.Context, env micronet.Env, c *Config) (err error) {
-	if c.NoTCP {
+	if c.NoTCP || l.mesh == nil {
 		return nil
 	}
 	addr := c.TCP

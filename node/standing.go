@@ -49,7 +49,7 @@ func standingOf(advertise []netip.AddrPort, ifaces []micronet.Interface, seen tu
 
 // relays reports whether a node in this place forwards the packets of others.
 func (s standing) relays(mode RelayMode) bool {
-	return mode == RelayOn || (mode != RelayOff && (s.known || s.dialled) && s.open && !s.walled)
+	return mode == RelayOn || (mode != RelayOff && (s.known || s.dialled) && s.open && (s.dialled || !s.walled))
 }
 
 // relays reports whether a node says that it forwards the packets of others.

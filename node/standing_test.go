@@ -44,6 +44,10 @@ func TestStanding(t *testing.T) {
 	if !hub.relays(RelayAuto) || hub.needsRelays() {
 		t.Errorf("in the open, others come over TCP alone: %+v", hub)
 	}
+	hub = standingOf(nil, eth, tunnel.Standing{Dialled: true, Walled: true})
+	if !hub.relays(RelayAuto) {
+		t.Errorf("in the open, and one of the others is reached over TCP alone: %+v", hub)
+	}
 	walled := standingOf(nil, eth, tunnel.Standing{Seen: own, Called: true, Walled: true})
 	if walled.relays(RelayAuto) || !walled.needsRelays() {
 		t.Errorf("UDP is blocked: %+v", walled)

@@ -50,6 +50,11 @@ func TestTCPOfTheMesh(t *testing.T) {
 			t.Fatalf("with a port of its own: %+v, %v", l, err)
 		}
 		closed(l)
+		same := Config{Daemon: &Daemon{API: netip.MustParseAddrPort("127.0.0.1:9086"), Socket: "/home/x.sock"}, Mesh: netip.MustParseAddrPort("[::]:9086")}
+		if l, err = openListeners(t.Context(), env, &same, nil, nil); err != nil || l.api == nil || l.tcp != nil {
+			t.Fatalf("with the API at the port of the mesh: %+v, %v", l, err)
+		}
+		closed(l)
 		_, err = open(Config{TCP: netip.MustParseAddrPort("[::]:9085")})
 		if err == nil || !strings.Contains(err.Error(), "mesh [::]:9085 (tcp) is in use") || !strings.Contains(err.Error(), "--tcp-addr '[::]:0'") {
 			t.Errorf("the error is %v", err)

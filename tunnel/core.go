@@ -47,21 +47,21 @@ type core struct {
 	former     ownKey // what peers may still use
 	credential uint64 // generation of our credential
 
-	peers    map[micronet.NodeID]*peer
-	tags     map[tag]*peer
-	agenda   agenda
-	held     int
-	near     nearby  // relays
-	homes    []*peer // relays that we keep in touch with
-	carried  quota
-	searches bucket // relays that may be tried
-	placed   bucket // calls
-	lonely   lonely
-	trunks   bool   // trunks may be dialled
-	trunked  bool   // somebody has dialled a trunk to us
-	called   bool   // somebody whom we had not spoken to reached us
-	nonce    uint64 // of probes; unique is enough, frames are sealed
-	checked  bucket
+	peers       map[micronet.NodeID]*peer
+	tags        map[tag]*peer
+	agenda      agenda
+	held        int
+	near        nearby  // relays
+	homes       []*peer // relays that we keep in touch with
+	carried     quota
+	searches    bucket // relays that may be tried
+	placed      bucket // calls
+	lonely      lonely
+	trunks      bool      // trunks may be dialled
+	walledUntil time.Time // see overTrunks
+	called      bool      // somebody whom we had not spoken to reached us
+	nonce       uint64    // of probes; unique is enough, frames are sealed
+	checked     bucket
 }
 
 func newCore(start time.Time, view vantage, entropy io.Reader, verify Verify, dir *directory) (*core, error) {

@@ -44,19 +44,18 @@ func (c *core) fallBack(now time.Time, p *peer, out *effects) {
 	if !c.trunks || !p.paths.wanted(now) || !p.paths.unanswered(now) {
 		return
 	}
-	if !p.paths.inUse(now) {
-		if p = c.lifeline(now, p); p == nil {
-			return
-		}
+	if p.paths.inUse(now) {
+		c.place(now, p, out)
+	} else {
+		c.lifeline(now, p, out)
 	}
-	c.place(now, p, out)
 }
 
-// place calls a peer, unless it is too soon for that.
-func (c *core) place(now time.Time, p *peer, out *effects) {
+// place calls a peer, unless it is too soon for that, and reports whether it did.
+func (c *core) place(now time.Time, p *peer, out *effects) bool {
 	to := p.dialled()
 	if len(to) == 0 || now.Before(p.calling.next) || !c.placed.take(now, 1) {
-		return
+		return false
 	}
 	k := &p.calling
 	k.pause = min(trunkMost, max(trunkAgain, 2*k.pause))
@@ -64,6 +63,7 @@ func (c *core) place(now time.Time, p *peer, out *effects) {
 	k.calls++
 	out.hangups = append(out.hangups, p.paths.trunks()...)
 	out.calls = append(out.calls, call{p.ID, to})
+	return true
 }
 
 // dialled are the addresses at which a peer takes trunks, other ones first each time. Only such as were believed are
@@ -103,20 +103,23 @@ func (p *peer) spareTrunks(now time.Time, out *effects) {
 	}
 }
 
-// lifeline is the peer to call so that gossip gets through, nil for none: a relay, which leads to all others as well, or
-// else the one that there is something to say to. Where UDP reaches anybody, gossip goes round by them.
-func (c *core) lifeline(now time.Time, p *peer) *peer {
+// lifeline calls somebody so that gossip gets through: a relay, which leads to all others as well, or else the peer that
+// there is something to say to. Where UDP reaches anybody, gossip goes round by them.
+func (c *core) lifeline(now time.Time, p *peer, out *effects) {
 	if now.Sub(c.lonely.at) >= lonelyFor {
 		c.lookWhoAnswers(now)
 	}
 	if c.lonely.reached || c.lonely.lines >= maxLifelines {
-		return nil
+		return
 	}
-	c.lonely.lines++ // until it is counted anew
-	if p.Relay || len(c.lonely.relays) == 0 {
-		return p
+	if n := len(c.lonely.relays); n > 0 && !p.Relay {
+		at := int(c.nonce % uint64(n))
+		p = c.lonely.relays[at]
+		c.lonely.relays = slices.Delete(c.lonely.relays, at, at+1)
 	}
-	return c.lonely.relays[c.nonce%uint64(len(c.lonely.relays))]
+	if c.place(now, p, out) {
+		c.lonely.lines++ // until they are counted anew
+	}
 }
 
 // lonely tells whom UDP reaches.
@@ -135,7 +138,7 @@ func (c *core) lookWhoAnswers(now time.Time) {
 		case (b == nil || !b.confirmed) && now.Sub(p.calling.made) < trunkGreeting:
 			l.lines++ // perhaps: it is being called
 		case b == nil || !b.confirmed:
-			if p.Relay && p.TCP != 0 && !now.Before(p.calling.next) {
+			if p.Relay && len(p.dialled()) > 0 && !now.Before(p.calling.next) {
 				l.relays = append(l.relays, p)
 			}
 		case b.trunk():
@@ -148,27 +151,33 @@ func (c *core) lookWhoAnswers(now time.Time) {
 	c.lonely = l
 }
 
-// walled reports whether our trunks lead to others and UDP reaches nobody. That others have to come over TCP says nothing
-// of us.
-func (c *core) walled() bool {
-	trunks := 0
+// walledFor is how long a node still counts as walled whose trunks are down for a moment.
+const walledFor = 30 * time.Second
+
+// overTrunks tells how TCP has to do what UDP does not: walled, that our trunks lead to others and UDP reaches nobody, and
+// dialled, that somebody has a trunk to us that answers.
+func (c *core) overTrunks(now time.Time) (walled, dialled bool) {
+	reached := false
 	for _, p := range c.peers {
-		if !p.direct() {
-			continue
-		}
-		switch b := p.paths.best; {
-		case !b.trunk():
-			return false
-		case b.dialled:
-			trunks++
+		reached = reached || (p.direct() && !p.paths.best.trunk())
+		for _, k := range p.paths.candidates {
+			switch {
+			case !k.trunk() || !k.confirmed:
+			case k.dialled:
+				c.walledUntil = now.Add(walledFor)
+			default:
+				dialled = true
+			}
 		}
 	}
-	return trunks > 0
+	if reached {
+		c.walledUntil = time.Time{}
+	}
+	return now.Before(c.walledUntil), dialled
 }
 
 // trunkUp takes note of a trunk to or from a peer. One that is not known yet shows its credential over it.
 func (c *core) trunkUp(now time.Time, t *trunk, out *effects) {
-	c.trunked = c.trunked || !t.ours
 	p := c.peers[t.peer]
 	if p == nil || p.paths.find(t.addr) != nil {
 		return

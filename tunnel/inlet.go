@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// inletTurn is how many datagrams of trunks are taken until the UDP socket gets its turn, which waits for inletGlance.
 const (
-	inletTurn   = 16
+	// maxInlet bounds the datagrams that wait for the read loop. Trunks wait when it is full, and TCP tells their senders.
+	maxInlet = 256
+	// inletTurn is how many of them are taken in a row until the UDP socket gets its turn, which waits for inletGlance
+	// where nothing has come: few would make what comes over TCP slow.
+	inletTurn   = maxInlet
 	inletGlance = time.Millisecond
 )
-
-// maxInlet bounds the datagrams that wait for the read loop. Trunks wait when it is full, and TCP tells their senders.
-const maxInlet = 256
 
 // inlet brings what came over trunks into the read loop, which waits at the UDP socket: a read deadline that has passed
 // wakes it.
@@ -68,12 +68,15 @@ func (i *inlet) wokeUp(err error) bool {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if !i.woken || (!i.deadline.IsZero() && !time.Now().Before(i.deadline)) {
+	if i.passedLocked() {
 		return false
 	}
 	i.woken = false
 	return i.conn.SetReadDeadline(i.deadline) == nil
 }
+
+// passedLocked reports whether the reader's user wants no more reads.
+func (i *inlet) passedLocked() bool { return !i.deadline.IsZero() && !time.Now().Before(i.deadline) }
 
 // setDeadline is the SetReadDeadline of the connection that QUIC has.
 func (i *inlet) setDeadline(t time.Time) error {
@@ -81,7 +84,7 @@ func (i *inlet) setDeadline(t time.Time) error {
 	defer i.mu.Unlock()
 	i.deadline, i.woken = t, false
 	err := i.conn.SetReadDeadline(t)
-	if err == nil && len(i.queue) > 0 && t.IsZero() {
+	if err == nil && len(i.queue) > 0 && !i.passedLocked() {
 		i.woken = i.conn.SetReadDeadline(time.Unix(1, 0)) == nil
 	}
 	return err
@@ -92,6 +95,9 @@ func (i *inlet) glance() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.taken = 0
+	if i.passedLocked() {
+		return
+	}
 	i.woken = i.conn.SetReadDeadline(time.Now().Add(inletGlance)) == nil
 }
 

@@ -261,7 +261,7 @@ func (u *Underlay) relayed() (packets, bytes uint64) {
 type Standing struct {
 	Seen    []netip.AddrPort // our address as a peer said within the last minutes that it sees it, one for each
 	Called  bool             // somebody has reached us to whom we had sent nothing
-	Dialled bool             // somebody has a trunk to us
+	Dialled bool             // somebody has a trunk to us that answers
 	Walled  bool             // trunks lead to others, and UDP reaches nobody
 }
 
@@ -270,7 +270,8 @@ func (u *Underlay) Standing() (s Standing) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := time.Now()
-	s.Called, s.Dialled, s.Walled = u.core.called, u.core.trunked, u.core.walled()
+	s.Called = u.core.called
+	s.Walled, s.Dialled = u.core.overTrunks(now)
 	for _, p := range u.core.peers {
 		if p.reported.IsValid() && now.Sub(p.reportedAt) < reportedFor {
 			s.Seen = append(s.Seen, p.reported)
@@ -284,7 +285,7 @@ func (u *Underlay) Standing() (s Standing) {
 func (u *Underlay) ForgetStanding() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.core.called, u.core.trunked = false, false
+	u.core.called = false
 	for _, p := range u.core.peers {
 		p.reported = netip.AddrPort{}
 	}

@@ -44,20 +44,21 @@ type trunk struct {
 	out    chan []byte
 	ended  chan struct{}
 	once   sync.Once
-	heard  atomic.Int64 // when something came, in nanoseconds since 1970
+	start  time.Time
+	heard  atomic.Int64 // when something came, as a moment since start
 }
 
 func newTrunk(addr netip.AddrPort, peer micronet.NodeID, conn *tls.Conn, ours bool) *trunk {
-	t := &trunk{
+	return &trunk{
 		addr: addr, peer: peer, ours: ours, conn: conn, remote: micronet.AddrPortOf(conn.RemoteAddr()),
-		out: make(chan []byte, trunkQueue), ended: make(chan struct{}),
+		out: make(chan []byte, trunkQueue), ended: make(chan struct{}), start: time.Now(),
 	}
-	t.heard.Store(time.Now().UnixNano())
-	return t
 }
 
 // silence is how long nothing has come over it.
-func (t *trunk) silence() time.Duration { return time.Since(time.Unix(0, t.heard.Load())) }
+func (t *trunk) silence() time.Duration {
+	return time.Since(t.start.Add(time.Duration(t.heard.Load())))
+}
 
 // send queues a copy of a datagram, and reports whether there was room.
 func (t *trunk) send(b []byte) bool {
@@ -100,7 +101,7 @@ func (t *trunk) read(ctx context.Context, in *inlet) {
 			return
 		}
 		data, err := readDatagram(r)
-		t.heard.Store(time.Now().UnixNano())
+		t.heard.Store(int64(time.Since(t.start)))
 		if err != nil || !in.put(ctx, t.ended, inletItem{data, t.addr}) {
 			return
 		}

@@ -309,7 +309,7 @@ func (t *trunks) spareLocked(id micronet.NodeID) (spare *trunk, full bool) {
 
 // before orders trunks by when something came over them.
 func (t *trunk) before(other *trunk) bool {
-	return cmp.Or(cmp.Compare(t.heard.Load(), other.heard.Load()), t.addr.Compare(other.addr)) < 0
+	return cmp.Or(cmp.Compare(other.silence(), t.silence()), t.addr.Compare(other.addr)) < 0
 }
 
 func (t *trunks) remove(gone *trunk) {
