@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,7 +25,7 @@ const (
 type inlet struct {
 	queue chan inletItem
 	conn  net.PacketConn
-	taken int // in this turn; the read loop's alone
+	taken atomic.Int32 // in this turn
 
 	mu       sync.Mutex // a leaf
 	woken    bool       // the deadline was set to wake the reader
@@ -94,7 +95,7 @@ func (i *inlet) setDeadline(t time.Time) error {
 func (i *inlet) glance() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.taken = 0
+	i.taken.Store(0)
 	if i.passedLocked() {
 		return
 	}
@@ -104,18 +105,18 @@ func (i *inlet) glance() {
 // nextInlet returns the next QUIC packet that came over a trunk, nil when there is none. All others before it are handled.
 func (u *Underlay) nextInlet(b []byte) (n int, identity *net.UDPAddr) {
 	for {
-		if u.inlet.taken >= inletTurn {
+		if u.inlet.taken.Load() >= inletTurn {
 			u.inlet.glance()
 			return 0, nil
 		}
 		select {
 		case item := <-u.inlet.queue:
-			u.inlet.taken++
+			u.inlet.taken.Add(1)
 			if n, identity = u.takeInlet(b, item); identity != nil {
 				return n, identity
 			}
 		default:
-			u.inlet.taken = 0
+			u.inlet.taken.Store(0)
 			return 0, nil
 		}
 	}
