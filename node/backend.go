@@ -95,7 +95,13 @@ const switchedOff = "off"
 
 func (b backend) listeners() api.Listeners {
 	l := b.l
-	out := api.Listeners{Mesh: l.mesh.String(), API: switchedOff, DNS: switchedOff, Proxy: switchedOff, VIPs: switchedOff, Socket: switchedOff}
+	out := api.Listeners{Mesh: l.mesh.String(), TCP: switchedOff, API: switchedOff, DNS: switchedOff, Proxy: switchedOff, VIPs: switchedOff, Socket: switchedOff}
+	switch {
+	case l.listeners.tcp != nil:
+		out.TCP = l.listeners.tcp.Addr().String()
+	case l.listeners.noTCP != nil:
+		out.TCP = api.PortTaken
+	}
 	if l.config.Daemon == nil {
 		return out
 	}

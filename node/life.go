@@ -289,7 +289,7 @@ func (l *life) trunks() tunnel.TrunkConfig {
 		return tunnel.TrunkConfig{}
 	}
 	if err := l.listeners.noTCP; err != nil {
-		l.env.Log.Warn("no TCP for the mesh: hosts whose UDP is blocked cannot reach this one", "addr", l.mesh, "error", err, "fix", "free the TCP port, or choose another with --tcp-addr")
+		l.env.Log.Warn("no TCP for the mesh: hosts whose UDP is blocked cannot dial this one", "addr", l.mesh, "error", err, "fix", "free the TCP port, or choose another with --tcp-addr")
 	}
 	return tunnel.TrunkConfig{TLS: trunkGate{l.gate}, Listener: l.listeners.tcp}
 }

@@ -22,6 +22,9 @@ func TestTCPOfTheMesh(t *testing.T) {
 		if port := a.life().listeners.tcpPort(); port != tunnel.TCPSamePort {
 			t.Errorf("TCP port %d", port)
 		}
+		if at := a.backend().Status().Listeners.TCP; at != "[::]:8085" {
+			t.Errorf("status shows TCP at %s", at)
+		}
 		env := a.host.Env()
 		busy, err := env.Net.Listen(t.Context(), netip.MustParseAddrPort("[::]:9085"))
 		if err != nil {

@@ -138,6 +138,18 @@ func (d *detours) exhausted(now time.Time, waits bool) {
 	d.rest = now.Add(d.pause)
 }
 
+// tryAgain has a relay asked again whose own way has changed: it may reach whom it did not.
+func (c *core) tryAgain(relay *peer) {
+	if !relay.Relay || !relay.direct() {
+		return
+	}
+	for _, p := range c.peers {
+		if slices.Contains(p.detours.tried, relay.tag) || !p.detours.rest.IsZero() {
+			p.detours = detours{}
+		}
+	}
+}
+
 func (c *core) mayRelay(p, r *peer) bool {
 	return r != p && r.Relay && !slices.Contains(p.detours.tried, r.tag) && p.paths.find(r.flow.identity.AddrPort()) == nil
 }

@@ -213,6 +213,19 @@ func (c *core) trunkDown(now time.Time, t *trunk, out *effects) {
 // trunk reports whether a candidate is a connection over TCP.
 func (k *candidate) trunk() bool { return isTrunkAddr(k.addr.Addr()) }
 
+// doubt has UDP looked at that the peer has stopped to use, as far as can be seen: what it sends comes over a trunk. As long
+// as something comes, nothing else would tell us that what we send does not arrive.
+func (s *paths) doubt(now time.Time) {
+	b := s.best
+	if b == nil || b.overTCP() || !b.confirmed || b.open {
+		return
+	}
+	if now.Sub(b.heard) >= quietLeast && now.Sub(b.probed) >= quietLeast {
+		b.hurried = true
+		s.urgent = now.Add(urgentFor)
+	}
+}
+
 // unanswered reports whether UDP has been asked for an answer for long enough: the way in use has fallen silent, or none
 // has answered yet.
 func (s *paths) unanswered(now time.Time) bool {

@@ -264,6 +264,9 @@ func (c *core) observe(a arrival, p *peer, fresh bool) *candidate {
 	} else {
 		p.paths.observe(a.now, a.from, fresh)
 	}
+	if fresh && from.trunk() {
+		p.paths.doubt(a.now)
+	}
 	from.calling = from.calling || (!from.spoken && !from.trunk())
 	from.credit(int64(len(a.data)))
 	if a.local.IsValid() && a.local != from.local {

@@ -509,6 +509,27 @@ func TestQ16_TrunksCarryTheirPeer(t *testing.T) {
 	})
 }
 
+// TestBlockedAgain: UDP ends for the second time while a trunk is open from the first: the peer, which sends nothing of its
+// own, takes the trunk as well.
+func TestBlockedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nw := newTrunkWorld(), newTestNet()
+		a, b := w.trunked(t, nw, newTestKey(1), 1, addrA), w.trunked(t, nw, newTestKey(2), 2, addrB)
+		a.AddPeer(b.overTCP(false))
+		b.AddPeer(a.overTCP(false))
+		for range 4 {
+			nw.setDrop(between(a, b))
+			a.talk(t, b, 1500*time.Millisecond)
+			a.wantPath(t, b, true)
+			b.wantPath(t, a, true)
+			nw.setDrop(nil)
+			a.talk(t, b, 8*time.Second)
+			a.wantPath(t, b, false)
+			b.wantPath(t, a, false)
+		}
+	})
+}
+
 // TestSpareTrunksGo: once UDP has answered for a minute, trunks are closed although the peer is in use.
 func TestSpareTrunksGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -26,6 +26,14 @@ func (d *doctor) daemon(ctx context.Context, s *api.Status) {
 		d.add(warn, "daemon", who+" is not ready: its catalog is not synchronised yet", "wait, and check that other nodes are reachable: micro-net nodes")
 	}
 	d.add(good, "mesh", "listens on UDP "+s.Listeners.Mesh, "")
+	switch s.Listeners.TCP {
+	case switchedOff, "":
+		d.add(good, "mesh, TCP", "switched off", "")
+	case api.PortTaken:
+		d.add(warn, "mesh, TCP", "another program has the TCP port: hosts whose UDP is blocked cannot dial this one", "free it, or choose another: --tcp-addr :PORT")
+	default:
+		d.add(good, "mesh, TCP", "listens on TCP "+s.Listeners.TCP, "")
+	}
 	d.reach(ctx, "api", s.Listeners.API)
 	d.reach(ctx, "proxy", s.Listeners.Proxy)
 	d.dns(ctx, s)

@@ -119,6 +119,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 	s := &w.backend.status
 	s.Ready = false
 	s.Listeners.API, s.Listeners.Proxy = ln.Addr().String(), "off"
+	s.Listeners.TCP = api.PortTaken
 	s.Listeners.DNS = dnsServer(t, func(q []byte) (byte, byte) {
 		if typ := binary.BigEndian.Uint16(q[len(q)-4:]); typ == typeA {
 			return 0, 0
@@ -133,10 +134,11 @@ func TestDoctorFindsFaults(t *testing.T) {
 	w.files["/proc/sys/net/core/rmem_max"] = "212992\n"
 	w.start()
 	by, r := w.findings()
-	if r.code != micronet.ExitFailed || r.err != "micro-net: doctor: 2 of 14 checks failed\n" {
+	if r.code != micronet.ExitFailed || r.err != "micro-net: doctor: 2 of 15 checks failed\n" {
 		t.Errorf("exit %d, %q", r.code, r.err)
 	}
 	w.wantFinding(by, "daemon", warn, "is not ready", "micro-net nodes")
+	w.wantFinding(by, "mesh, TCP", warn, "another program has the TCP port", "--tcp-addr")
 	w.wantFinding(by, "api", bad, "refused", "see its log")
 	w.wantFinding(by, "proxy", good, "switched off", "")
 	w.wantFinding(by, "dns", warn, "web.micro.internal A", "micro-net resolve web.micro.internal")

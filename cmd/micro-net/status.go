@@ -56,6 +56,7 @@ func (a *app) statusScreen(t *table, s *api.Status) {
 	t.row("services", s.Services)
 	t.row("certificate", a.expiry(s.Certificate.Expires))
 	t.row("mesh", s.Listeners.Mesh)
+	t.row("mesh, TCP", s.Listeners.TCP)
 	t.row("api", s.Listeners.API)
 	t.row("socket", s.Listeners.Socket)
 	t.row("dns", s.Listeners.DNS)

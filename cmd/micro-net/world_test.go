@@ -218,7 +218,7 @@ func newFakeBackend() *fakeBackend {
 	b.status = api.Status{
 		Node:  api.StatusNode{ID: "aaaaaaaaaaaaaaaa", Name: "a", Cluster: "main", Version: "v1.2.3", Address: "192.0.2.1:8085", Roles: []string{"root", "authority"}},
 		Ready: true, Nodes: api.NodeCounts{Alive: 2, Dead: 1}, Services: 2,
-		Listeners:   api.Listeners{Mesh: "[::]:8085", API: "127.0.0.1:8500", Socket: "/run/micro-net/api.sock", DNS: "127.0.0.1:8600", Proxy: "off", VIPs: "bound"},
+		Listeners:   api.Listeners{Mesh: "[::]:8085", TCP: "[::]:8085", API: "127.0.0.1:8500", Socket: "/run/micro-net/api.sock", DNS: "127.0.0.1:8600", Proxy: "off", VIPs: "bound"},
 		Certificate: api.Certificate{Expires: wall.Add(14 * 24 * time.Hour)},
 		Warnings:    []api.Warning{{Code: "one-authority", Text: "only this node can invite", Fix: "promote another"}},
 	}

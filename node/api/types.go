@@ -32,12 +32,16 @@ type StatusNode struct {
 // Listeners are the addresses that were taken; "off" for one that is switched off.
 type Listeners struct {
 	Mesh   string `json:"mesh"`
+	TCP    string `json:"tcp"` // of the mesh, for those whose UDP is blocked: an address, "off", or "taken" when others have its port
 	API    string `json:"api"`
 	Socket string `json:"socket"`
 	DNS    string `json:"dns"`
 	Proxy  string `json:"proxy"`
 	VIPs   string `json:"vips"` // "capture", "bound" or "off"
 }
+
+// PortTaken stands for the address of a listener whose port others have.
+const PortTaken = "taken"
 
 // NodeCounts counts the nodes of the cluster by status, this one included.
 type NodeCounts struct {
