@@ -17,6 +17,8 @@ func CheckPattern(s string) error {
 	switch {
 	case body == "":
 		return fmt.Errorf("%q is no pattern: it names nothing", s)
+	case strings.HasPrefix(body, "!"):
+		return fmt.Errorf("%q is no pattern: a second ! may mean the opposite of the first, or a name that begins with it", s)
 	case len(s) > MaxPattern:
 		return fmt.Errorf("the pattern has %d bytes, at most %d are taken", len(s), MaxPattern)
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):

@@ -149,3 +149,14 @@ func BenchmarkJudge(b *testing.B) {
 		s.Judge(c)
 	}
 }
+
+func TestCheckPattern(t *testing.T) {
+	for pattern, ok := range map[string]bool{
+		"a": true, "*": true, "!a": true, "!*": true, "a!": true, "a*b!": true, strings.Repeat("x", MaxPattern): true,
+		"": false, "!": false, "!!a": false, "!!": false, "a\n": false, "\xff": false, strings.Repeat("x", MaxPattern+1): false,
+	} {
+		if err := CheckPattern(pattern); (err == nil) != ok {
+			t.Errorf("%q: %v", pattern, err)
+		}
+	}
+}
