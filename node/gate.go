@@ -27,17 +27,21 @@ var (
 )
 
 // Client is the configuration for dialling a member.
-func (g *gate) Client(to micronet.NodeID) *tls.Config {
+func (g *gate) Client(to micronet.NodeID) *tls.Config { return g.client(identity.ALPN, to) }
+
+// Server is the configuration for members that dial us; nil before we are one.
+func (g *gate) Server() *tls.Config { return g.server(identity.ALPN) }
+
+func (g *gate) client(protocol string, to micronet.NodeID) *tls.Config {
 	if p := g.pass.Load(); p != nil {
-		return p.tls(g.env).Client(to)
+		return p.tls(g.env, protocol).Client(to)
 	}
 	return nil
 }
 
-// Server is the configuration for members that dial us; nil before we are one.
-func (g *gate) Server() *tls.Config {
+func (g *gate) server(protocol string) *tls.Config {
 	if p := g.pass.Load(); p != nil {
-		return p.tls(g.env).Server()
+		return p.tls(g.env, protocol).Server()
 	}
 	return nil
 }
@@ -51,33 +55,17 @@ type trunkGate struct{ *gate }
 var _ tunnel.TrunkTLS = trunkGate{}
 
 // Client is the configuration for dialling a member.
-func (g trunkGate) Client(to micronet.NodeID) *tls.Config {
-	if p := g.pass.Load(); p != nil {
-		return g.tls(p).Client(to)
-	}
-	return nil
-}
+func (g trunkGate) Client(to micronet.NodeID) *tls.Config { return g.client(identity.ALPNTrunk, to) }
 
 // Server is the configuration for members that dial us; nil before we are one.
-func (g trunkGate) Server() *tls.Config {
-	if p := g.pass.Load(); p != nil {
-		return g.tls(p).Server()
-	}
-	return nil
-}
-
-func (g trunkGate) tls(p *passport) identity.TLS {
-	t := p.tls(g.env)
-	t.Protocol = identity.ALPNTrunk
-	return t
-}
+func (g trunkGate) Server() *tls.Config { return g.server(identity.ALPNTrunk) }
 
 // JoinServer is the configuration for guests; nil where nobody can join.
 func (g *gate) JoinServer() *tls.Config {
 	if g.authority.Load() == nil {
 		return nil
 	}
-	return g.pass.Load().tls(g.env).JoinServer()
+	return g.pass.Load().tls(g.env, identity.ALPN).JoinServer()
 }
 
 // verify is the underlay's question about a credential.

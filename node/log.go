@@ -9,10 +9,8 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/gossip"
+	"github.com/micro/micro-net/tunnel"
 )
-
-// pathLost is the reason of a change of path that leaves none, see tunnel.
-const pathLost = "lost"
 
 // placeOf is where packets go, or went: an address, "relay" for that of one, "none" for nowhere.
 func placeOf(a netip.AddrPort) string {
@@ -44,7 +42,7 @@ func logEvents(log *slog.Logger) *micronet.Events {
 			}
 		},
 		PathChanged: func(c micronet.PathChange) {
-			if !c.To.IsValid() && c.Reason == pathLost && quiet.allow("path "+c.Peer.String()) {
+			if !c.To.IsValid() && c.Reason == tunnel.PathLost && quiet.allow("path "+c.Peer.String()) {
 				log.Info("path lost: nothing that was tried leads there", "peer", c.Peer.Short(), "was", placeOf(c.From), "fix", "micro-net trace "+c.Peer.Short())
 			}
 			log.Debug("path changed", "peer", c.Peer.Short(), "from", placeOf(c.From), "to", placeOf(c.To), "relay", relayOf(c), "tcp", c.TCP, "reason", c.Reason)

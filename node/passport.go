@@ -40,9 +40,9 @@ func (p *passport) id() micronet.NodeID { return p.keys.ID() }
 
 func (p *passport) member() identity.Membership { return *p.membership.Load() }
 
-// tls returns the configurations of connections between members.
-func (p *passport) tls(env micronet.Env) identity.TLS {
-	return identity.TLS{Keys: p.keys, Membership: p.member, Trust: p.trust, Wall: env.Wall, Grace: p.lateness, Entropy: env.Entropy}
+// tls returns the configurations of connections between members, for one of the protocols that they speak.
+func (p *passport) tls(env micronet.Env, protocol string) identity.TLS {
+	return identity.TLS{Protocol: protocol, Keys: p.keys, Membership: p.member, Trust: p.trust, Wall: env.Wall, Grace: p.lateness, Entropy: env.Entropy}
 }
 
 // lateness is how long after its end a certificate of others counts.

@@ -151,7 +151,7 @@ func (c *candidate) credit(n int64) {
 // allow takes n bytes off the allowance of an unproven address, or refuses. Proven addresses
 // have no limit, nor have relays, which are proven and limit us, nor trunks.
 func (c *candidate) allow(now time.Time, n int) bool {
-	if c.via != nil || c.trunk() || c.confirmed || (!c.replied.IsZero() && now.Sub(c.replied) < provenFor) {
+	if !c.straight() || c.confirmed || (!c.replied.IsZero() && now.Sub(c.replied) < provenFor) {
 		return true
 	}
 	c.refill(now)

@@ -484,7 +484,7 @@ func (c *core) settle(now time.Time, p *peer, out *effects) {
 		out.move(p, m)
 		c.tryAgain(p)
 	}
-	if m.reason == pathLost || (shown != nil && p.paths.best == nil) {
+	if m.reason == PathLost || (shown != nil && p.paths.best == nil) {
 		p.answered = 0 // it may have restarted and know us no more
 	}
 	c.publish(p)

@@ -54,9 +54,9 @@ type detours struct {
 // go when it has. It returns the new ones, which are to be probed. Gossip takes the ways that there are: in a
 // split everybody gossips with everybody whom no relay reaches either.
 func (c *core) detour(now time.Time, p *peer) []*candidate {
-	if b := p.paths.best; p.paths.proven() && !p.paths.silent(b) {
+	if p.paths.answers() {
 		p.detours = detours{} // what did not lead there before may do when this way ends
-		if b.via == nil {
+		if p.paths.best.via == nil {
 			p.paths.straighten(now)
 		}
 		return nil
@@ -272,6 +272,9 @@ func (c *core) dismiss(gone *peer) {
 
 // proven reports whether the way in use has answered and was not given up since.
 func (s *paths) proven() bool { return s.best != nil && s.best.confirmed }
+
+// answers reports whether the way in use does, as far as is known.
+func (s *paths) answers() bool { return s.proven() && !s.silent(s.best) }
 
 // stuck reports, of a peer that no way answers for, whether that is so for too long, or not worth waiting for: the way
 // that was proven has fallen silent, or, with listed, the peer names relays, because it is not reached directly.

@@ -45,6 +45,7 @@ const (
 	dropTrunkFull
 	dropTrunkGone
 	dropTrunkCall
+	dropTrunkCrowd
 	dropReasons // how many there are
 )
 
@@ -84,6 +85,7 @@ var dropNames = [dropReasons]string{
 	dropTrunkFull:     "trunk-full",
 	dropTrunkGone:     "trunk-gone",
 	dropTrunkCall:     "trunk-calls-full",
+	dropTrunkCrowd:    "trunk-crowd",
 }
 
 // drops counts dropped packets and tells Events of each.

@@ -19,8 +19,7 @@ type effects struct {
 	learned    []Peer
 	dropped    []drop
 	calls      []call
-	hangups    []netip.AddrPort // trunks to be ended, those that are silent only
-	spares     []netip.AddrPort // trunks to be ended
+	hangups    []hangup
 	arena      []byte
 	chosen     []*candidate // scratch of the core
 }
@@ -54,7 +53,7 @@ func (e *effects) reset() {
 	clear(e.deliveries)
 	clear(e.whole)
 	clear(e.calls)
-	e.whole, e.calls, e.hangups, e.spares = e.whole[:0], e.calls[:0], e.hangups[:0], e.spares[:0]
+	e.whole, e.calls, e.hangups = e.whole[:0], e.calls[:0], e.hangups[:0]
 	e.datagrams, e.deliveries, e.moves = e.datagrams[:0], e.deliveries[:0], e.moves[:0]
 	e.learned, e.dropped = e.learned[:0], e.dropped[:0]
 	e.arena, e.chosen = e.arena[:0], e.chosen[:0]

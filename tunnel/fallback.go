@@ -34,8 +34,8 @@ type calling struct {
 
 // fallBack asks for a trunk to a peer that UDP does not reach, and lets trunks go where it does.
 func (c *core) fallBack(now time.Time, p *peer, out *effects) {
-	if b := p.paths.best; p.paths.proven() && !p.paths.silent(b) {
-		if b.replied.After(p.calling.next) {
+	if p.paths.answers() {
+		if p.paths.best.replied.After(p.calling.next) {
 			p.calling.pause = 0
 		}
 		p.spareTrunks(now, out)
@@ -61,7 +61,7 @@ func (c *core) place(now time.Time, p *peer, out *effects) bool {
 	k.pause = min(trunkMost, max(trunkAgain, 2*k.pause))
 	k.made, k.next = now, now.Add(k.pause)
 	k.calls++
-	out.hangups = append(out.hangups, p.paths.trunks()...)
+	p.paths.hangUp(trunkDeaf, out)
 	out.calls = append(out.calls, call{p.ID, to})
 	return true
 }
@@ -90,16 +90,13 @@ func (p *peer) dialled() (out []netip.AddrPort) {
 
 // spareTrunks lets trunks go once UDP has answered for a while.
 func (p *peer) spareTrunks(now time.Time, out *effects) {
-	open := p.paths.trunks()
-	if len(open) == 0 || p.paths.best.overTCP() {
+	switch {
+	case !slices.ContainsFunc(p.paths.candidates, (*candidate).trunk) || p.paths.best.overTCP():
 		p.calling.straight = time.Time{}
-		return
-	}
-	if p.calling.straight.IsZero() {
+	case p.calling.straight.IsZero():
 		p.calling.straight = now
-	}
-	if now.Sub(p.calling.straight) >= trunkIdle {
-		out.spares = append(out.spares, open...)
+	case now.Sub(p.calling.straight) >= trunkIdle:
+		p.paths.hangUp(0, out)
 	}
 }
 
@@ -143,7 +140,7 @@ func (c *core) lookWhoAnswers(now time.Time) {
 			}
 		case b.trunk():
 			l.lines++
-		case b.via == nil && !p.paths.silent(b):
+		case b.straight() && !p.paths.silent(b):
 			l.reached = true
 		}
 	}
@@ -159,7 +156,7 @@ const walledFor = 30 * time.Second
 func (c *core) overTrunks(now time.Time) (walled, dialled bool) {
 	reached := false
 	for _, p := range c.peers {
-		reached = reached || (p.direct() && !p.paths.best.trunk())
+		reached = reached || (p.direct() && p.paths.best.straight())
 		for _, k := range p.paths.candidates {
 			switch {
 			case !k.trunk() || !k.confirmed:
@@ -213,6 +210,9 @@ func (c *core) trunkDown(now time.Time, t *trunk, out *effects) {
 // trunk reports whether a candidate is a connection over TCP.
 func (k *candidate) trunk() bool { return isTrunkAddr(k.addr.Addr()) }
 
+// straight reports whether it is an address that UDP is sent to.
+func (k *candidate) straight() bool { return k.via == nil && !k.trunk() }
+
 // doubt has UDP looked at that the peer has stopped to use, as far as can be seen: what it sends comes over a trunk. As long
 // as something comes, nothing else would tell us that what we send does not arrive.
 func (s *paths) doubt(now time.Time) {
@@ -234,12 +234,11 @@ func (s *paths) unanswered(now time.Time) bool {
 	})
 }
 
-// trunks are those to the peer.
-func (s *paths) trunks() (out []netip.AddrPort) {
+// hangUp ends the trunks to the peer over which nothing came for a while.
+func (s *paths) hangUp(silence time.Duration, out *effects) {
 	for _, k := range s.candidates {
 		if k.trunk() {
-			out = append(out, k.addr)
+			out.hangups = append(out.hangups, hangup{k.addr, silence})
 		}
 	}
-	return out
 }

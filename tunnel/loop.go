@@ -89,11 +89,8 @@ func (u *Underlay) perform(out *effects) {
 			u.onPeer(p)
 		}
 	}
-	for _, a := range out.hangups {
-		u.trunks.hangUp(a, trunkDeaf)
-	}
-	for _, a := range out.spares {
-		u.trunks.hangUp(a, 0)
+	for _, h := range out.hangups {
+		u.trunks.hangUp(h)
 	}
 	for _, k := range out.calls {
 		if !u.trunks.call(k) { // it is made anew when it is due again

@@ -44,7 +44,7 @@ const (
 	pathConfirmed = "confirmed"
 	pathFaster    = "faster"
 	pathSilent    = "silent"
-	pathLost      = "lost"
+	PathLost      = "lost" // the way in use does not answer; without another one nothing is left
 	pathRemoved   = "removed"
 )
 
@@ -100,7 +100,7 @@ func (s *paths) declare(now time.Time, addrs []netip.AddrPort) {
 			continue
 		}
 		c.declared = false
-		if !c.heard.IsZero() || c.via != nil || c.trunk() {
+		if !c.heard.IsZero() || !c.straight() {
 			list = append(list, c)
 		}
 	}
@@ -146,7 +146,7 @@ func (s *paths) trim(keep *candidate) {
 	for {
 		n, victim := 0, -1
 		for i, c := range s.candidates {
-			if c.declared || c.via != nil || c.trunk() {
+			if c.declared || !c.straight() {
 				continue
 			}
 			n++
@@ -351,7 +351,7 @@ func (s *paths) pause(c *candidate) time.Duration {
 		return refreshEvery
 	case c.confirmed:
 		return spareEvery
-	case s.best != nil && s.best.confirmed && s.best.via == nil && !s.best.trunk():
+	case s.proven() && s.best.straight():
 		return backoff(c.attempts, spareMost)
 	}
 	return backoff(c.attempts, probeMost)
@@ -436,7 +436,7 @@ func (s *paths) choose() (pathMove, bool) {
 	reason := ""
 	s.best, reason = s.pick(was)
 	if lost {
-		reason = pathLost
+		reason = PathLost
 	}
 	if s.best != nil && s.best.confirmed {
 		return s.show(s.best.addr, s.best.rtt.value, reason)

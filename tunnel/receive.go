@@ -246,12 +246,7 @@ func (c *core) observe(a arrival, p *peer, fresh bool) *candidate {
 	if a.via != nil {
 		return c.observeDetour(a, p, fresh)
 	}
-	end, ok := c.behind(a.from)
-	if isTrunkAddr(a.from.Addr()) {
-		ok = ok && end.peer == p.ID // or it has ended, or somebody passes on what others sent
-	} else {
-		ok = c.view.usable(a.from, p.Machine)
-	}
+	end, ok := c.cameOver(a.from, p)
 	if !ok {
 		return nil
 	}
@@ -276,6 +271,16 @@ func (c *core) observe(a arrival, p *peer, fresh bool) *candidate {
 		from.binding = b
 	}
 	return from
+}
+
+// cameOver reports whether a peer may be sent packets where a frame of it came from, with the other end where that is a
+// trunk: one that has not ended, and is the peer's. Somebody may pass on what others sent.
+func (c *core) cameOver(from netip.AddrPort, p *peer) (end trunkEnd, ok bool) {
+	if !isTrunkAddr(from.Addr()) {
+		return end, c.view.usable(from, p.Machine)
+	}
+	end, ok = c.behind(from)
+	return end, ok && end.peer == p.ID
 }
 
 // reply takes the echo of a probe, and reports whether the frame is fresh now: an outstanding

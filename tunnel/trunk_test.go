@@ -150,6 +150,16 @@ func (w *trunkWorld) trunked(t *testing.T, nw *testNet, key testKey, boot uint64
 	return n
 }
 
+// trunkedPair runs two nodes with trunks that know each other.
+func trunkedPair(t *testing.T) (w *trunkWorld, nw *testNet, a, b *testNode) {
+	t.Helper()
+	w, nw = newTrunkWorld(), newTestNet()
+	a, b = w.trunked(t, nw, newTestKey(1), 1, addrA), w.trunked(t, nw, newTestKey(2), 2, addrB)
+	a.AddPeer(b.overTCP(false))
+	b.AddPeer(a.overTCP(false))
+	return w, nw, a, b
+}
+
 // overTCP is what others know of a node that takes trunks.
 func (n *testNode) overTCP(relay bool) Peer {
 	addr := n.conn.addr
@@ -190,10 +200,7 @@ func (n *testNode) talk(t *testing.T, to *testNode, d time.Duration) {
 
 func TestTrunks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, nw := newTrunkWorld(), newTestNet()
-		a, b := w.trunked(t, nw, newTestKey(1), 1, addrA), w.trunked(t, nw, newTestKey(2), 2, addrB)
-		a.AddPeer(b.overTCP(false))
-		b.AddPeer(a.overTCP(false))
+		w, nw, a, b := trunkedPair(t)
 		a.talk(t, b, time.Second)
 		a.wantPath(t, b, false)
 		if n := w.calls(addrB); n > 0 {
@@ -241,10 +248,7 @@ func TestTrunks(t *testing.T) {
 // TestTrunkEnds: the peer's side of a trunk ends, and another one is dialled.
 func TestTrunkEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, nw := newTrunkWorld(), newTestNet()
-		a, b := w.trunked(t, nw, newTestKey(1), 1, addrA), w.trunked(t, nw, newTestKey(2), 2, addrB)
-		a.AddPeer(b.overTCP(false))
-		b.AddPeer(a.overTCP(false))
+		_, nw, a, b := trunkedPair(t)
 		nw.setDrop(between(a, b))
 		a.talk(t, b, 3*time.Second)
 		a.wantPath(t, b, true)
@@ -483,10 +487,7 @@ func TestTrunkUnderLoad(t *testing.T) {
 // TestQ16_TrunksCarryTheirPeer: frames that come over the trunk of another node, or of one that has ended, open no way.
 func TestQ16_TrunksCarryTheirPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, nw := newTrunkWorld(), newTestNet()
-		a, b := w.trunked(t, nw, newTestKey(1), 1, addrA), w.trunked(t, nw, newTestKey(2), 2, addrB)
-		a.AddPeer(b.overTCP(false))
-		b.AddPeer(a.overTCP(false))
+		_, nw, a, b := trunkedPair(t)
 		nw.setDrop(between(a, b))
 		a.talk(t, b, 2*time.Second)
 		a.wantPath(t, b, true)
@@ -513,10 +514,7 @@ func TestQ16_TrunksCarryTheirPeer(t *testing.T) {
 // own, takes the trunk as well.
 func TestBlockedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, nw := newTrunkWorld(), newTestNet()
-		a, b := w.trunked(t, nw, newTestKey(1), 1, addrA), w.trunked(t, nw, newTestKey(2), 2, addrB)
-		a.AddPeer(b.overTCP(false))
-		b.AddPeer(a.overTCP(false))
+		_, nw, a, b := trunkedPair(t)
 		for range 4 {
 			nw.setDrop(between(a, b))
 			a.talk(t, b, 1500*time.Millisecond)
@@ -533,10 +531,7 @@ func TestBlockedAgain(t *testing.T) {
 // TestSpareTrunksGo: once UDP has answered for a minute, trunks are closed although the peer is in use.
 func TestSpareTrunksGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, nw := newTrunkWorld(), newTestNet()
-		a, b := w.trunked(t, nw, newTestKey(1), 1, addrA), w.trunked(t, nw, newTestKey(2), 2, addrB)
-		a.AddPeer(b.overTCP(false))
-		b.AddPeer(a.overTCP(false))
+		_, nw, a, b := trunkedPair(t)
 		nw.setDrop(between(a, b))
 		a.talk(t, b, 2*time.Second)
 		a.wantPath(t, b, true)

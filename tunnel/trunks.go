@@ -44,6 +44,12 @@ type TrunkConfig struct {
 	Listener net.Listener // for those of others; nil: they cannot dial this node. It is closed when Run ends
 }
 
+// hangup asks for the end of a trunk over which nothing came for a while.
+type hangup struct {
+	addr    netip.AddrPort
+	silence time.Duration // 0: in any case
+}
+
 // call asks for a trunk to a peer.
 type call struct {
 	to    micronet.NodeID
@@ -135,6 +141,7 @@ func (t *trunks) accept(ctx, life context.Context, ln net.Listener) {
 		}
 		from := micronet.PrefixOf(conn.RemoteAddr(), 32, 64)
 		if !t.enter(from) {
+			t.u.drops.count(dropTrunkCrowd, micronet.NodeID{})
 			_ = conn.Close()
 			continue
 		}
@@ -259,6 +266,7 @@ func (t *trunks) serve(ctx context.Context, p *proven, ours bool) {
 		spare.close()
 	}
 	if k == nil {
+		t.u.drops.count(dropTrunkCrowd, p.id)
 		_ = p.conn.NetConn().Close()
 		return
 	}
@@ -337,9 +345,6 @@ func (t *trunks) at(a netip.AddrPort) *trunk {
 
 // end tells what an address stands for; false when it is that of no trunk, or of one that has ended.
 func (t *trunks) end(a netip.AddrPort) (trunkEnd, bool) {
-	if !isTrunkAddr(a.Addr()) {
-		return trunkEnd{}, false
-	}
 	k := t.at(a)
 	if k == nil {
 		return trunkEnd{}, false
@@ -347,9 +352,9 @@ func (t *trunks) end(a netip.AddrPort) (trunkEnd, bool) {
 	return trunkEnd{k.peer, k.remote, k.ours}, true
 }
 
-// hangUp ends a trunk over which nothing came for a while.
-func (t *trunks) hangUp(a netip.AddrPort, silence time.Duration) {
-	if k := t.at(a); k != nil && k.silence() >= silence {
+// hangUp ends a trunk.
+func (t *trunks) hangUp(h hangup) {
+	if k := t.at(h.addr); k != nil && k.silence() >= h.silence {
 		k.close()
 	}
 }

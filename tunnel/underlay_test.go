@@ -576,7 +576,7 @@ func TestForgottenPeerIsHeardAgain(t *testing.T) {
 		if got := b2.received(); len(got) < 5 || got[len(got)-1] != "to b2 19" {
 			t.Fatalf("b2 received %q", got)
 		}
-		if r := a.reasons(); !slices.Equal(r, []string{pathConfirmed, pathLost, pathConfirmed}) {
+		if r := a.reasons(); !slices.Equal(r, []string{pathConfirmed, PathLost, pathConfirmed}) {
 			t.Fatalf("a's path changes: %v", r)
 		}
 	})
@@ -894,7 +894,7 @@ func TestPathIsLostAndFound(t *testing.T) {
 			a.say(t, b, "lost")
 			time.Sleep(time.Second)
 		}
-		if r := a.reasons(); !slices.Equal(r, []string{pathConfirmed, pathLost}) {
+		if r := a.reasons(); !slices.Equal(r, []string{pathConfirmed, PathLost}) {
 			t.Fatalf("path changes %v", r)
 		}
 		nw.setDrop(nil)

@@ -157,8 +157,8 @@ func (r *settingsReader) domain(key string) string {
 	return d
 }
 
-// mesh also takes a port alone, or an address without one.
-func (r *settingsReader) mesh() netip.AddrPort { return r.listened("listen", meshPort, "") }
+// mesh reads the UDP address of the mesh.
+func (r *settingsReader) mesh() netip.AddrPort { return r.listened("listen", "") }
 
 // tcp reads where datagrams are taken over TCP: an address, or neither.
 func (r *settingsReader) tcp() (addr netip.AddrPort, none bool) {
@@ -168,16 +168,16 @@ func (r *settingsReader) tcp() (addr netip.AddrPort, none bool) {
 	case off:
 		return addr, true
 	}
-	return r.listened("tcp-addr", meshPort, ", auto or off"), false
+	return r.listened("tcp-addr", ", auto or off"), false
 }
 
-// listened reads an address to listen on for other hosts; more is what else may be written there.
-func (r *settingsReader) listened(key string, port uint16, more string) netip.AddrPort {
+// listened reads an address to listen on for other hosts, a port alone or an address without one too; more is what else may be written there.
+func (r *settingsReader) listened(key, more string) netip.AddrPort {
 	v := r.text(key)
-	if any, ok := strings.CutPrefix(v, ":"); ok && !strings.Contains(any, ":") {
-		v = "[::]:" + any
+	if port, ok := strings.CutPrefix(v, ":"); ok && !strings.Contains(port, ":") {
+		v = "[::]:" + port
 	}
-	ap, err := parseAddrPort(v, port)
+	ap, err := parseAddrPort(v, meshPort)
 	if err != nil || ap.Addr().IsMulticast() {
 		r.fail(key, "write it like [::]:8085 or 10.0.0.1:8085, with port 0 for any free port"+more, "%q is no address to listen on", shorten(r.text(key)))
 		return netip.AddrPort{}
