@@ -379,6 +379,8 @@ func (s *sight) down(n *micronet.Node, doubted bool, e *gossip.Entry) string {
 		return "its node has fallen silent"
 	case doubted && !s.hears(n.ID):
 		return "no path to its node: only others hear it"
+	case s.sought(n.ID):
+		return "no path to its node: no way that was tried answers, directly, over a relay or over TCP"
 	}
 	return ""
 }
@@ -387,6 +389,12 @@ func (s *sight) down(n *micronet.Node, doubted bool, e *gossip.Entry) string {
 func (s *sight) hears(id micronet.NodeID) bool {
 	p, ok := s.path(id)
 	return ok && s.now.Sub(p.Heard) < freshFor
+}
+
+// sought reports whether a way to a node was looked for in vain.
+func (s *sight) sought(id micronet.NodeID) bool {
+	p, ok := s.path(id)
+	return ok && p.InVain
 }
 
 // reach counts the nodes that are alive, this one too, and those that are or were and have not left.

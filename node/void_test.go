@@ -250,7 +250,7 @@ func TestRenewalWhileAnAuthorityEnds(t *testing.T) {
 		}
 		good, void := issue(a.life().gate.authority.Load().issuer.Load()), issue(right)
 		l.pass.turn <- struct{}{} // as while a file is written
-		var taken [2]chan error // each its own: who was served first need not be the first to report
+		var taken [2]chan error   // each its own: who was served first need not be the first to report
 		for i, m := range []identity.Membership{good, void} {
 			taken[i] = make(chan error, 1)
 			go func() { taken[i] <- l.useMembership(t.Context(), m) }()

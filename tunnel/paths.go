@@ -62,6 +62,7 @@ type paths struct {
 	hello      time.Time // last hello beside a packet
 	ticked     time.Time
 	fresh      bucket
+	search     search
 	kept       bool // probed whether it is used or not
 	gaveUp     bool // the best candidate was lost since choose was asked last
 }
@@ -243,6 +244,7 @@ func (s *paths) challenge(now time.Time, c *candidate) bool {
 // flight returns the candidates that get a hello beside a packet that leaves now: none while
 // the path is confirmed.
 func (s *paths) flight(now time.Time, dst []*candidate) []*candidate {
+	s.try(now)
 	if (s.best != nil && s.best.confirmed) || (!s.hello.IsZero() && now.Sub(s.hello) < helloEvery) {
 		return dst
 	}
@@ -264,6 +266,7 @@ func (s *paths) due(now time.Time, dst []*candidate) []*candidate {
 		s.idle(now)
 		return dst
 	}
+	s.try(now)
 	if s.quiet(now) {
 		s.best.hurried = true
 	}
@@ -279,6 +282,7 @@ func (s *paths) due(now time.Time, dst []*candidate) []*candidate {
 
 // idle lets go of paths that nobody has proved for a while and nobody needs.
 func (s *paths) idle(now time.Time) {
+	s.lapse(now)
 	for _, c := range s.candidates {
 		if c.confirmed && now.Sub(c.replied) >= idleAfter {
 			c.forget()
@@ -417,7 +421,7 @@ func (s *paths) answered(now time.Time, nonce uint64) (*candidate, sentProbe) {
 	for _, c := range s.candidates {
 		if p, ok := c.take(nonce); ok {
 			c.confirm(now, max(now.Sub(p.at), 0), p.clean)
-			s.arrived = now
+			s.arrived, s.search = now, search{}
 			return c, p
 		}
 	}

@@ -161,6 +161,33 @@ func TestPathBackOffWhileNobodyAnswers(t *testing.T) {
 	w.want()
 }
 
+// TestSearchInVain: a peer counts as out of reach once a way to it was looked for for a while, and not when nobody has
+// looked for one for long, nor when one answers.
+func TestSearchInVain(t *testing.T) {
+	w := newPathWorld(t, ap(1))
+	inVain := func(want bool, when string) {
+		t.Helper()
+		if w.s.inVain(w.now) != want {
+			t.Errorf("%s: in vain %v", when, !want)
+		}
+	}
+	inVain(false, "at first")
+	w.run(1900*time.Millisecond, time.Second)
+	inVain(false, "just begun")
+	w.run(1500*time.Millisecond, 10*time.Second)
+	inVain(true, "after a while")
+	w.rtt[ap(1)] = 10 * time.Millisecond
+	w.run(5*time.Second, 10*time.Second)
+	inVain(false, "answered")
+	delete(w.rtt, ap(1))
+	w.run(8*time.Second, time.Second)
+	inVain(true, "silent again")
+	w.run(idleAfter-2*time.Second, 0)
+	inVain(true, "still looking")
+	w.run(vainFor+10*time.Second, 0)
+	inVain(false, "long after")
+}
+
 func TestPathLost(t *testing.T) {
 	w := newPathWorld(t, ap(1))
 	w.rtt[ap(1)] = 20 * time.Millisecond

@@ -71,6 +71,7 @@ type PathInfo struct {
 	Relay     micronet.NodeID // over whom, zero: directly
 	TCP       bool            // over a trunk
 	Confirmed bool            // an authenticated answer came back over it
+	InVain    bool            // a way was looked for, and none answers
 	RTT       time.Duration   // smoothed, 0 when not measured
 	Heard     time.Time       // last authenticated packet from the peer, zero for never
 }

@@ -147,8 +147,8 @@ func (p *peer) isOld(now time.Time, s session) bool {
 }
 
 // info is the peer's way as it is now.
-func (p *peer) info(start time.Time) PathInfo {
-	i := PathInfo{Peer: p.flow.id, Heard: instant(start, p.flow.heard.Load())}
+func (p *peer) info(start, now time.Time) PathInfo {
+	i := PathInfo{Peer: p.flow.id, InVain: p.paths.inVain(now), Heard: instant(start, p.flow.heard.Load())}
 	if b := p.paths.best; b != nil {
 		i.Remote, i.Relay, i.Confirmed, i.RTT = b.remote(), b.relay(), b.confirmed, b.rtt.value
 		i.TCP = b.overTCP()

@@ -502,7 +502,7 @@ func TestRelaysOfEachOther(t *testing.T) {
 	a, b := &peer{flow: newFlow(newTestKey(1).id)}, &peer{flow: newFlow(newTestKey(2).id)}
 	a.paths.best, b.paths.best = newDetour(b), newDetour(a)
 	for _, p := range []*peer{a, b} {
-		if i := p.info(time.Time{}); i.Remote.IsValid() || i.Relay.IsZero() {
+		if i := p.info(time.Time{}, time.Time{}); i.Remote.IsValid() || i.Relay.IsZero() {
 			t.Errorf("%+v", i)
 		}
 	}

@@ -260,16 +260,16 @@ func (u *Underlay) Path(id micronet.NodeID) (PathInfo, bool) {
 	if p == nil {
 		return PathInfo{}, false
 	}
-	return p.info(u.start), true
+	return p.info(u.start, time.Now()), true
 }
 
 // Paths tells the same of all peers, sorted by id.
 func (u *Underlay) Paths() []PathInfo {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	out := make([]PathInfo, 0, len(u.core.peers))
+	now, out := time.Now(), make([]PathInfo, 0, len(u.core.peers))
 	for _, p := range u.core.peers {
-		out = append(out, p.info(u.start))
+		out = append(out, p.info(u.start, now))
 	}
 	slices.SortFunc(out, func(a, b PathInfo) int { return a.Peer.Compare(b.Peer) })
 	return out
