@@ -67,6 +67,8 @@ func (f *farEnd) lost(ctx context.Context, verb string, err error) error {
 	switch {
 	case why != nil && micronet.KindOf(why) == micronet.Refused:
 		return why
+	case err == nil && why == nil && f.stream != "":
+		return nil // it had said its last, whatever became of its node since
 	case f.silent(ctx):
 		return micronet.E(verb, micronet.Unreachable, "%s: %s fell silent", f.service, f.node).WithFix("try again; `micro-net nodes` shows who answers")
 	case why != nil:
