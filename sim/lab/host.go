@@ -24,7 +24,8 @@ type Host struct {
 
 	lab      *Lab
 	ns, link string
-	holder   int // process that keeps the mount namespace
+	holder   int      // process that keeps the mount namespace
+	wan      *station // of a host of a Wan
 
 	mu        sync.Mutex
 	processes []*Process

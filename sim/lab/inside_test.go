@@ -6,40 +6,13 @@ import (
 	"context"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A socket belongs to the network namespace of the thread that made it, so the test itself can
 // have sockets on a host.
-
-// netns is where ip keeps the names of network namespaces.
-const netns = "/run/netns"
-
-// inside runs f on a thread that has entered a namespace. The thread ends with f, as it is never
-// unlocked.
-func inside(ns string, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		fd, err := os.Open(filepath.Join(netns, ns))
-		if err == nil {
-			err = unix.Setns(int(fd.Fd()), unix.CLONE_NEWNET)
-			_ = fd.Close()
-		}
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
-	return <-done
-}
 
 // dial opens a TCP connection from the host to an address.
 func (h *Host) dial(addr string, timeout time.Duration) (*net.TCPConn, error) {
