@@ -10,7 +10,7 @@ ARGS    ?=
 TESTFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo bench fuzz sim defences simdet simdet-test e2e clean
+.PHONY: help build test race lint demo bench fuzz sim defences simdet simdet-test e2e e2e-nat clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ simdet-test: simdet ## runs of that simulator, each twice and once on a busy mac
 
 e2e: build ## hosts as network namespaces, real binaries and clients (root)
 	$(GO) test -count=1 -timeout 15m -v -run '^TestE2E' ./sim/lab
+
+e2e-nat: build ## all pairs of places of two hosts: behind NATs of each kind, firewalls, in the open (root)
+	$(GO) test -count=1 -timeout 15m -v -run '^TestE2ENATGrid$$' ./sim/lab -args -all-places
 
 clean: ## remove what build made
 	rm -rf bin

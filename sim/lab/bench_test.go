@@ -34,6 +34,7 @@ func TestBenchmark(t *testing.T) {
 	Need(t, "iperf3", "wrk", "nginx", "sysctl")
 	fmt.Println(benchMachine(t))
 	t.Run("Traffic", benchmarkTraffic)
+	t.Run("Far", benchmarkFar)
 	t.Run("DNS", benchmarkDNS)
 	t.Run("Daemon", benchmarkDaemon)
 	fmt.Printf("load average at the end: %s\n", benchLoadAverage(t))

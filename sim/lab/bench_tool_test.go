@@ -37,6 +37,7 @@ func TestBenchTool(t *testing.T) {
 	programs := map[string]func([]string) error{
 		"echo": benchEcho, "ping": benchPing, "rate": benchRate, "connect": benchConnect,
 		"quic-server": benchQUICServer, "quic-client": benchQUICClient,
+		"mux-server": benchMuxServer, "mux-client": benchMuxClient,
 	}
 	program, ok := programs[args[0]]
 	if !ok {

@@ -43,8 +43,12 @@ var benchTuning = []string{
 
 func newBenchWorld(t testing.TB, seconds int) *benchWorld {
 	t.Helper()
-	l := New(t)
-	a, b := l.Pair("a", "b")
+	a, b := New(t).Pair("a", "b")
+	return benchWorldOf(t, seconds, a, b)
+}
+
+func benchWorldOf(t testing.TB, seconds int, a, b *Host) *benchWorld {
+	t.Helper()
 	w := &benchWorld{t: t, a: a, b: b, dir: t.TempDir(), seconds: seconds}
 	for _, h := range []*Host{a, b} {
 		w.must(h.Run(commandTime, append([]string{"sysctl", "-qw"}, benchTuning...)...))
