@@ -51,7 +51,7 @@ var imports = map[string][]string{
 	},
 	"sim/netsim":   {"."},
 	"sim/light":    {".", "tunnel", "tunnel/quic"},
-	"sim/lab":      {"."},
+	"sim/lab":      {".", "golang.org/x/sys"},
 	"sim/simdet":   {"sim/overlay"},
 	"sim/overlay":  {},
 	"sim/defence":  {"sim/overlay"},
