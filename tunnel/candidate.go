@@ -44,20 +44,22 @@ type candidate struct {
 	open      bool // a probe went out and no reply came yet
 	spoken    bool // a probe went out, ever
 	calling   bool // its first frame came before we had spoken to it
+	unasked   bool // so it was, and a reply has proved the address
 	clean     bool // the last probe was sent while none was unanswered
 	lapsed    bool // given up since the last reply
 	rtt       roundTrip
-	udp       *net.UDPAddr // of addr
-	local     netip.Addr   // our own address that its packets arrive at, zero: not known
-	source    []byte       // control message that names local
-	binding   *binding     // set once an authenticated frame came from it
-	replied   time.Time    // last reply over it
-	heard     time.Time    // last authenticated frame from it
-	came      time.Time    // last one that was no reply
-	probed    time.Time    // last probe, sent or suppressed
-	since     time.Time    // first probe that was not answered
-	missed    int          // unanswered probes in a row while confirmed
-	attempts  int          // probes in a row while not confirmed
+	udp       *net.UDPAddr   // of addr
+	local     netip.Addr     // our own address that its packets arrive at, zero: not known
+	source    []byte         // control message that names local
+	binding   *binding       // set once an authenticated frame came from it
+	replied   time.Time      // last reply over it
+	heard     time.Time      // last authenticated frame from it
+	came      time.Time      // last one that was no reply
+	seen      netip.AddrPort // our own address, as the peer sees it there
+	probed    time.Time      // last probe, sent or suppressed
+	since     time.Time      // first probe that was not answered
+	missed    int            // unanswered probes in a row while confirmed
+	attempts  int            // probes in a row while not confirmed
 	sent      [outstandingProbes]sentProbe
 	allowance int64 // bytes that may still be sent while unproven
 	refilled  time.Time

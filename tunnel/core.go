@@ -60,6 +60,7 @@ type core struct {
 	trunks      bool      // trunks may be dialled
 	walledUntil time.Time // see overTrunks
 	called      bool      // somebody whom we had not spoken to reached us
+	survey      *survey   // nil: none is under way
 	nonce       uint64    // of probes; unique is enough, frames are sealed
 	checked     bucket
 }

@@ -237,6 +237,12 @@ func (c *core) sizeUsed(now time.Time, id micronet.NodeID, out *effects) {
 }
 
 func (c *core) sizeAnswered(now time.Time, from micronet.NodeID, nonce uint32, out *effects) {
+	if nonce >= surveyNumbers {
+		if c.survey != nil {
+			c.survey.answered(from, nonce)
+		}
+		return
+	}
 	if p := c.peers[from]; p != nil {
 		p.sizing.answered(now, nonce)
 		p.flow.narrow.Store(p.sizing.narrow)
@@ -267,12 +273,9 @@ func (c *core) testSize(now time.Time, p *peer, out *effects) {
 	if size == 0 {
 		return
 	}
-	m := message{kind: messagePacket, channel: channelPieces}
-	m.payload = appendPiece(nil, &piece{kind: pieceTest, number: p.sizing.nonce})
 	if to.via != nil {
 		size = min(size, maxCarried)
 	}
-	m.payload = append(m.payload, make([]byte, max(0, size-c.frameLen(&m, false)))...)
-	c.seal(now, p, p.proven, to, &m, false, out)
+	c.sendTest(now, p, to, p.sizing.nonce, size, out)
 	c.probe(now, p, to, false, out)
 }

@@ -297,6 +297,7 @@ func (c *core) reply(a arrival, p *peer, f *frame, m *message, fresh bool, out *
 	p.answered = max(p.answered, s.generation)
 	if observed := clean(m.observed); c.reportable(observed) {
 		p.reported, p.reportedAt = observed, a.now
+		to.seen = observed
 	}
 	if !fresh {
 		c.confirm(a.now, p, f, m.floor, out)
@@ -311,7 +312,7 @@ func (c *core) proved(p *peer, k *candidate) {
 		return
 	}
 	if k.calling {
-		k.calling, c.called = false, true
+		k.calling, k.unasked, c.called = false, true, true
 	}
 	if b := c.dir.bind(k.addr, p.flow, true); b != nil {
 		k.binding = b

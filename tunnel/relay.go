@@ -288,5 +288,8 @@ func (u *Underlay) ForgetStanding() {
 	u.core.called = false
 	for _, p := range u.core.peers {
 		p.reported = netip.AddrPort{}
+		for _, k := range p.paths.candidates {
+			k.seen, k.unasked = netip.AddrPort{}, false
+		}
 	}
 }

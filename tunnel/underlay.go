@@ -60,6 +60,7 @@ type Underlay struct {
 	inlet    *inlet
 	pool     sync.Pool // of *effects
 	wakeup   chan struct{}
+	surveys  chan struct{} // the turn of one survey
 	closed   atomic.Bool
 
 	mu    sync.Mutex // not held while sending, nor while calling anybody but Verify; before directory.mu
@@ -101,7 +102,7 @@ func NewUnderlay(c UnderlayConfig) (*Underlay, error) {
 	u := &Underlay{
 		env: env, conn: c.Conn, local: local, start: time.Now(), onPeer: c.OnPeer,
 		dir: newDirectory(), guests: newGuests(c.Cluster), drops: drops{events: env.Events},
-		wakeup: make(chan struct{}, 1), pieces: newPieces(), inlet: newInlet(c.Conn),
+		wakeup: make(chan struct{}, 1), surveys: make(chan struct{}, 1), pieces: newPieces(), inlet: newInlet(c.Conn),
 	}
 	u.trunks = newTrunks(u, c.Trunks)
 	u.Handle(channelPieces, u.takePiece)

@@ -18,6 +18,8 @@ type Way struct {
 	RTT       time.Duration   // 0: not measured
 	Missed    int             // probes in a row without an answer
 	Replied   time.Time       // the last answer, zero for never
+	Seen      netip.AddrPort  // our own address as the peer sees it there, zero: it has not said, or not over UDP
+	Unasked   bool            // the peer came from there before anything was sent there
 }
 
 // traceTime is how long ways are given to answer.
@@ -70,7 +72,7 @@ func (u *Underlay) ways(id micronet.NodeID) (out []Way) {
 	for _, k := range p.paths.candidates {
 		w := Way{
 			Remote: k.remote(), Relay: k.relay(), TCP: k.overTCP(), InUse: k == p.paths.best, Confirmed: k.confirmed, RTT: k.rtt.value,
-			Missed: k.missed + k.attempts, Replied: k.replied,
+			Missed: k.missed + k.attempts, Replied: k.replied, Seen: k.seen, Unasked: k.unasked,
 		}
 		if w.InUse {
 			out = append([]Way{w}, out...)

@@ -208,6 +208,7 @@ type fakeBackend struct {
 	pong       api.Pong
 	trace      api.Trace
 	clocks     []api.Clock
+	reach      api.Reach
 	dial       func() (net.Conn, error)
 	calls      []string
 	held       chan string // ids of holds that begin, "-" when one ends
@@ -504,6 +505,8 @@ func (b *fakeBackend) Explain(_ context.Context, service string, from micronet.C
 	}
 	return e, b.note("explain %s", service)
 }
+
+func (b *fakeBackend) Reach(context.Context) (api.Reach, error) { return b.reach, b.fail }
 
 func (b *fakeBackend) Clocks(context.Context) []api.Clock { return b.clocks }
 

@@ -41,6 +41,8 @@ type Backend interface {
 	Trace(ctx context.Context, target string) (Trace, error)
 	// Clocks compares this host's wall clock with those of a few other nodes.
 	Clocks(ctx context.Context) []Clock
+	// Reach asks other nodes how they and this host reach each other; it takes seconds.
+	Reach(ctx context.Context) (Reach, error)
 	// Dial connects a program of this host to the best instance of a service.
 	Dial(ctx context.Context, service string, from micronet.Caller) (net.Conn, error)
 

@@ -269,6 +269,11 @@ func (c *Client) Clocks(ctx context.Context) ([]Clock, error) {
 	return get[[]Clock](ctx, c, "/api/v1/clocks")
 }
 
+// Reach asks how the daemon's host and other nodes reach each other; it takes seconds.
+func (c *Client) Reach(ctx context.Context) (Reach, error) {
+	return get[Reach](ctx, c, "/api/v1/reach")
+}
+
 // Ping measures one round trip to a node.
 func (c *Client) Ping(ctx context.Context, node string) (Pong, error) {
 	return get[Pong](ctx, c, "/api/v1/ping?node="+url.QueryEscape(node))

@@ -38,6 +38,7 @@ func (s *Server) routes() http.Handler {
 	get("/api/v1/ping", func(r *http.Request) (any, error) { return b.Ping(r.Context(), r.URL.Query().Get("node")) })
 	get("/api/v1/trace", func(r *http.Request) (any, error) { return b.Trace(r.Context(), r.URL.Query().Get("target")) })
 	get("/api/v1/clocks", func(r *http.Request) (any, error) { return b.Clocks(r.Context()), nil })
+	get("/api/v1/reach", func(r *http.Request) (any, error) { return b.Reach(r.Context()) })
 	get("/api/v1/openapi.json", func(*http.Request) (any, error) { return json.RawMessage(openAPI), nil })
 	mux.HandleFunc("GET /api/v1/dial", s.allow(mayRead, s.dial))
 	mux.HandleFunc("GET /api/v1/dial/{stream}/end", s.allow(mayRead, s.dialEnd))

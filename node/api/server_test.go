@@ -79,7 +79,7 @@ func TestOpenAPIIsComplete(t *testing.T) {
 	}
 	for path, methods := range map[string]string{
 		"/api/v1/status": "get", "/api/v1/nodes": "get", "/api/v1/services": "get", "/api/v1/services/{name}": "get", "/api/v1/routes": "get",
-		"/api/v1/connections": "get", "/api/v1/graph": "get", "/api/v1/config": "get", "/api/v1/resolve": "get", "/api/v1/ping": "get", "/api/v1/clocks": "get",
+		"/api/v1/connections": "get", "/api/v1/graph": "get", "/api/v1/config": "get", "/api/v1/resolve": "get", "/api/v1/ping": "get", "/api/v1/clocks": "get", "/api/v1/reach": "get",
 		"/api/v1/dial": "get", "/api/v1/dial/{stream}/end": "get", "/api/v1/instances": "post", "/api/v1/instances/{id}": "delete", "/api/v1/invite": "post", "/api/v1/join": "post",
 		"/api/v1/leave": "post", "/api/v1/node/log": "get", "/api/v1/node/root/export": "post", "/api/v1/node/root/remove": "post", "/api/v1/node/root/kept": "post",
 		"/api/v1/node/root/import": "post", "/api/v1/node/revoke": "post", "/api/v1/node/forget": "post",
@@ -155,6 +155,9 @@ func TestClientRoundTrip(t *testing.T) {
 	}
 	if got, err := c.Clocks(ctx); err != nil || len(got) != 1 || got[0].OffsetMs != 1500 {
 		t.Errorf("Clocks: %+v, %v", got, err)
+	}
+	if r, err := c.Reach(ctx); err != nil || r.Port != 8085 || r.NATs == nil || r.Nodes == nil {
+		t.Errorf("Reach: %+v, %v", r, err)
 	}
 	if p, err := c.Ping(ctx, "a+b"); err != nil || p.Node != "a+b" {
 		t.Errorf("Ping: %+v, %v", p, err)

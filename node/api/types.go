@@ -310,3 +310,46 @@ type Problem struct {
 	Op     string `json:"op,omitempty"`
 	Fix    string `json:"fix,omitempty"`
 }
+
+// Reach is how this host and the others reach each other.
+type Reach struct {
+	NATs  []NAT       `json:"nats"` // one for each family that is in use
+	Port  int         `json:"port"` // UDP, of the mesh
+	Nodes []Reachable `json:"nodes"`
+}
+
+// NAT is what is between this host and those outside of its network.
+type NAT struct {
+	Family string   `json:"family"` // "ipv4", "ipv6", "" where nobody has said anything
+	Kind   NATKind  `json:"kind"`
+	Seen   []string `json:"seen"`  // addresses at which they see this host
+	Nodes  int      `json:"nodes"` // how many of them said so
+}
+
+// NATKind is what a NAT does with the ports of those behind it (RFC 4787, section 4.1).
+type NATKind string
+
+// The kinds of a NAT.
+const (
+	NATNone        NATKind = "none"                 // others see an address of this host's own
+	NATIndependent NATKind = "endpoint-independent" // all outside see the same address and port
+	NATDependent   NATKind = "endpoint-dependent"   // each sees another port (symmetric): nobody can be told which
+	NATUnknown     NATKind = "unknown"              // fewer than two outside have answered
+	NATBlocked     NATKind = "udp-blocked"          // UDP reaches nobody
+)
+
+// Reachable is another node as this host reaches it, and is reached by it.
+type Reachable struct {
+	Node      string                 `json:"node"`
+	ID        string                 `json:"id"`
+	UDP       bool                   `json:"udp"`       // it answers over UDP, without a relay
+	Path      micronet.PathKind      `json:"path"`      // that packets to it take now, "" for none
+	Transport micronet.TransportKind `json:"transport"` // the same
+	Relay     string                 `json:"relay,omitempty"`
+	Remote    string                 `json:"remote"`
+	Inside    bool                   `json:"inside"`  // it sees an address of this host's own
+	Unasked   bool                   `json:"unasked"` // it has sent to this host first, and got in
+	Carries   int                    `json:"carries"` // the largest packet that got through on a direct path, bytes of UDP payload; 0: not known
+	Lost      int                    `json:"lost"`    // the next larger one that was tried and did not; 0: all got through
+	Cut       bool                   `json:"cut"`     // large packets travel in two halves now
+}

@@ -352,6 +352,8 @@ func (b *fakeBackend) Trace(_ context.Context, target string) (Trace, error) {
 	return Trace{Target: target}, b.fail
 }
 
+func (b *fakeBackend) Reach(context.Context) (Reach, error) { return Reach{Port: 8085}, b.fail }
+
 func (b *fakeBackend) Clocks(context.Context) []Clock { return []Clock{{Node: "b", OffsetMs: 1500}} }
 
 func (b *fakeBackend) Dial(_ context.Context, _ string, from micronet.Caller) (net.Conn, error) {
