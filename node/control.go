@@ -35,6 +35,8 @@ const (
 	verbRelease = "release"
 	// verbClock asks for the time; the answer is a clockReading.
 	verbClock = "clock"
+	// verbPoke asks for packets from a port that the sender has heard nothing from, see tunnel.Underlay.Poke.
+	verbPoke = "poke"
 	// verbRenew asks for a new certificate for the sender's key and present name; the answer is a
 	// renewal.
 	verbRenew = "renew"
@@ -65,6 +67,8 @@ func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
 		l.servePromote(ctx, in, req)
 	case verbExtend:
 		l.serveExtend(in, req)
+	case verbPoke:
+		l.servePoke(ctx, in)
 	case verbClock:
 		l.reply(in, clockReading{UnixMs: l.env.Wall().UnixMilli()})
 	default:

@@ -79,6 +79,7 @@ type life struct {
 	diverged   chan micronet.NodeID         // capacity 1: who holds another catalog
 	unequal    chan micronet.NodeID         // capacity unequalQueue: who may hold other statements
 	restating  chan struct{}                // a lock that may be held while effects are waited for
+	poking     chan struct{}                // capacity maxPokes: who is being poked
 	looked     chan struct{}                // capacity 1: the view must be made anew
 	reissued   chan struct{}                // capacity 1: this node has another certificate
 	voided     chan struct{}                // capacity 1: others refuse the certificate of this node
@@ -105,7 +106,7 @@ func (n *Node) live(ctx context.Context) error {
 	poison := newPoison(n.env)
 	l := &life{
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
-		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1), voided: make(chan struct{}, 1),
+		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), poking: make(chan struct{}, maxPokes), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1), voided: make(chan struct{}, 1),
 		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter(), poison: poison},
 		shares: newShares(), poison: poison, loops: newLoops(), rotating: make(chan struct{}, 1),
 	}

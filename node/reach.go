@@ -18,10 +18,12 @@ func (b backend) Reach(ctx context.Context) (api.Reach, error) {
 	}
 	own := b.l.owned()
 	r := api.Reach{Port: int(b.l.mesh.Port()), Nodes: []api.Reachable{}}
+	r.ReceiveBuffer, r.SendBuffer = b.l.under.Buffers()
 	for i := range contacts {
 		r.Nodes = append(r.Nodes, b.reachable(own, &contacts[i]))
 	}
 	r.NATs = natKinds(time.Now(), own, isWalled(r.Nodes), sightings(contacts))
+	b.stranger(ctx, r.Nodes)
 	return r, nil
 }
 

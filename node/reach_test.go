@@ -151,3 +151,34 @@ func TestReachNamesNarrowPaths(t *testing.T) {
 		}
 	})
 }
+
+// TestReachTriesStrangers: whether others get in that this host has never sent anything to.
+func TestReachTriesStrangers(t *testing.T) {
+	inBubble(t, 913, func(t *testing.T, b *bubble) {
+		b.behind(b.world.NAT("nat", outerAddr, netsim.NATOptions{Kind: netsim.PortRestricted}), "hidden", 10)
+		b.behind(b.world.NAT("cone-nat", netip.MustParseAddr("203.0.113.2"), netsim.NATOptions{Kind: netsim.FullCone}), "cone", 11)
+		b.world.SetFirewall(b.prepare("shut").host, netsim.Firewall{BlockInbound: true})
+		all := b.mesh("open", "shut", "hidden", "cone")
+		for i, want := range []api.StrangerState{api.StrangerArrived, api.StrangerLost, api.StrangerLost, api.StrangerArrived} {
+			r := b.reach(all[i])
+			tried := 0
+			for _, n := range r.Nodes {
+				if n.Stranger != "" {
+					tried++
+				}
+				if n.Stranger != "" && n.Stranger != want {
+					t.Errorf("%s: packets of %s: %s, want %s", all[i].host.Name(), n.Node, n.Stranger, want)
+				}
+			}
+			if tried == 0 {
+				t.Errorf("%s: nobody tried: %+v", all[i].host.Name(), r.Nodes)
+			}
+		}
+		all[0].life().poking <- struct{}{}
+		for len(all[0].life().poking) < maxPokes {
+			all[0].life().poking <- struct{}{}
+		}
+		err := all[1].life().ask(t.Context(), all[0].node.ID(), controlRequest{Verb: verbPoke}, nil)
+		wantError(t, "a node that pokes enough", err, micronet.Overloaded)
+	})
+}

@@ -15,8 +15,12 @@ const (
 	messageReply  messageKind = 3 // echoes a probe's nonce
 )
 
-// probeWantsCredential asks the responder to attach its credential to the reply.
-const probeWantsCredential = 0x01
+const (
+	// probeWantsCredential asks the responder to attach its credential to the reply.
+	probeWantsCredential = 0x01
+	// probePoke tells that a packet from elsewhere gets in: it is not answered, and nobody is where it came from.
+	probePoke = 0x02
+)
 
 var (
 	errMessageShort = errors.New("sealed message: too short")

@@ -60,6 +60,7 @@ type peer struct {
 	answered   uint64 // generation of our credential that it has, 0: none
 	reported   netip.AddrPort
 	reportedAt time.Time
+	poked      time.Time // when its last poke arrived
 	waiters    []*waiter
 }
 

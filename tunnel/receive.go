@@ -176,6 +176,12 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 	if !ok {
 		return
 	}
+	if m.kind == messageProbe && m.flags&probePoke != 0 {
+		if fresh && a.via == nil && !isTrunkAddr(a.from.Addr()) {
+			p.poked = a.now
+		}
+		return
+	}
 	from := c.observe(a, p, fresh)
 	if from != nil && m.kind != messageReply {
 		from.came = a.now

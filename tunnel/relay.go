@@ -287,7 +287,7 @@ func (u *Underlay) ForgetStanding() {
 	defer u.mu.Unlock()
 	u.core.called = false
 	for _, p := range u.core.peers {
-		p.reported = netip.AddrPort{}
+		p.reported, p.poked = netip.AddrPort{}, time.Time{}
 		for _, k := range p.paths.candidates {
 			k.seen, k.unasked = netip.AddrPort{}, false
 		}

@@ -316,6 +316,9 @@ type Reach struct {
 	NATs  []NAT       `json:"nats"` // one for each family that is in use
 	Port  int         `json:"port"` // UDP, of the mesh
 	Nodes []Reachable `json:"nodes"`
+	// The sizes of the socket's buffers as the system tells them, in bytes; 0: it does not.
+	ReceiveBuffer int `json:"receive_buffer"`
+	SendBuffer    int `json:"send_buffer"`
 }
 
 // NAT is what is between this host and those outside of its network.
@@ -338,6 +341,16 @@ const (
 	NATBlocked     NATKind = "udp-blocked"          // UDP reaches nobody
 )
 
+// StrangerState is what became of packets that a node sent this host from a port that it had heard nothing from; "": it was
+// not asked to, or could not.
+type StrangerState string
+
+// What became of them.
+const (
+	StrangerArrived StrangerState = "arrived"
+	StrangerLost    StrangerState = "lost"
+)
+
 // Reachable is another node as this host reaches it, and is reached by it.
 type Reachable struct {
 	Node      string                 `json:"node"`
@@ -349,6 +362,7 @@ type Reachable struct {
 	Remote    string                 `json:"remote"`
 	Inside    bool                   `json:"inside"`  // it sees an address of this host's own
 	Unasked   bool                   `json:"unasked"` // it has sent to this host first, and got in
+	Stranger  StrangerState          `json:"stranger"`
 	Carries   int                    `json:"carries"` // the largest packet that got through on a direct path, bytes of UDP payload; 0: not known
 	Lost      int                    `json:"lost"`    // the next larger one that was tried and did not; 0: all got through
 	Cut       bool                   `json:"cut"`     // large packets travel in two halves now
