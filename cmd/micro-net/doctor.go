@@ -27,6 +27,7 @@ type finding struct {
 	Check  string  `json:"check"`
 	Detail string  `json:"detail"`
 	Fix    string  `json:"fix"`
+	Value  string  `json:"value,omitempty"` // what was found in one word, for programs
 }
 
 // probeTimeout bounds each question that doctor asks.
@@ -53,10 +54,12 @@ type doctor struct {
 	app      *app
 	client   *api.Client
 	findings []finding
+	receives int // the size of the daemon's UDP buffers, bytes, 0: not known
+	sends    int
 }
 
 func (d *doctor) add(v verdict, check, detail, fix string) {
-	d.findings = append(d.findings, finding{v, check, oneLine(detail), oneLine(fix)})
+	d.findings = append(d.findings, finding{Status: v, Check: check, Detail: oneLine(detail), Fix: oneLine(fix)})
 }
 
 // addError tells of a failure with the remedy it carries.

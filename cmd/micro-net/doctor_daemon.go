@@ -40,6 +40,7 @@ func (d *doctor) daemon(ctx context.Context, s *api.Status) {
 	d.certificate(s)
 	d.warnings(s)
 	d.nodes(s)
+	d.network(ctx)
 }
 
 // reach connects to a listener that status names.
@@ -154,7 +155,7 @@ const (
 func (d *doctor) hostResolver(ctx context.Context, ours netip.AddrPort, domain string) {
 	data, err := d.app.env.FS.ReadFile(resolvConf)
 	if err != nil {
-		d.add(warn, "host resolver", resolvConf+" cannot be read: "+err.Error(), "")
+		d.add(warn, "host resolver", resolvConf+" cannot be read: "+err.Error(), "until there is one, programs can ask "+ours.String()+", or use the proxy")
 		return
 	}
 	server, ok := firstNameserver(string(data))

@@ -109,26 +109,40 @@ func away(d time.Duration) string {
 	return d.Round(time.Second).String() + " more"
 }
 
-// wantedBuffer is what quic-go asks of the kernel for its UDP socket, in bytes.
-const wantedBuffer = 7_500_000
+const (
+	// wantedBuffer is the limit, in bytes, under which a UDP socket can have what quic-go asks for.
+	wantedBuffer = 7_500_000
+	// wantedSocket is how large a socket's buffer should be, as the system tells it.
+	wantedSocket = 7 << 20
+)
 
-// buffers looks at the limits for UDP buffers (socket(7)). A host without these files has other
-// means, or none.
+// buffers looks at the UDP buffers of the daemon, and at their limits (socket(7)) where these are not large enough, or no daemon
+// tells. A host without these files has other means, or none.
 func (d *doctor) buffers() {
-	for _, name := range []string{"rmem_max", "wmem_max"} {
-		data, err := d.app.env.FS.ReadFile("/proc/sys/net/core/" + name)
-		if err != nil {
-			continue
-		}
-		limit, err := strconv.Atoi(strings.TrimSpace(string(data)))
-		switch {
-		case err != nil:
-			d.add(warn, "udp buffers", fmt.Sprintf("net.core.%s is %q", name, data), "")
-		case limit < wantedBuffer:
-			d.add(warn, "udp buffers", fmt.Sprintf("net.core.%s is %d: fast transfers will lose packets", name, limit),
-				fmt.Sprintf("sysctl -w net.core.%s=%d, and the same in /etc/sysctl.d", name, wantedBuffer))
-		default:
-			d.add(good, "udp buffers", fmt.Sprintf("net.core.%s is %d", name, limit), "")
-		}
+	d.buffer("receive", "rmem_max", d.receives)
+	d.buffer("send", "wmem_max", d.sends)
+}
+
+func (d *doctor) buffer(which, name string, socket int) {
+	const check = "udp buffers"
+	if socket >= wantedSocket {
+		d.add(good, check, fmt.Sprintf("the daemon's socket has %d bytes to %s", socket, which), "")
+		return
+	}
+	data, err := d.app.env.FS.ReadFile("/proc/sys/net/core/" + name)
+	if err != nil {
+		return
+	}
+	limit, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	fix := fmt.Sprintf("sysctl -w net.core.%s=%d, and the same in /etc/sysctl.d; then restart the daemon", name, wantedBuffer)
+	switch {
+	case err != nil:
+		d.add(warn, check, fmt.Sprintf("net.core.%s is %q", name, data), fix)
+	case limit < wantedBuffer:
+		d.add(warn, check, fmt.Sprintf("net.core.%s is %d: fast transfers will lose packets", name, limit), fix)
+	case socket > 0:
+		d.add(warn, check, fmt.Sprintf("the daemon's socket has %d bytes to %s, although net.core.%s is %d", socket, which, name, limit), "restart the daemon")
+	default:
+		d.add(good, check, fmt.Sprintf("net.core.%s is %d", name, limit), "")
 	}
 }

@@ -134,7 +134,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 	w.files["/proc/sys/net/core/rmem_max"] = "212992\n"
 	w.start()
 	by, r := w.findings()
-	if r.code != micronet.ExitFailed || r.err != "micro-net: doctor: 2 of 15 checks failed\n" {
+	if r.code != micronet.ExitFailed || r.err != "micro-net: doctor: 2 of 18 checks failed\n" {
 		t.Errorf("exit %d, %q", r.code, r.err)
 	}
 	w.wantFinding(by, "daemon", warn, "is not ready", "micro-net nodes")
