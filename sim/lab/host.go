@@ -23,6 +23,7 @@ type Host struct {
 	Dir  string // for the host's files, the same path on it and outside
 
 	lab      *Lab
+	number   int // among the lab's hosts, from 1
 	ns, link string
 	holder   int      // process that keeps the mount namespace
 	wan      *station // of a host of a Wan

@@ -95,7 +95,7 @@ func (l *Lab) Host(name string) *Host {
 	l.t.Helper()
 	l.hosts++
 	h := &Host{
-		lab: l, Name: name, ns: l.namespace(name), Addr: fmt.Sprintf("10.88.%d.2", l.hosts),
+		lab: l, Name: name, number: l.hosts, ns: l.namespace(name), Addr: fmt.Sprintf("10.88.%d.2", l.hosts),
 		Dir: filepath.Join(l.dir, name), link: fmt.Sprintf("%s-%d", l.prefix, l.hosts),
 	}
 	network, gateway := fmt.Sprintf("10.88.%d.0/24", l.hosts), fmt.Sprintf("10.88.%d.1", l.hosts)
