@@ -34,7 +34,7 @@ type finding struct {
 const probeTimeout = 2 * time.Second
 
 func (a *app) doctorCommand() *cobra.Command {
-	return a.printsData(a.talks(a.command("doctor [flags]", "check this host and its daemon, and say how to fix what is wrong",
+	c := a.command("doctor [flags]", "check this host and its daemon, and say how to fix what is wrong",
 		"  micro-net doctor\n  micro-net doctor --json",
 		noArgs, func(ctx context.Context, _ []string) error {
 			d := &doctor{app: a, client: a.client(), findings: []finding{}}
@@ -46,7 +46,10 @@ func (a *app) doctorCommand() *cobra.Command {
 				return micronet.E("doctor", micronet.Internal, "%d of %d checks failed", n, len(d.findings))
 			}
 			return nil
-		})))
+		})
+	c.Long = "Asks the daemon and, through it, up to 32 other nodes, which takes a few seconds: how they reach this host and are reached. Without\n" +
+		"a daemon it checks whether one could start. Exit 1 when a line says fail."
+	return a.printsData(a.talks(c))
 }
 
 // doctor collects findings about this host, and about the daemon if one answers.
