@@ -75,8 +75,10 @@ func TestReachKnowsNATs(t *testing.T) {
 				if len(r.NATs) != 1 || r.NATs[0].Kind != c.want || r.NATs[0].Family != "ipv4" || r.NATs[0].Nodes != 2 || !strings.HasPrefix(r.NATs[0].Seen[0], "203.0.113.1:") {
 					t.Errorf("behind it: %+v", r.NATs)
 				}
-				if c.neighbor && !to(t, r, "neighbor").Inside {
-					t.Errorf("the neighbor: %+v", to(t, r, "neighbor"))
+				if c.neighbor {
+					if x := to(t, r, "neighbor"); !x.Inside || x.Stranger != "" {
+						t.Errorf("the neighbor, which says nothing about the world: %+v", x)
+					}
 				}
 				if x := to(t, r, "a"); !x.UDP || x.Inside || x.Unasked || x.Path != micronet.PathDirect || x.Carries != 1452 {
 					t.Errorf("of a: %+v", x)

@@ -110,9 +110,10 @@ func away(d time.Duration) string {
 }
 
 const (
-	// wantedBuffer is the limit, in bytes, under which a UDP socket can have what quic-go asks for.
+	// wantedBuffer is the limit, in bytes, that is advised.
 	wantedBuffer = 7_500_000
-	// wantedSocket is how large a socket's buffer should be, as the system tells it.
+	// wantedSocket is how large a socket's buffer should be, as the system tells it: it doubles what is asked for, so that half of
+	// it is enough as the limit.
 	wantedSocket = 7 << 20
 )
 
@@ -134,11 +135,14 @@ func (d *doctor) buffer(which, name string, socket int) {
 		return
 	}
 	limit, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	fix := fmt.Sprintf("sysctl -w net.core.%s=%d, and the same in /etc/sysctl.d; then restart the daemon", name, wantedBuffer)
+	fix := fmt.Sprintf("sysctl -w net.core.%s=%d, and the same in /etc/sysctl.d", name, wantedBuffer)
+	if socket > 0 {
+		fix += "; then restart the daemon"
+	}
 	switch {
 	case err != nil:
 		d.add(warn, check, fmt.Sprintf("net.core.%s is %q", name, data), fix)
-	case limit < wantedBuffer:
+	case 2*limit < wantedSocket:
 		d.add(warn, check, fmt.Sprintf("net.core.%s is %d: fast transfers will lose packets", name, limit), fix)
 	case socket > 0:
 		d.add(warn, check, fmt.Sprintf("the daemon's socket has %d bytes to %s, although net.core.%s is %d", socket, which, name, limit), "restart the daemon")

@@ -141,6 +141,8 @@ func TestBuffers(t *testing.T) {
 		{wantedSocket, "212992\n", good, "the daemon's socket has 7340032 bytes to receive", ""},
 		{425984, "212992\n", warn, "net.core.rmem_max is 212992", "sysctl -w net.core.rmem_max=7500000, and the same in /etc/sysctl.d; then restart the daemon"},
 		{425984, "7500000\n", warn, "the daemon's socket has 425984 bytes to receive, although", "restart the daemon"},
+		{0, "3670015\n", warn, "net.core.rmem_max is 3670015", "/etc/sysctl.d"},
+		{0, "3670016\n", good, "net.core.rmem_max is 3670016", ""},
 		{0, "7500000\n", good, "net.core.rmem_max is 7500000", ""},
 		{0, "much\n", warn, `net.core.rmem_max is "much`, "sysctl -w"},
 	} {
