@@ -83,3 +83,9 @@ type PortOwner interface {
 type HostResolver interface {
 	LookupHost(ctx context.Context, host string) ([]netip.Addr, error)
 }
+
+// GatewayFinder is an optional power of a Network: by which IPv4 router packets to the world leave this host, and which
+// address of the host it sees. Both are invalid where no router stands in between.
+type GatewayFinder interface {
+	Gateway() (router, local netip.Addr, err error)
+}

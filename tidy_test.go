@@ -37,13 +37,15 @@ var imports = map[string][]string{
 	"internal/identity": {".", "golang.org/x/crypto"},
 	"internal/policy":   {"."},
 	"internal/config":   {".", "internal/policy", "github.com/goccy/go-yaml"},
+	"internal/portmap":  {"."},
 	"internal/osenv": {
 		".", "github.com/fsnotify/fsnotify", "github.com/google/nftables", "github.com/vishvananda/netlink", "golang.org/x/sys",
 	},
-	"node/api": {".", "internal/config", "internal/policy"},
+	"internal/portmap/portmaptest": {},
+	"node/api":                     {".", "internal/config", "internal/policy"},
 	"node": {
 		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "tunnel", "tunnel/quic", "router", "dns", "dns/server", "proxy",
-		"internal/identity", "internal/config", "internal/osenv", "internal/policy", "node/api", "github.com/prometheus/client_golang", "github.com/prometheus/common",
+		"internal/identity", "internal/config", "internal/osenv", "internal/policy", "internal/portmap", "node/api", "github.com/prometheus/client_golang", "github.com/prometheus/common",
 	},
 	"cmd/micro-net": {
 		".", "node", "node/api", "internal/config", "internal/osenv", "sim", "sim/batch", "sim/report", "sim/scenario", "sim/swarm", "testdata/scenarios",
@@ -60,7 +62,7 @@ var imports = map[string][]string{
 	"sim/scenario": {".", "github.com/goccy/go-yaml"},
 	"sim/swarm":    {},
 	"sim": {
-		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "internal/identity", "internal/policy", "node", "node/api", "proxy", "tunnel", "tunnel/quic",
+		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "internal/identity", "internal/policy", "internal/portmap/portmaptest", "node", "node/api", "proxy", "tunnel", "tunnel/quic",
 		"sim/light", "sim/netsim", "sim/report", "sim/scenario", "golang.org/x/net",
 	},
 }

@@ -92,6 +92,7 @@ type NAT struct {
 	addr     netip.Addr // in outside
 	table    mappings
 	forwards []forward
+	gateway  *Host                 // its inner side; nil: nothing of it can be talked to
 	opened   map[netip.Addr]uint64 // counts the mappings, by inner address
 }
 
