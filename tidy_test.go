@@ -41,7 +41,7 @@ var imports = map[string][]string{
 	"internal/osenv": {
 		".", "github.com/fsnotify/fsnotify", "github.com/google/nftables", "github.com/vishvananda/netlink", "golang.org/x/sys",
 	},
-	"internal/portmap/portmaptest": {},
+	"internal/portmap/portmaptest": {".", "sim/netsim"},
 	"node/api":                     {".", "internal/config", "internal/policy"},
 	"node": {
 		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "tunnel", "tunnel/quic", "router", "dns", "dns/server", "proxy",

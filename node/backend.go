@@ -34,7 +34,7 @@ func (b backend) Status() api.Status {
 	s := api.Status{
 		Node:      api.StatusNode{ID: l.self.String(), Name: m.Name, Cluster: m.ClusterName, Version: l.config.Version, Address: b.address(), Status: b.ownStatus(), Roles: b.roles(l.self, 0)},
 		Ready:     b.Ready() == nil,
-		Listeners: b.listeners(), Services: len(v.instances),
+		Listeners: b.listeners(), PortMapping: l.mapper.status(l.env.Wall()), Services: len(v.instances),
 		Certificate: api.Certificate{Expires: m.NotAfter.UTC()}, Warnings: l.warnings(),
 	}
 	s.Nodes.Revoked = len(l.outcasts.Load().revoked)

@@ -82,9 +82,11 @@ type life struct {
 	poking     chan struct{}                // capacity maxPokes: who is being poked
 	looked     chan struct{}                // capacity 1: the view must be made anew
 	reissued   chan struct{}                // capacity 1: this node has another certificate
+	remapped   chan struct{}                // capacity 1: the router's port is another one, or gone
 	voided     chan struct{}                // capacity 1: others refuse the certificate of this node
 	views      *broadcast                   // fires when the view was made anew
 	address    *self
+	mapper     *mapper
 
 	roots [][]byte // that restate has seen; owned by it
 	grace grace    // of become, then of keepCertificate
@@ -106,7 +108,7 @@ func (n *Node) live(ctx context.Context) error {
 	poison := newPoison(n.env)
 	l := &life{
 		node: n, env: n.env, config: &n.config, keys: keys, self: keys.ID(), stop: stop, ready: make(chan struct{}),
-		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), poking: make(chan struct{}, maxPokes), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1), voided: make(chan struct{}, 1),
+		announced: make(chan struct{}, 1), diverged: make(chan micronet.NodeID, 1), unequal: make(chan micronet.NodeID, unequalQueue), restating: make(chan struct{}, 1), poking: make(chan struct{}, maxPokes), looked: make(chan struct{}, 1), reissued: make(chan struct{}, 1), remapped: make(chan struct{}, 1), voided: make(chan struct{}, 1),
 		views: newBroadcast(), gate: &gate{env: n.env, quiet: newLimiter(), poison: poison},
 		shares: newShares(), poison: poison, loops: newLoops(), rotating: make(chan struct{}, 1),
 	}
@@ -358,6 +360,7 @@ func (l *life) become(pass *passport) error {
 	l.damping, l.twin = newDamping(), &twin{born: time.Now()}
 	l.liars, l.jumpers = newOffenders(l.equivocationWarning), newOffenders(l.jumpWarning)
 	l.holders = newHolders()
+	l.mapper = newMapper(l)
 	l.address = newSelf(l)
 	l.records = newRecords(l.env, gossip.CatalogConfig{
 		Self: l.self, Epoch: l.epoch, Key: l.keys.Sign, Cluster: pass.trust.Cluster(), Codec: wire.New(), Admit: l.mayPublish,

@@ -27,6 +27,7 @@ type Config struct {
 	Advertise []netip.AddrPort
 	Version   string
 	Relay     RelayMode        // "": auto
+	PortMap   PortMapMode      // "": auto
 	Services  []config.Service // live as long as the process
 	Daemon    *Daemon          // nil: a node inside a program
 	// ExpiredGrace is how long after its end the certificate of a member counts where no authority
@@ -121,6 +122,10 @@ func WithAdvertise(addrs ...netip.AddrPort) Option {
 
 // WithRelay says whether the node forwards the packets of other pairs of nodes; if it is behind no NAT without this option.
 func WithRelay(mode RelayMode) Option { return func(c *Config) { c.Relay = mode } }
+
+// WithPortMap says whether the node asks the router of its network for a port that leads to it; where it has a private address
+// without this option.
+func WithPortMap(mode PortMapMode) Option { return func(c *Config) { c.PortMap = mode } }
 
 // WithExpiredGrace is how long after its end the certificate of a member counts where no authority
 // has answered for a week: 30 days without this option, not at all with 0.

@@ -21,7 +21,8 @@ type self struct {
 	tcp     uint16 // port
 	machine [16]byte
 	under   *tunnel.Underlay
-	anchor  func() []byte // of our heartbeats
+	mapped  func() []netip.AddrPort // what a router lets in for us
+	anchor  func() []byte           // of our heartbeats
 
 	mu        sync.Mutex
 	epoch     uint64
@@ -33,7 +34,7 @@ type self struct {
 
 func newSelf(l *life) *self {
 	s := &self{
-		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, tcp: l.listeners.tcpPort(), under: l.under, anchor: l.pulse.published,
+		env: l.env, config: l.config, pass: l.pass, epoch: l.epoch, mesh: l.mesh, tcp: l.listeners.tcpPort(), under: l.under, mapped: l.mapper.outer, anchor: l.pulse.published,
 		machine: machineTag(l.pass.trust.Cluster(), l.self, l.env.Host.Machine),
 	}
 	s.endpoints, s.carries = s.look()
@@ -48,7 +49,8 @@ func (s *self) look() ([]netip.AddrPort, carrying) {
 		s.env.Events.BackgroundError("node.interfaces", err)
 	}
 	carries := s.carry(ifaces)
-	return endpoints(s.mesh, s.config.Advertise, ifaces, s.under.Observed()), carries
+	given := append(slices.Clone(s.config.Advertise), s.mapped()...)
+	return endpoints(s.mesh, given, ifaces, s.under.Observed()), carries
 }
 
 // refresh looks again and reports whether something changed.

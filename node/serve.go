@@ -57,6 +57,7 @@ func (l *life) serve(ctx context.Context, base *group) error {
 	mesh.run(l.synchronise)
 	mesh.run(l.keepView)
 	mesh.run(l.keepAnnounced)
+	mesh.run(l.mapper.keep)
 	mesh.run(l.keepCertificate)
 	mesh.run(l.redial)
 	mesh.run(l.inquire)
@@ -333,10 +334,14 @@ func (l *life) keepAnnounced(ctx context.Context) error {
 			l.introduce()
 			l.publish()
 		case <-changed:
+			l.mapper.look()
+			l.moved()
+		case <-l.remapped:
 			l.moved()
 		case <-around.C:
 			pause = min(2*pause, lookAround)
 			around.Reset(pause + l.env.Phase)
+			l.mapper.look()
 			l.moved()
 			l.forget(l.records.expire(l.isAlive))
 			l.statements.expire()

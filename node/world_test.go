@@ -29,6 +29,7 @@ type bubble struct {
 	wg    sync.WaitGroup
 	nodes map[string]*simNode
 	open  []net.Listener
+	boxes []func() // end routers
 	hosts int
 }
 
@@ -65,6 +66,9 @@ func (b *bubble) end(cancel context.CancelFunc) {
 	}
 	for _, ln := range b.open {
 		_ = ln.Close()
+	}
+	for _, stop := range b.boxes {
+		stop()
 	}
 	// What memberlist leaves behind ends by its own timers.
 	time.Sleep(time.Minute)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/portmap/portmaptest"
 	"github.com/micro/micro-net/node"
 	"github.com/micro/micro-net/sim/netsim"
 	"github.com/micro/micro-net/sim/report"
@@ -45,7 +46,9 @@ type mesh struct {
 	spans    []report.Span
 
 	nats     map[string]devices // by group
-	walled   map[string]bool    // groups whose nodes are behind firewalls
+	routers  []*portmaptest.Box // of devices that open ports, in the order of their groups
+	boxes    map[string]*portmaptest.Box
+	walled   map[string]bool // groups whose nodes are behind firewalls
 	machines []*machine
 	refs     []scenario.NodeRef // of machines
 	byHost   map[*netsim.Host]*machine

@@ -3,6 +3,7 @@ package sim
 import (
 	"net/netip"
 
+	"github.com/micro/micro-net/internal/portmap/portmaptest"
 	"github.com/micro/micro-net/sim/netsim"
 	"github.com/micro/micro-net/sim/scenario"
 )
@@ -15,7 +16,7 @@ const natAddrs = 200_000
 
 // buildNATs puts devices in front of the groups that have some, and notes which have firewalls.
 func (m *mesh) buildNATs() {
-	m.nats, m.walled = map[string]devices{}, map[string]bool{}
+	m.nats, m.walled, m.boxes = map[string]devices{}, map[string]bool{}, map[string]*portmaptest.Box{}
 	for i := range m.scenario.Groups {
 		g := &m.scenario.Groups[i]
 		m.walled[g.Name] = g.Firewall
@@ -29,6 +30,7 @@ func (m *mesh) buildNATs() {
 			d = append(d, d[0].NAT(g.Name+"-home", inner, opts))
 		}
 		m.nats[g.Name] = d
+		m.addRouter(g, d[len(d)-1])
 	}
 }
 
@@ -65,8 +67,11 @@ func homeAddr(n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, byte(n >> 8), byte(n)}), 16)
 }
 
-// rebind makes a group's devices forget their mappings.
+// rebind makes a group's devices forget their mappings, also those that nodes have asked for.
 func (m *mesh) rebind(group string) {
+	if b := m.boxes[group]; b != nil {
+		b.Restart()
+	}
 	for _, n := range m.nats[group] {
 		n.Rebind()
 	}

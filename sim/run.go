@@ -100,6 +100,7 @@ func simulate(s *scenario.Scenario, o Options) *report.Run {
 			m.recorder.add("", "error", "", err.Error())
 		}
 	}()
+	routersEnd := m.startRouters(ctx)
 	if o.Progress != nil {
 		m.progress(o.Progress)
 	}
@@ -117,6 +118,7 @@ func simulate(s *scenario.Scenario, o Options) *report.Run {
 	m.end()
 	time.Sleep(graceTime)
 	cancel()
+	routersEnd()
 	<-done
 	return r
 }

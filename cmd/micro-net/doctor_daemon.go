@@ -34,6 +34,7 @@ func (d *doctor) daemon(ctx context.Context, s *api.Status) {
 	default:
 		d.add(good, "mesh, TCP", "listens on TCP "+s.Listeners.TCP, "")
 	}
+	d.portMapping(&s.PortMapping)
 	d.reach(ctx, "api", s.Listeners.API)
 	d.reach(ctx, "proxy", s.Listeners.Proxy)
 	d.dns(ctx, s)

@@ -35,6 +35,7 @@ func Specs() []Spec {
 		{"listen", KindText, "[::]:8085", "ADDR", "UDP address of the mesh; [::] takes IPv4 as well"},
 		{"tcp-addr", KindText, "auto", "ADDR|auto|off", "TCP address of the mesh, for hosts whose UDP is blocked; auto: that of --listen, if it is free"},
 		{"advertise", KindList, "", "ADDR[:PORT]", "address at which others can reach this node; may be repeated"},
+		{"port-map", KindText, "auto", "auto|off", "ask the router for a port that leads to --listen, by PCP or NAT-PMP; auto: where this host has a private address"},
 		{"data-dir", KindText, "", "DIR", "where identity and state are kept"},
 		{"config-dir", KindText, "", "DIR", "where config.yaml and services.d are"},
 		{"api-addr", KindText, "127.0.0.1:8500", "ADDR|off", "HTTP API and metrics"},
@@ -75,6 +76,7 @@ type Settings struct {
 	Join, Name, Cluster           string
 	DataDir, ConfigDir, APISocket string
 	APIWrite, Capture, Relay      string
+	PortMap                       string
 	Domain, AltDomain             string
 	LogLevel, LogFormat           string
 	Listen                        netip.AddrPort

@@ -100,7 +100,12 @@ func New(now time.Time, c Config) *Keeper {
 }
 
 // Next is when Tick has something to do.
-func (k *Keeper) Next() time.Time { return k.due }
+func (k *Keeper) Next() time.Time {
+	if k.state.Kind == Granted && k.state.Until.Before(k.due) {
+		return k.state.Until
+	}
+	return k.due
+}
 
 // State is what is known now.
 func (k *Keeper) State() State { return k.state }
@@ -192,9 +197,6 @@ func (k *Keeper) pause(now time.Time) {
 	k.due = k.renewAt
 	if look := now.Add(k.jitter(lookEvery)); look.Before(k.due) {
 		k.due = look
-	}
-	if k.state.Until.Before(k.due) {
-		k.due = k.state.Until
 	}
 }
 

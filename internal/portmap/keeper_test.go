@@ -251,13 +251,68 @@ func TestRouterFallsSilent(t *testing.T) {
 	if maps < 6 || maps > 60 {
 		t.Errorf("%d attempts to renew", maps)
 	}
-	h.pass(2 * time.Minute)
+	end := h.k.State().Until
+	h.pass(end.Sub(h.now) - time.Millisecond)
+	if h.k.State().Kind != Granted {
+		t.Errorf("just before its end: %+v", h.k.State())
+	}
+	h.pass(time.Millisecond)
 	if h.k.State().Kind != Silent {
 		t.Errorf("after its end: %+v", h.k.State())
 	}
 	h.off = false
+	h.pass(2 * time.Minute)
+	h.want(Granted, h.k.State().Protocol, "203.0.113.7:8085") // whichever was asked just then
+}
+
+// A router that was silent for long, and granted something then, is asked soon when that has ended.
+func TestRestBeginsAnew(t *testing.T) {
+	h := newHome(t)
+	h.off = true
+	h.pass(24 * time.Hour)
+	h.off = false
 	h.pass(maxRest * 11 / 10)
 	h.want(Granted, PCP, "203.0.113.7:8085")
+	h.off = true
+	h.pass(h.k.State().Until.Sub(h.now) + 30*time.Second)
+	if h.k.State().Kind != Silent {
+		t.Errorf("%+v", h.k.State())
+	}
+	h.off = false
+	h.pass(2 * time.Minute)
+	h.want(Granted, PCP, "203.0.113.7:8085")
+}
+
+// A router that does not renew: the mapping counts to its end, and it is not asked more than now and then.
+func TestRenewalRefused(t *testing.T) {
+	for _, noPCP := range []bool{false, true} {
+		h := newHome(t)
+		h.r.NoPCP = noPCP
+		h.pass(time.Minute)
+		h.r.Refuse = 2
+		h.words()
+		h.pass(h.k.State().Until.Sub(h.now) - time.Second)
+		if s := h.k.State(); s.Kind != Granted {
+			t.Errorf("before its end: %+v", s)
+		}
+		if n := len(h.words()); n > 120 {
+			t.Errorf("%d datagrams", n)
+		}
+		h.pass(time.Minute)
+		if s := h.k.State(); s.Kind != Refused {
+			t.Errorf("after its end: %+v", s)
+		}
+	}
+}
+
+// What a router promises is relied on for a day.
+func TestLongPromise(t *testing.T) {
+	h := newHome(t)
+	h.change = func(b []byte) { b[4] = 255 }
+	h.pass(0)
+	if s := h.k.State(); s.Kind != Granted || s.Until.Sub(h.now) != 24*time.Hour {
+		t.Errorf("%+v", s)
+	}
 }
 
 // A router that lost the mapping and then falls silent: the mapping does not count for hours.
@@ -431,7 +486,9 @@ func TestUnreachable(t *testing.T) {
 	h.pass(2 * time.Minute)
 	h.want(Granted, PCP, "203.0.113.7:8085")
 	h.off = true
-	h.pass(2 * time.Minute)
+	for h.k.open == nothing {
+		h.pass(time.Second)
+	}
 	h.k.Unreachable(h.now)
 	h.want(Granted, PCP, "203.0.113.7:8085")
 }
@@ -479,7 +536,7 @@ func TestH8_AnswersThatAreNotOurs(t *testing.T) {
 }
 
 // A router that says whatever it likes does not make us talk, nor tell peers of new addresses, more than now and then.
-func TestHostileRouterIsToldLittle(t *testing.T) {
+func TestH8_HostileRouterIsToldLittle(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	h := newHome(t)
 	h.change = func(b []byte) {

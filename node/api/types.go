@@ -11,6 +11,7 @@ type Status struct {
 	Node        StatusNode  `json:"node"`
 	Ready       bool        `json:"ready"`
 	Listeners   Listeners   `json:"listeners"`
+	PortMapping PortMapping `json:"port_mapping"`
 	Nodes       NodeCounts  `json:"nodes"`
 	Services    int         `json:"services"`
 	Certificate Certificate `json:"certificate"`
@@ -42,6 +43,24 @@ type Listeners struct {
 
 // PortTaken stands for the address of a listener whose port others have.
 const PortTaken = "taken"
+
+// PortMapping is what the router of this host's network lets in for it.
+type PortMapping struct {
+	// State is "off"; "none" where no router is to be asked, for a reason; "asking"; "granted"; "silent" when the router knows neither
+	// PCP nor NAT-PMP; "refused" for a reason; or "unusable" when the router's own address leads nowhere.
+	State    string    `json:"state"`
+	Router   string    `json:"router,omitempty"`
+	Protocol string    `json:"protocol,omitempty"`
+	Address  string    `json:"address,omitempty"` // outside, with the port when it is granted
+	Until    time.Time `json:"until,omitzero"`    // it is renewed long before
+	Reason   string    `json:"reason,omitempty"`
+}
+
+// The states of a PortMapping that need no router; the others are those of package portmap.
+const (
+	PortMapOff  = "off"
+	PortMapNone = "none"
+)
 
 // NodeCounts counts the nodes of the cluster by status, this one included.
 type NodeCounts struct {

@@ -98,5 +98,7 @@ func (r *reader) natFields(n *NAT) fields {
 		"timeout": into(r, &n.Timeout, (*value).positive),
 		"hairpin": into(r, &n.Hairpin, (*value).boolean),
 		"levels":  into(r, &n.Levels, within(1, 2)),
+
+		"port_map": into(r, &n.PortMap, oneOf(PCP, NATPMP)),
 	}
 }

@@ -41,7 +41,7 @@ fidelity: gossip
 groups:
   - name: eu
     nodes: 2
-    nat: {kind: restricted, timeout: 30s, hairpin: true, levels: 2}
+    nat: {kind: restricted, timeout: 30s, hairpin: true, levels: 2, port_map: nat_pmp}
     network: {latency: 1ms}
   - {name: us-east, nodes: 1, nat: none, firewall: true}
 duration: 1m
@@ -50,7 +50,7 @@ duration: 1m
 		t.Errorf("about %q, fidelity %q", s.About, s.Fidelity)
 	}
 	want := []Group{
-		{"eu", 2, NAT{Restricted, 30 * time.Second, true, 2}, false, Link{Latency: time.Millisecond, named: namedLatency}},
+		{"eu", 2, NAT{Restricted, 30 * time.Second, true, 2, NATPMP}, false, Link{Latency: time.Millisecond, named: namedLatency}},
 		{Name: "us-east", Nodes: 1, Firewall: true},
 	}
 	if !reflect.DeepEqual(s.Groups, want) {

@@ -88,7 +88,18 @@ type NAT struct {
 	Timeout time.Duration // after which an idle mapping is forgotten; 0: the simulator's default
 	Hairpin bool          // nodes behind it reach each other by its outer address
 	Levels  int           // how many of them one behind the other, 1 or 2 (CGNAT); 0 without NAT
+	PortMap PortMap       // what the innermost one knows, if nodes ask it for a port
 }
+
+// PortMap is how a NAT takes wishes for a port that lets others in.
+type PortMap string
+
+// The ways.
+const (
+	NoPortMap PortMap = ""
+	PCP       PortMap = "pcp"     // RFC 6887, and NAT-PMP
+	NATPMP    PortMap = "nat_pmp" // RFC 6886 alone
+)
 
 // NodeRef names a node.
 type NodeRef struct {

@@ -1,0 +1,201 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/micro/micro-net/internal/portmap"
+	"github.com/micro/micro-net/internal/portmap/portmaptest"
+	"github.com/micro/micro-net/node/api"
+	"github.com/micro/micro-net/sim/netsim"
+)
+
+// behind makes the host of a daemon behind a NAT of its own that gives every connection another port, with a router that lets others in.
+func (b *bubble) behind(name, outer string, change func(*portmaptest.Router)) (*simNode, *netsim.NAT, *portmaptest.Box) {
+	nat := b.world.NAT(name+"-nat", netip.MustParseAddr(outer), netsim.NATOptions{Kind: netsim.Symmetric, Timeout: 30 * time.Second})
+	box := portmaptest.NewBox(nat, nat.Gateway(name+"-gw", netip.MustParsePrefix("192.168.1.1/24")), change)
+	ctx, cancel := context.WithCancel(context.Background())
+	b.wg.Go(func() { _ = box.Run(ctx) })
+	done := make(chan struct{})
+	close(done)
+	b.nodes[name] = &simNode{host: nat.Host(name, netip.MustParsePrefix("192.168.1.20/24")), stop: func() {}, done: done}
+	b.boxes = append(b.boxes, cancel)
+	return b.nodes[name], nat, box
+}
+
+func portMapping(n *simNode) api.PortMapping { return n.backend().Status().PortMapping }
+
+// mapped checks what status shows, and whether others are told so.
+func (b *bubble) mapped(n *simNode, state, address string) func() error {
+	return func() error {
+		s := portMapping(n)
+		if s.State != state || s.Address != address {
+			return fmt.Errorf("%+v, want %s %s", s, state, address)
+		}
+		told := slices.ContainsFunc(n.life().address.where(), func(a netip.AddrPort) bool { return a.String() == address })
+		if told != (state == string(portmap.Granted)) {
+			return fmt.Errorf("%s: endpoints %v", state, n.life().address.where())
+		}
+		return nil
+	}
+}
+
+// direct checks how packets of one daemon get to another one.
+func direct(from, to *simNode) func() error {
+	return func() error {
+		p, ok := from.life().under.Path(to.node.ID())
+		if !ok || !p.Confirmed || p.TCP || !p.Relay.IsZero() {
+			return fmt.Errorf("the path is %+v", p)
+		}
+		return nil
+	}
+}
+
+// TestPortMappingsLetMeet: two homes whose NATs let nobody meet reach each other directly through the ports that their routers open, by PCP
+// and by NAT-PMP. Stopped daemons give them back.
+func TestPortMappingsLetMeet(t *testing.T) {
+	inBubble(t, 81, func(t *testing.T, b *bubble) {
+		h, _, boxH := b.behind("home", "10.9.0.1", nil)
+		o, _, boxO := b.behind("office", "10.9.0.2", func(r *portmaptest.Router) { r.NoPCP = true })
+		b.mesh("cloud", "home", "office")
+		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
+		b.await(5*time.Second, "office is let in", b.mapped(o, "granted", "10.9.0.2:8085"))
+		if s := portMapping(o); s.Protocol != portmap.NATPMP || s.Router != "192.168.1.1" || time.Until(s.Until) < time.Hour {
+			t.Errorf("status shows %+v", s)
+		}
+		b.serve(o, "web", "office")
+		b.await(10*time.Second, "calls", b.answers(h, "web", "office"))
+		b.await(10*time.Second, "directly", direct(h, o))
+		b.await(10*time.Second, "directly", direct(o, h))
+		begin := time.Now()
+		b.halt(h)
+		b.halt(o)
+		if boxH.Mappings()+boxO.Mappings() != 0 {
+			t.Errorf("%d and %d ports are open still", boxH.Mappings(), boxO.Mappings())
+		}
+		t.Logf("stopped within %s", time.Since(begin))
+	})
+}
+
+// TestWithoutPortMappings: the same homes without. It is what the test above has to be compared with.
+func TestWithoutPortMappings(t *testing.T) {
+	inBubble(t, 81, func(t *testing.T, b *bubble) {
+		h, _, boxH := b.behind("home", "10.9.0.1", nil)
+		o, _, _ := b.behind("office", "10.9.0.2", nil)
+		off := func(c *Config) { c.PortMap = PortMapOff }
+		a := b.start("cloud", "")
+		for _, name := range []string{"home", "office"} {
+			b.start(name, b.invite(a), off)
+		}
+		b.await(15*time.Second, "all see all", b.alive(3, a, h, o))
+		b.serve(o, "web", "office")
+		b.await(10*time.Second, "calls", b.answers(h, "web", "office"))
+		time.Sleep(20 * time.Second)
+		if direct(h, o)() == nil {
+			t.Error("the NATs let them meet: this world proves nothing")
+		}
+		if s := portMapping(h); s.State != api.PortMapOff || boxH.Mappings() != 0 {
+			t.Errorf("switched off: %+v", s)
+		}
+	})
+}
+
+// TestRouterRestarts: peers learn of the new port within two minutes, and a router that says no more is given up when the mapping has ended.
+func TestRouterRestarts(t *testing.T) {
+	inBubble(t, 82, func(t *testing.T, b *bubble) {
+		h, nat, box := b.behind("home", "10.9.0.1", func(r *portmaptest.Router) { r.Longest = 10 * time.Minute })
+		a := b.mesh("cloud", "home")[0]
+		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
+		time.Sleep(time.Minute) // its clock tells a restart from none
+		nat.SetAddr(netip.MustParseAddr("10.9.0.77"))
+		box.Restart()
+		b.await(135*time.Second, "at another address", func() error {
+			if s := portMapping(h); s.Address != "10.9.0.77:8085" {
+				return fmt.Errorf("%+v", s)
+			}
+			return nil
+		})
+		b.await(time.Second, "it is told", b.mapped(h, "granted", "10.9.0.77:8085"))
+		b.await(5*time.Second, "the other one knows", func() error {
+			cred, _ := a.life().contacts.of(h.node.ID())
+			if !slices.Contains(cred.Endpoints, netip.MustParseAddrPort("10.9.0.77:8085")) {
+				return fmt.Errorf("%v", cred.Endpoints)
+			}
+			return nil
+		})
+		for _, stop := range b.boxes {
+			stop()
+		}
+		b.await(11*time.Minute, "it has ended", b.mapped(h, "silent", ""))
+	})
+}
+
+// TestWhoAsksNobody: routers are asked by hosts with a private address of their own alone, and by sockets that can be reached through them.
+func TestWhoAsksNobody(t *testing.T) {
+	inBubble(t, 83, func(t *testing.T, b *bubble) {
+		h, nat, _ := b.behind("home", "10.9.0.1", nil)
+		public := &simNode{host: nat.Host("public", netip.MustParsePrefix("198.51.100.9/24")), stop: func() {}, done: h.done}
+		b.nodes["public"] = public
+		single := &simNode{host: nat.Host("single", netip.MustParsePrefix("192.168.1.21/24"), netip.MustParsePrefix("192.168.7.21/24")), stop: func() {}, done: h.done}
+		b.nodes["single"] = single
+		a := b.start("cloud", "")
+		asked := false
+		b.world.Trace = func(e netsim.Event) { asked = asked || e.Dst.Port() == portmap.Port }
+		b.start("public", b.invite(a))
+		b.start("single", b.invite(a), func(c *Config) { c.Mesh = netip.MustParseAddrPort("192.168.7.21:8085") })
+		time.Sleep(20 * time.Second)
+		for n, why := range map[*simNode]string{
+			a: "this host has no router of IPv4", public: "198.51.100.9 is no private address",
+			single: "the mesh listens at 192.168.7.21, the router knows 192.168.1.21",
+		} {
+			if s := portMapping(n); s.State != api.PortMapNone || s.Reason != why {
+				t.Errorf("%s: %+v", n.host.Name(), s)
+			}
+		}
+		if asked {
+			t.Error("a router was asked")
+		}
+	})
+}
+
+// TestMovedHostAsksAnew: a host that comes home asks the router there, and asks nobody elsewhere.
+func TestMovedHostAsksAnew(t *testing.T) {
+	inBubble(t, 84, func(t *testing.T, b *bubble) {
+		_, nat, box := b.behind("home", "10.9.0.1", nil)
+		all := b.mesh("cloud", "roamer")
+		r := all[1]
+		if s := portMapping(r); s.State != api.PortMapNone {
+			t.Errorf("in the open: %+v", s)
+		}
+		time.Sleep(30 * time.Second) // from now on it looks around every ten seconds, and is told besides
+		r.host.Move(nat, netip.MustParsePrefix("192.168.1.33/24"))
+		b.await(time.Second, "at home", b.mapped(r, "granted", "10.9.0.1:8085"))
+		r.host.SetAddrs(netip.MustParsePrefix("192.168.1.34/24"))
+		b.await(time.Second, "with another address", b.mapped(r, "granted", "10.9.0.1:8086"))
+		if n := box.Mappings(); n != 2 {
+			t.Errorf("%d mappings: what the old address had ends by itself", n)
+		}
+		r.host.Move(nil, netip.MustParsePrefix("10.0.0.99/24"))
+		b.await(time.Second, "in the open", b.mapped(r, "none", ""))
+	})
+}
+
+// TestPortMappingAfterACrash: the daemon that comes back has the same nonce, and the port that it had.
+func TestPortMappingAfterACrash(t *testing.T) {
+	inBubble(t, 85, func(t *testing.T, b *bubble) {
+		h, _, box := b.behind("home", "10.9.0.1", func(r *portmaptest.Router) { r.NoNATPMP = true })
+		b.mesh("cloud", "home")
+		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
+		b.crash(h)
+		if box.Mappings() != 1 {
+			t.Fatal("the crash has given the port back")
+		}
+		h.host.Restart()
+		b.start("home", "")
+		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
+	})
+}
