@@ -14,8 +14,8 @@ import (
 	"github.com/micro/micro-net/sim/netsim"
 )
 
-// behind makes the host of a daemon behind a NAT of its own that gives every connection another port, with a router that lets others in.
-func (b *bubble) behind(name, outer string, change func(*portmaptest.Router)) (*simNode, *netsim.NAT, *portmaptest.Box) {
+// behindRouter makes the host of a daemon behind a NAT of its own that gives every connection another port, with a router that lets others in.
+func (b *bubble) behindRouter(name, outer string, change func(*portmaptest.Router)) (*simNode, *netsim.NAT, *portmaptest.Box) {
 	nat := b.world.NAT(name+"-nat", netip.MustParseAddr(outer), netsim.NATOptions{Kind: netsim.Symmetric, Timeout: 30 * time.Second})
 	box := portmaptest.NewBox(nat, nat.Gateway(name+"-gw", netip.MustParsePrefix("192.168.1.1/24")), change)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -59,8 +59,8 @@ func direct(from, to *simNode) func() error {
 // and by NAT-PMP. Stopped daemons give them back.
 func TestPortMappingsLetMeet(t *testing.T) {
 	inBubble(t, 81, func(t *testing.T, b *bubble) {
-		h, _, boxH := b.behind("home", "10.9.0.1", nil)
-		o, _, boxO := b.behind("office", "10.9.0.2", func(r *portmaptest.Router) { r.NoPCP = true })
+		h, _, boxH := b.behindRouter("home", "10.9.0.1", nil)
+		o, _, boxO := b.behindRouter("office", "10.9.0.2", func(r *portmaptest.Router) { r.NoPCP = true })
 		b.mesh("cloud", "home", "office")
 		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
 		b.await(5*time.Second, "office is let in", b.mapped(o, "granted", "10.9.0.2:8085"))
@@ -84,8 +84,8 @@ func TestPortMappingsLetMeet(t *testing.T) {
 // TestWithoutPortMappings: the same homes without. It is what the test above has to be compared with.
 func TestWithoutPortMappings(t *testing.T) {
 	inBubble(t, 81, func(t *testing.T, b *bubble) {
-		h, _, boxH := b.behind("home", "10.9.0.1", nil)
-		o, _, _ := b.behind("office", "10.9.0.2", nil)
+		h, _, boxH := b.behindRouter("home", "10.9.0.1", nil)
+		o, _, _ := b.behindRouter("office", "10.9.0.2", nil)
 		off := func(c *Config) { c.PortMap = PortMapOff }
 		a := b.start("cloud", "")
 		for _, name := range []string{"home", "office"} {
@@ -107,7 +107,7 @@ func TestWithoutPortMappings(t *testing.T) {
 // TestRouterRestarts: peers learn of the new port within two minutes, and a router that says no more is given up when the mapping has ended.
 func TestRouterRestarts(t *testing.T) {
 	inBubble(t, 82, func(t *testing.T, b *bubble) {
-		h, nat, box := b.behind("home", "10.9.0.1", func(r *portmaptest.Router) { r.Longest = 10 * time.Minute })
+		h, nat, box := b.behindRouter("home", "10.9.0.1", func(r *portmaptest.Router) { r.Longest = 10 * time.Minute })
 		a := b.mesh("cloud", "home")[0]
 		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
 		time.Sleep(time.Minute) // its clock tells a restart from none
@@ -137,7 +137,7 @@ func TestRouterRestarts(t *testing.T) {
 // TestWhoAsksNobody: routers are asked by hosts with a private address of their own alone, and by sockets that can be reached through them.
 func TestWhoAsksNobody(t *testing.T) {
 	inBubble(t, 83, func(t *testing.T, b *bubble) {
-		h, nat, _ := b.behind("home", "10.9.0.1", nil)
+		h, nat, _ := b.behindRouter("home", "10.9.0.1", nil)
 		public := &simNode{host: nat.Host("public", netip.MustParsePrefix("198.51.100.9/24")), stop: func() {}, done: h.done}
 		b.nodes["public"] = public
 		single := &simNode{host: nat.Host("single", netip.MustParsePrefix("192.168.1.21/24"), netip.MustParsePrefix("192.168.7.21/24")), stop: func() {}, done: h.done}
@@ -165,7 +165,7 @@ func TestWhoAsksNobody(t *testing.T) {
 // TestMovedHostAsksAnew: a host that comes home asks the router there, and asks nobody elsewhere.
 func TestMovedHostAsksAnew(t *testing.T) {
 	inBubble(t, 84, func(t *testing.T, b *bubble) {
-		_, nat, box := b.behind("home", "10.9.0.1", nil)
+		_, nat, box := b.behindRouter("home", "10.9.0.1", nil)
 		all := b.mesh("cloud", "roamer")
 		r := all[1]
 		if s := portMapping(r); s.State != api.PortMapNone {
@@ -187,7 +187,7 @@ func TestMovedHostAsksAnew(t *testing.T) {
 // TestPortMappingAfterACrash: the daemon that comes back has the same nonce, and the port that it had.
 func TestPortMappingAfterACrash(t *testing.T) {
 	inBubble(t, 85, func(t *testing.T, b *bubble) {
-		h, _, box := b.behind("home", "10.9.0.1", func(r *portmaptest.Router) { r.NoNATPMP = true })
+		h, _, box := b.behindRouter("home", "10.9.0.1", func(r *portmaptest.Router) { r.NoNATPMP = true })
 		b.mesh("cloud", "home")
 		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
 		b.crash(h)
