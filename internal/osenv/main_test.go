@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	micronet "github.com/micro/micro-net"
 )
 
 // patience is how long a test waits for what the kernel should do at once.
@@ -30,6 +32,14 @@ func TestMain(m *testing.M) {
 		},
 		"dial": func(addr string) (io.Closer, error) {
 			return Network{}.Dial(context.Background(), netip.Addr{}, netip.MustParseAddrPort(addr))
+		},
+		"redirect": func(table string) (io.Closer, error) {
+			ln, err := Network{}.Listen(context.Background(), netip.MustParseAddrPort("127.0.0.1:0"))
+			if err != nil {
+				return nil, err
+			}
+			_, err = any(Network{}).(micronet.Redirector).Redirect(context.Background(), table, netip.MustParsePrefix("127.80.0.0/12"), ln)
+			return ln, err
 		},
 		"unix": func(path string) (io.Closer, error) { return Network{}.ListenUnix(context.Background(), path, 0o600) },
 		"core": func(string) (io.Closer, error) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -27,12 +28,12 @@ var _ micronet.Redirector = Network{}
 // kernel needs not track the connections of the whole host, and those that were accepted live on
 // when the table is gone. Where nobody listens any more, new connections are refused. It takes
 // Linux 5.9.
-func (Network) Redirect(_ context.Context, table string, from netip.Prefix, to net.Listener) (func() error, error) {
+func (Network) Redirect(ctx context.Context, table string, from netip.Prefix, to net.Listener) (func() error, error) {
 	at := micronet.AddrPortOf(to.Addr())
 	if !from.Addr().Is4() || !at.Addr().Is4() {
 		return nil, fmt.Errorf("redirect %s to %s: only IPv4 is captured", from, at)
 	}
-	if err := refuseTaken(table, from); err != nil {
+	if err := handedOver(ctx, func() error { return refuseTaken(table, from) }); err != nil {
 		return nil, err
 	}
 	if err := control(to, transparent); err != nil {
@@ -69,6 +70,33 @@ func addTable(name string, from netip.Prefix, to netip.AddrPort) error {
 // table that a crash left can be told from one that is in use.
 const chainPrefix = "owner_"
 
+const (
+	// handoverFor is how long the owner of a table may take to end: who was killed a moment ago still
+	// looks alive, and whoever starts a daemon again at once finds it so. lookAgain is how often it is
+	// looked at meanwhile.
+	handoverFor = 2 * time.Second
+	lookAgain   = 20 * time.Millisecond
+)
+
+// handedOver waits for a former owner to end, and returns what is in the way then.
+func handedOver(ctx context.Context, taken func() error) error {
+	late := time.NewTimer(handoverFor)
+	defer late.Stop()
+	for {
+		err := taken()
+		if !errors.Is(err, micronet.ErrRedirected) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-late.C:
+			return err
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
 // refuseTaken is an error when another process of this program redirects the prefix already.
 func refuseTaken(table string, from netip.Prefix) error {
 	c, err := nftables.New()
@@ -81,21 +109,11 @@ func refuseTaken(table string, from netip.Prefix) error {
 	}
 	for _, chain := range chains {
 		pid, ok := strings.CutPrefix(chain.Name, chainPrefix)
-		if ok && chain.Table.Name == table && pid != strconv.Itoa(os.Getpid()) && sameProgram(pid) {
+		if ok && chain.Table.Name == table && pid != strconv.Itoa(os.Getpid()) && runsHere(pid) {
 			return fmt.Errorf("%s belongs to the process %s: %w", from, pid, micronet.ErrRedirected)
 		}
 	}
 	return nil
-}
-
-// sameProgram reports whether a process runs and has our name.
-func sameProgram(pid string) bool {
-	theirs, err := os.ReadFile("/proc/" + pid + "/comm")
-	if err != nil {
-		return false
-	}
-	ours, err := os.ReadFile("/proc/self/comm")
-	return err == nil && string(theirs) == string(ours)
 }
 
 // tcpOverLoopback reads: iiftype loopback, meta l4proto tcp, ip daddr & mask == prefix.

@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	micronet "github.com/micro/micro-net"
 )
 
 // inNamespace is set in the copy of the test binary that runs in a network namespace of its own.
@@ -52,7 +54,7 @@ func TestInNamespace(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if n := strings.Count(string(out), "--- PASS"); n < 8 {
+	if n := strings.Count(string(out), "--- PASS"); n < 9 {
 		t.Errorf("%d tests passed in the namespace", n)
 	}
 }
@@ -315,6 +317,33 @@ func TestNamespaceTableOfACrashIsReplaced(t *testing.T) {
 	}
 	if got := tables(t); len(got) != 1 || got[0] != foreign.Name {
 		t.Errorf("tables %q", got)
+	}
+}
+
+// sameName has a child run under the test's own name.
+func sameName(c *exec.Cmd) {
+	if self, err := os.Executable(); err == nil {
+		c.Path = self
+	}
+}
+
+// Who was killed a moment ago is no owner, though nobody has asked yet how it ended. Who runs is.
+func TestNamespaceTableOfTheKilledIsReplaced(t *testing.T) {
+	namespace(t)
+	owner := startChild(t, "redirect="+vipTable, sameName)
+	if owner.says != "done <nil>" {
+		t.Fatal(owner.says)
+	}
+	if err := refuseTaken(vipTable, vips()); !errors.Is(err, micronet.ErrRedirected) {
+		t.Fatalf("while its owner runs: %v", err)
+	}
+	if err := owner.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	ln, _ := listen(t, "127.0.0.1:0")
+	redirect(t, ln)
+	if got := connectTo(t, ln, "127.80.0.1:80"); got.String() != "127.80.0.1:80" {
+		t.Errorf("meant for %s", got)
 	}
 }
 
