@@ -100,7 +100,7 @@ func (b backend) listeners() api.Listeners {
 	case l.listeners.tcp != nil:
 		out.TCP = l.listeners.tcp.Addr().String()
 	case l.listeners.noTCP != nil:
-		out.TCP = api.PortTaken
+		out.TCP, out.TCPReason = l.listeners.noTCP.state(), l.listeners.noTCP.words
 	}
 	if l.config.Daemon == nil {
 		return out

@@ -291,8 +291,9 @@ func (l *life) trunks() tunnel.TrunkConfig {
 	if l.config.NoTCP {
 		return tunnel.TrunkConfig{}
 	}
-	if err := l.listeners.noTCP; err != nil {
-		l.env.Log.Warn("no TCP for the mesh: hosts whose UDP is blocked cannot dial this one", "addr", l.mesh, "error", err, "fix", "free the TCP port, or choose another with --tcp-addr")
+	if no := l.listeners.noTCP; no != nil {
+		l.env.Log.Warn("no TCP for the mesh: hosts whose UDP is blocked cannot dial this one", "addr", l.mesh, "reason", no.words, "err", no.err,
+			"fix", "free the TCP port, or choose another with --tcp-addr")
 	}
 	return tunnel.TrunkConfig{TLS: trunkGate{l.gate}, Listener: l.listeners.tcp}
 }

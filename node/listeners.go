@@ -15,6 +15,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/dns/server"
+	"github.com/micro/micro-net/node/api"
 	"github.com/micro/micro-net/proxy"
 	"github.com/micro/micro-net/tunnel"
 )
@@ -24,7 +25,7 @@ import (
 type listeners struct {
 	mesh   net.PacketConn
 	tcp    net.Listener // nil when off, or where it could not be had
-	noTCP  error        // why it could not
+	noTCP  *denied      // why it could not
 	api    net.Listener // nil when off
 	socket net.Listener // nil in a program
 	dns    *server.Server
@@ -93,11 +94,25 @@ func (l *listeners) openTCP(ctx context.Context, env micronet.Env, c *Config) (e
 		addr = micronet.AddrPortOf(l.mesh.LocalAddr())
 	}
 	l.tcp, err = env.Net.Listen(ctx, addr)
-	if c.TCP.IsValid() {
+	if c.TCP.IsValid() || err == nil {
 		return err
 	}
-	l.noTCP = err
+	l.noTCP = &denied{err: err, words: (&taken{network: "tcp", addr: addr, err: err}).why(env)}
 	return nil
+}
+
+// denied is why a port could not be had that the node does without. Who held it is found out once.
+type denied struct {
+	err   error
+	words string
+}
+
+// state is what status shows in the place of the address.
+func (d *denied) state() string {
+	if errors.Is(d.err, syscall.EADDRINUSE) {
+		return api.PortTaken
+	}
+	return api.PortFailed
 }
 
 // tcpPort is where others find it, 0 for nowhere.
@@ -222,21 +237,25 @@ func (t *taken) describe(env micronet.Env) string {
 	if op, ok := errors.AsType[*net.OpError](t.err); ok {
 		t.network = strings.TrimRight(op.Net, "46")
 	}
-	cause := t.err.Error()
+	return fmt.Sprintf("%s %s (%s) is %s", t.what, t.addr, t.network, t.why(env))
+}
+
+// why is the cause in words, as few as there are.
+func (t *taken) why(env micronet.Env) string {
 	switch {
 	case errors.Is(t.err, syscall.EADDRINUSE):
-		cause = "in use"
 		if h, ok := env.Net.(micronet.PortHolder); ok {
 			if holder := h.PortHolder(t.network, t.addr); holder != "" {
-				cause = "held by " + holder
+				return "held by " + holder
 			}
 		}
-	case errors.Is(t.err, syscall.EACCES):
-		cause = "not permitted for this user"
+		return "in use"
+	case errors.Is(t.err, syscall.EACCES), errors.Is(t.err, syscall.EPERM):
+		return "not permitted for this user"
 	case errors.Is(t.err, syscall.EADDRNOTAVAIL):
-		cause = "not an address of this host"
+		return "not an address of this host"
 	}
-	return fmt.Sprintf("%s %s (%s) is %s", t.what, t.addr, t.network, cause)
+	return t.err.Error()
 }
 
 // close ends what was opened and is not run by anybody.

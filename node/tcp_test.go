@@ -5,8 +5,10 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	micronet "github.com/micro/micro-net"
@@ -44,6 +46,9 @@ func TestTCPOfTheMesh(t *testing.T) {
 		if err != nil || l.tcp != nil || l.tcpPort() != 0 || l.noTCP == nil {
 			t.Fatalf("with a port that others have: %+v, %v", l, err)
 		}
+		if l.noTCP.state() != api.PortTaken || l.noTCP.words != "in use" {
+			t.Errorf("shown as %s: %s", l.noTCP.state(), l.noTCP.words)
+		}
 		closed(l)
 		if l, err = open(Config{NoTCP: true}); err != nil || l.tcp != nil || l.noTCP != nil {
 			t.Fatalf("without TCP: %+v, %v", l, err)
@@ -61,6 +66,47 @@ func TestTCPOfTheMesh(t *testing.T) {
 		_, err = open(Config{TCP: netip.MustParseAddrPort("[::]:9085")})
 		if err == nil || !strings.Contains(err.Error(), "mesh [::]:9085 (tcp) is in use") || !strings.Contains(err.Error(), "--tcp-addr '[::]:0'") {
 			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+// forbidden is a network on which nobody may listen at the TCP port of the mesh.
+type forbidden struct {
+	micronet.Network
+	err error
+}
+
+func (f forbidden) Listen(ctx context.Context, at netip.AddrPort) (net.Listener, error) {
+	if at.Port() == 8085 {
+		return nil, &net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", f.err)}
+	}
+	return f.Network.Listen(ctx, at)
+}
+
+// TestWhyNoTCP: status says why there is no TCP port for the mesh, and that others have it only where they do.
+func TestWhyNoTCP(t *testing.T) {
+	inBubble(t, 73, func(t *testing.T, b *bubble) {
+		for _, c := range []struct {
+			err           error
+			shown, reason string
+		}{
+			{syscall.EADDRINUSE, api.PortTaken, "in use"},
+			{syscall.EACCES, api.PortFailed, "not permitted for this user"},
+			{syscall.EPERM, api.PortFailed, "not permitted for this user"},
+			{syscall.EADDRNOTAVAIL, api.PortFailed, "not an address of this host"},
+			{syscall.EMFILE, api.PortFailed, "too many open files"},
+			{nil, "[::]:8085", ""},
+		} {
+			a := b.start("a", "", func(conf *Config) {
+				if c.err != nil {
+					conf.Env.Net = forbidden{conf.Env.Net, c.err}
+				}
+			})
+			got := a.backend().Status().Listeners
+			if got.TCP != c.shown || !strings.Contains(got.TCPReason, c.reason) || (c.reason == "") != (got.TCPReason == "") {
+				t.Errorf("%v: status shows %q, %q; want %q, %q", c.err, got.TCP, got.TCPReason, c.shown, c.reason)
+			}
+			b.halt(a)
 		}
 	})
 }

@@ -26,14 +26,7 @@ func (d *doctor) daemon(ctx context.Context, s *api.Status) {
 		d.add(warn, "daemon", who+" is not ready: its catalog is not synchronised yet", "wait, and check that other nodes are reachable: micro-net nodes")
 	}
 	d.add(good, "mesh", "listens on UDP "+s.Listeners.Mesh, "")
-	switch s.Listeners.TCP {
-	case switchedOff, "":
-		d.add(good, "mesh, TCP", "switched off", "")
-	case api.PortTaken:
-		d.add(warn, "mesh, TCP", "another program has the TCP port: hosts whose UDP is blocked cannot dial this one", "free it, or choose another: --tcp-addr :PORT")
-	default:
-		d.add(good, "mesh, TCP", "listens on TCP "+s.Listeners.TCP, "")
-	}
+	d.meshTCP(s.Listeners)
 	d.portMapping(&s.PortMapping)
 	d.reach(ctx, "api", s.Listeners.API)
 	d.reach(ctx, "proxy", s.Listeners.Proxy)
@@ -42,6 +35,21 @@ func (d *doctor) daemon(ctx context.Context, s *api.Status) {
 	d.warnings(s)
 	d.nodes(s)
 	d.network(ctx)
+}
+
+// meshTCP says by what hosts whose UDP is blocked find this one.
+func (d *doctor) meshTCP(l api.Listeners) {
+	const check, so = "mesh, TCP", ": hosts whose UDP is blocked cannot dial this one"
+	switch l.TCP {
+	case switchedOff, "":
+		d.add(good, check, "switched off", "")
+	case api.PortTaken:
+		d.add(warn, check, "the TCP port is "+cmp.Or(l.TCPReason, "in use")+so, "free it, or choose another: --tcp-addr :PORT")
+	case api.PortFailed:
+		d.add(warn, check, "the TCP port could not be had ("+l.TCPReason+")"+so, "allow it, or choose another: --tcp-addr :PORT")
+	default:
+		d.add(good, check, "listens on TCP "+l.TCP, "")
+	}
 }
 
 // reach connects to a listener that status names.

@@ -109,6 +109,19 @@ func TestDoctorHealthy(t *testing.T) {
 	w.wantFinding(by, "certificate", good, "valid for 14d", "")
 }
 
+// A TCP port that could not be had is not said to be another program's where it is nobody's.
+func TestDoctorSaysWhyNoTCP(t *testing.T) {
+	w := healthyHost(t)
+	l := &w.backend.status.Listeners
+	l.TCP, l.TCPReason = api.PortFailed, "not permitted for this user"
+	w.start()
+	by, _ := w.findings()
+	w.wantFinding(by, "mesh, TCP", warn, "not permitted for this user", "allow it")
+	if r := w.run("status"); !strings.Contains(r.out, "failed: not permitted for this user") {
+		t.Error(r.out)
+	}
+}
+
 func TestDoctorFindsFaults(t *testing.T) {
 	w := healthyHost(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -119,7 +132,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 	s := &w.backend.status
 	s.Ready = false
 	s.Listeners.API, s.Listeners.Proxy = ln.Addr().String(), "off"
-	s.Listeners.TCP = api.PortTaken
+	s.Listeners.TCP, s.Listeners.TCPReason = api.PortTaken, "held by nginx (pid 812)"
 	s.Listeners.DNS = dnsServer(t, func(q []byte) (byte, byte) {
 		if typ := binary.BigEndian.Uint16(q[len(q)-4:]); typ == typeA {
 			return 0, 0
@@ -138,7 +151,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 		t.Errorf("exit %d, %q", r.code, r.err)
 	}
 	w.wantFinding(by, "daemon", warn, "is not ready", "micro-net nodes")
-	w.wantFinding(by, "mesh, TCP", warn, "another program has the TCP port", "--tcp-addr")
+	w.wantFinding(by, "mesh, TCP", warn, "the TCP port is held by nginx (pid 812)", "--tcp-addr")
 	w.wantFinding(by, "api", bad, "refused", "see its log")
 	w.wantFinding(by, "proxy", good, "switched off", "")
 	w.wantFinding(by, "dns", warn, "web.micro.internal A", "micro-net resolve web.micro.internal")

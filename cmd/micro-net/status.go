@@ -56,7 +56,7 @@ func (a *app) statusScreen(t *table, s *api.Status) {
 	t.row("services", s.Services)
 	t.row("certificate", a.expiry(s.Certificate.Expires))
 	t.row("mesh", s.Listeners.Mesh)
-	t.row("mesh, TCP", s.Listeners.TCP)
+	t.row("mesh, TCP", meshTCP(s.Listeners))
 	t.row("api", s.Listeners.API)
 	t.row("socket", s.Listeners.Socket)
 	t.row("dns", s.Listeners.DNS)
@@ -65,6 +65,14 @@ func (a *app) statusScreen(t *table, s *api.Status) {
 	for _, w := range s.Warnings {
 		t.row("warning", fmt.Sprintf("%s: %s; %s", w.Code, w.Text, w.Fix))
 	}
+}
+
+// meshTCP is the address that takes TCP for the mesh, or what there is instead, and why.
+func meshTCP(l api.Listeners) string {
+	if l.TCPReason == "" {
+		return l.TCP
+	}
+	return l.TCP + ": " + l.TCPReason
 }
 
 func (a *app) expiry(at time.Time) string {

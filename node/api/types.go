@@ -32,17 +32,22 @@ type StatusNode struct {
 
 // Listeners are the addresses that were taken; "off" for one that is switched off.
 type Listeners struct {
-	Mesh   string `json:"mesh"`
-	TCP    string `json:"tcp"` // of the mesh, for those whose UDP is blocked: an address, "off", or "taken" when others have its port
-	API    string `json:"api"`
-	Socket string `json:"socket"`
-	DNS    string `json:"dns"`
-	Proxy  string `json:"proxy"`
-	VIPs   string `json:"vips"` // "capture", "bound" or "off"
+	Mesh string `json:"mesh"`
+	TCP  string `json:"tcp"` // of the mesh, for those whose UDP is blocked: an address, "off", "taken" when others have its port, or "failed"
+	// TCPReason says, in words, why the TCP port could not be had; "" otherwise.
+	TCPReason string `json:"tcp_reason"`
+	API       string `json:"api"`
+	Socket    string `json:"socket"`
+	DNS       string `json:"dns"`
+	Proxy     string `json:"proxy"`
+	VIPs      string `json:"vips"` // "capture", "bound" or "off"
 }
 
-// PortTaken stands for the address of a listener whose port others have.
-const PortTaken = "taken"
+// What stands for the address of a listener that there is not, though it was not switched off.
+const (
+	PortTaken  = "taken"  // others have its port
+	PortFailed = "failed" // for any other reason
+)
 
 // PortMapping is what the router of this host's network lets in for it.
 type PortMapping struct {
