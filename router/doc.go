@@ -9,7 +9,8 @@
 //
 //	path round trip + configured cost + latency × (1 + in-flight × mean weight / weight)
 //
-// where latency is a peak-sensitive moving average. Costs within a quarter or a millisecond of
+// where latency is a peak-sensitive moving average, which begins anew when packets take another
+// way (direct, over a relay, over TCP): what was measured over the former one says nothing of it. Costs within a quarter or a millisecond of
 // the best are equal, and among equals the instance is drawn at random by weight, so that load
 // spreads in proportion to weight. Up to sixteen candidates are all looked at. Of more, the
 // choice is among four: two drawn by weight from the nearest candidates (whose path costs are

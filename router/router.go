@@ -50,7 +50,7 @@ type Choice struct {
 }
 
 // Update replaces the table by one of exactly these candidates. What was learnt about an
-// instance stays with its key. The router keeps the tags and metadata it is given and does not
+// instance stays with its key, but for latencies that were measured over another way. The router keeps the tags and metadata it is given and does not
 // change them, nor may the caller.
 func (r *Router) Update(now time.Time, candidates []Candidate) {
 	r.mu.Lock()
@@ -58,6 +58,10 @@ func (r *Router) Update(now time.Time, candidates []Candidate) {
 	entries := make([]*entry, len(candidates))
 	for i := range candidates {
 		entries[i] = newEntry(&candidates[i], r.statsLocked(now, candidates[i].Key()))
+	}
+	entries = cheapest(entries)
+	for _, e := range entries {
+		e.stats.followLocked(now.UnixNano(), wayOf(&e.route))
 	}
 	r.forgetLocked(now)
 	r.table.Store(newTable(entries))
@@ -106,7 +110,7 @@ func (r *Router) Start(c Choice) { c.stats.inFlight.Add(1) }
 func (r *Router) Done(now time.Time, c Choice, o Outcome) {
 	c.stats.inFlight.Add(-1)
 	nanos := now.UnixNano()
-	if o.Latency > 0 {
+	if o.Latency > 0 && c.picked > c.stats.moved.Load() {
 		c.stats.observe(nanos, o.Latency)
 	}
 	switch {

@@ -451,6 +451,75 @@ func TestStatisticsSurviveUpdates(t *testing.T) {
 	}
 }
 
+func over(relay int) func(*Candidate) {
+	return func(c *Candidate) { c.Path, c.Relay = micronet.PathRelay, node(relay) }
+}
+
+// The metric is that of the way in use: neither what was measured over the former one counts, nor a call that was
+// under way when packets took another.
+func TestLatencyOfAFormerWayDoesNotCount(t *testing.T) {
+	direct, relayed := instance(1, rtt(4*time.Millisecond)), instance(1, rtt(240*time.Millisecond), over(2))
+	r := newRouter(1, direct)
+	metric := func(now time.Time) time.Duration {
+		return time.Duration(r.Routes(now, "web")[0].Metric) * time.Microsecond
+	}
+	call := func(now time.Time, latency time.Duration) {
+		c := mustPick(t, r, now, web)
+		r.Start(c)
+		r.Done(now.Add(latency), c, Outcome{Latency: latency})
+	}
+	want := func(what string, now time.Time, most time.Duration) {
+		t.Helper()
+		if got := metric(now); got > most {
+			t.Errorf("%s: the metric is %v, want %v at most", what, got, most)
+		}
+	}
+	now := start.Add(time.Second)
+	call(now, 8*time.Millisecond)
+	stalled := mustPick(t, r, now, web)
+	r.Start(stalled)
+	now = now.Add(time.Second)
+	r.Update(now, []Candidate{relayed})
+	r.Done(now, stalled, Outcome{Latency: time.Second})
+	want("a call that waited for the other way", now, 241*time.Millisecond)
+	for range 10 {
+		now = now.Add(500 * time.Millisecond)
+		call(now, 480*time.Millisecond)
+	}
+	if got := metric(now); got < 600*time.Millisecond {
+		t.Errorf("what is measured over a relay does not count: %v", got)
+	}
+	slow := mustPick(t, r, now, web)
+	r.Start(slow)
+	now = now.Add(time.Second)
+	r.Update(now, []Candidate{direct})
+	want("directly again", now, 6*time.Millisecond)
+	r.Done(now, slow, Outcome{Latency: 480 * time.Millisecond})
+	want("a call from before", now, 5*time.Millisecond)
+	now = now.Add(time.Millisecond)
+	call(now, 8*time.Millisecond)
+	if got := metric(now); got < 11*time.Millisecond {
+		t.Errorf("what is measured directly does not count: %v", got)
+	}
+	r.Update(now, []Candidate{direct})
+	if got := metric(now); got < 11*time.Millisecond {
+		t.Errorf("an update that changes nothing forgets: %v", got)
+	}
+}
+
+// Where there are two ways to an instance, what is learnt belongs to the one that is taken.
+func TestLatencyStaysWhereASecondWayIsDearer(t *testing.T) {
+	both := []Candidate{instance(1, rtt(4*time.Millisecond)), instance(1, rtt(240*time.Millisecond), over(2))}
+	r := newRouter(1, both...)
+	c := mustPick(t, r, start.Add(time.Second), web)
+	r.Start(c)
+	r.Done(start.Add(time.Second), c, Outcome{Latency: 50 * time.Millisecond})
+	r.Update(start.Add(time.Second), both)
+	if got := r.Routes(start.Add(time.Second), "web")[0].Metric; got < 50_000 {
+		t.Errorf("the metric is %d µs, want more than what was measured", got)
+	}
+}
+
 func TestTwoWaysToOneInstanceCountOnce(t *testing.T) {
 	r := newRouter(14, instance(1, rtt(400*time.Microsecond)), instance(1), instance(2))
 	got := shares(t, r, start, web, 5000)

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	micronet "github.com/micro/micro-net"
 )
 
 // stats is what this node has seen of one instance. It outlives the tables that point to it.
@@ -14,11 +16,35 @@ type stats struct {
 	inFlight atomic.Int64
 	pulse    atomic.Uint64 // average latency and when it was taken, see pack
 	until    atomic.Int64  // ejected until then, Unix nanoseconds; 0: not ejected
+	moved    atomic.Int64  // when packets began to take the way they take, Unix nanoseconds; 0: always have
 
 	// guarded by Router.mu
 	strikes int   // ejections in a row
 	struck  int64 // when the last one began, Unix nanoseconds
 	seen    int64 // when a table last held the instance, Unix nanoseconds
+	way     way
+}
+
+// way is what packets to an instance take.
+type way struct {
+	path      micronet.PathKind
+	transport micronet.TransportKind
+	relay     micronet.NodeID
+}
+
+func wayOf(r *micronet.Route) way { return way{r.Path, r.Transport, r.Relay} }
+
+// followLocked forgets the latency when packets take another way: it has the round trips of the former one
+// in it, and those of calls that were under way have the change as well.
+func (s *stats) followLocked(nanos int64, to way) {
+	if s.way == to {
+		return
+	}
+	if s.way != (way{}) {
+		s.moved.Store(nanos)
+		s.pulse.Store(0)
+	}
+	s.way = to
 }
 
 // tickBits makes a tick of 2^20 ns, about a millisecond. 32 bits of ticks are 52 days; of an

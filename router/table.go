@@ -74,11 +74,8 @@ type table struct {
 	groups map[micronet.Destination]*group
 }
 
-// newTable indexes entries. Of several ways to one instance only the cheapest is kept: two
-// would count its weight twice.
+// newTable indexes entries, one for each instance.
 func newTable(entries []*entry) *table {
-	slices.SortFunc(entries, compareEntries)
-	entries = firstOfEach(entries)
 	members := make(map[micronet.Destination][]*entry)
 	for _, e := range entries {
 		for _, d := range destinations(&e.route) {
@@ -97,9 +94,11 @@ func newTable(entries []*entry) *table {
 	return t
 }
 
-func firstOfEach(sorted []*entry) []*entry {
-	have := make(map[*stats]bool, len(sorted))
-	return slices.DeleteFunc(sorted, func(e *entry) bool {
+// cheapest keeps one of several ways to one instance: two would count its weight twice.
+func cheapest(entries []*entry) []*entry {
+	slices.SortFunc(entries, compareEntries)
+	have := make(map[*stats]bool, len(entries))
+	return slices.DeleteFunc(entries, func(e *entry) bool {
 		again := have[e.stats]
 		have[e.stats] = true
 		return again
