@@ -38,6 +38,11 @@ const (
 	handOverPeers = 3
 	// farewell bounds saying goodbye.
 	farewell = 3 * time.Second
+	// relayOnFor bounds how long the packets of others are forwarded after the goodbye; relayRest is how long none come
+	// when they go another way, and relayLook how often that is looked at.
+	relayOnFor = time.Second
+	relayRest  = 200 * time.Millisecond
+	relayLook  = 20 * time.Millisecond
 	// drainFor bounds how long connections may go on after a polite stop.
 	drainFor = 5 * time.Second
 )
@@ -117,8 +122,21 @@ func (l *life) end(ctx context.Context, front, mesh *group) {
 		l.giveBack(bye)
 	}
 	l.sayGoodbye(bye)
+	l.relayOn(bye)
 	cancel()
 	mesh.stop()
+}
+
+// relayOn forwards the packets of others until they have found another way: they look for one since they know of the
+// goodbye.
+func (l *life) relayOn(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, relayOnFor)
+	defer cancel()
+	for l.under.Relaying(relayRest) {
+		if sleep(ctx, relayLook) != nil {
+			return
+		}
+	}
 }
 
 // sayGoodbye tells everybody that this node is gone until it comes back. It returns how many have
@@ -304,6 +322,7 @@ func (l *life) tellChanges(now *view) {
 		if before == n.Status {
 			continue
 		}
+		l.under.SetParted(n.ID, n.Status == micronet.Left)
 		l.env.Events.NodeChanged(micronet.NodeChange{Node: n.ID, Name: n.Name, From: before, To: n.Status})
 		if n.Status == micronet.Dead {
 			l.flows.CloseNode(n.ID)

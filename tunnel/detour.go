@@ -54,7 +54,7 @@ type detours struct {
 // go when it has. It returns the new ones, which are to be probed. Gossip takes the ways that there are: in a
 // split everybody gossips with everybody whom no relay reaches either.
 func (c *core) detour(now time.Time, p *peer) []*candidate {
-	if p.paths.answers() {
+	if p.paths.answers() && !p.paths.best.parting() {
 		p.detours = detours{} // what did not lead there before may do when this way ends
 		if p.paths.best.via == nil {
 			p.paths.straighten(now)
@@ -140,7 +140,7 @@ func (d *detours) exhausted(now time.Time, waits bool) {
 
 // tryAgain has a relay asked again whose own way has changed: it may reach whom it did not.
 func (c *core) tryAgain(relay *peer) {
-	if !relay.Relay || !relay.direct() {
+	if !relay.relays() || !relay.direct() {
 		return
 	}
 	for _, p := range c.peers {
@@ -151,7 +151,7 @@ func (c *core) tryAgain(relay *peer) {
 }
 
 func (c *core) mayRelay(p, r *peer) bool {
-	return r != p && r.Relay && !slices.Contains(p.detours.tried, r.tag) && p.paths.find(r.flow.identity.AddrPort()) == nil
+	return r != p && r.relays() && !slices.Contains(p.detours.tried, r.tag) && p.paths.find(r.flow.identity.AddrPort()) == nil
 }
 
 // approach has a direct way looked for to a relay, or to whom we relay for. A relay must reach the next node directly:
@@ -213,7 +213,7 @@ func (c *core) nearRelays(now time.Time) []*peer {
 	}
 	list := c.near.relays[:0]
 	for _, r := range c.peers {
-		if r.Relay && r.direct() {
+		if r.relays() && r.direct() {
 			list = append(list, r)
 		}
 	}

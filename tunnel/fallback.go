@@ -135,7 +135,7 @@ func (c *core) lookWhoAnswers(now time.Time) {
 		case (b == nil || !b.confirmed) && now.Sub(p.calling.made) < trunkGreeting:
 			l.lines++ // perhaps: it is being called
 		case b == nil || !b.confirmed:
-			if p.Relay && len(p.dialled()) > 0 && !now.Before(p.calling.next) {
+			if p.relays() && len(p.dialled()) > 0 && !now.Before(p.calling.next) {
 				l.relays = append(l.relays, p)
 			}
 		case b.trunk():

@@ -46,6 +46,7 @@ const (
 	pathSilent    = "silent"
 	PathLost      = "lost" // the way in use does not answer; without another one nothing is left
 	pathRemoved   = "removed"
+	pathStopped   = "relay-stopped" // the relay in use has said goodbye
 )
 
 // paths chooses, for one peer, the address that packets go to. It is pure: it is told what
@@ -299,9 +300,7 @@ func (s *paths) missing(now time.Time, c *candidate) {
 	}
 	c.missed++
 	if c == s.best && c.missed == 1 {
-		for _, other := range s.candidates {
-			other.hurried = other.hurried || other != c
-		}
+		s.hurry()
 	}
 	if c.lost(now) {
 		c.forget()
@@ -472,6 +471,12 @@ func (s *paths) pick(current *candidate) (*candidate, string) {
 		}
 		return s.likeliest(), ""
 	}
+	if current.parting() {
+		if c := s.instead(current); c != nil {
+			return c, pathStopped
+		}
+		return current, ""
+	}
 	if s.silent(current) {
 		if c := s.fastest(func(c *candidate) bool { return c.replied.After(current.since) }); c != nil {
 			return c, pathSilent
@@ -514,6 +519,9 @@ func (c *candidate) cost() time.Duration {
 	}
 	if c.overTCP() {
 		cost += c.rtt.value + trunkPenalty
+	}
+	if c.parting() {
+		cost += partedPenalty
 	}
 	return cost
 }

@@ -29,6 +29,7 @@ type peer struct {
 	due     time.Time // when it wants to be looked at, zero: never
 	index   int       // in the agenda, -1: not in it
 	learned bool      // by its own hello, not by AddPeer
+	parted  time.Time // when it said goodbye, as we know; zero: it has not
 	Peer
 
 	pairings []*pairing // newest first

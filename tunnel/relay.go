@@ -210,7 +210,7 @@ func (q *quota) forget(gone *peer) {
 func (c *core) keepHomes(now time.Time, n int, out *effects) []RelayTag {
 	was := c.homes
 	near := c.nearRelays(now)
-	c.homes = slices.DeleteFunc(slices.Clone(was), func(r *peer) bool { return !r.Relay || !r.direct() || farHome(r, near, n) })
+	c.homes = slices.DeleteFunc(slices.Clone(was), func(r *peer) bool { return !r.relays() || !r.direct() || farHome(r, near, n) })
 	c.homes = c.homes[:min(n, len(c.homes))]
 	for _, r := range near {
 		if len(c.homes) < n && r.direct() && !slices.Contains(c.homes, r) {

@@ -141,6 +141,11 @@ func ways() []Defence {
 			About: "A path is probed as soon as packets leave and none come back",
 			Files: edit("tunnel/paths.go", "return min(quietAfter, max(quietLeast, 4*s.best.rtt.value))", "return time.Hour"),
 		},
+		{
+			Name: "goodbyes-of-relays-count", Scenario: "relay-stops", Breaks: "latency", Seeds: 1,
+			About: "A relay that says goodbye is left while it still forwards",
+			Files: edit("node/serve.go", "\t\tl.under.SetParted(n.ID, n.Status == micronet.Left)\n", ""),
+		},
 	}
 }
 
