@@ -89,6 +89,15 @@ func (c *candidate) note(now time.Time) {
 	}
 }
 
+// knock takes note of a frame that is no reply. Who was asked in vain until then is there now: the search, which has become
+// slow, is quick once more.
+func (c *candidate) knock(now time.Time) {
+	if !c.confirmed && c.came.Before(c.since) {
+		c.attempts = min(c.attempts, stuckAfter)
+	}
+	c.came = now
+}
+
 // remember keeps a probe until its reply; the oldest one gives way.
 func (c *candidate) remember(p sentProbe) {
 	p.clean = c.clean

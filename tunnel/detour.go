@@ -124,11 +124,12 @@ func (c *core) relayTo(now time.Time, p *peer) *peer {
 			return r
 		}
 	}
-	p.detours.exhausted(now, waits)
+	p.detours.exhausted(now, waits || p.paths.detours() > 0)
 	return nil
 }
 
-// exhausted takes note that there is no relay to try now.
+// exhausted takes note that there is no relay to try now. waits says that the round is not over: some may answer yet, and
+// those that do not are tried again after the next pause.
 func (d *detours) exhausted(now time.Time, waits bool) {
 	if waits {
 		d.rest = now.Add(approachWait)
@@ -143,6 +144,7 @@ func (c *core) tryAgain(relay *peer) {
 	if !relay.relays() || !relay.direct() {
 		return
 	}
+	c.near = nearby{}
 	for _, p := range c.peers {
 		if slices.Contains(p.detours.tried, relay.tag) || !p.detours.rest.IsZero() {
 			p.detours = detours{}

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -220,4 +221,62 @@ func TestNobodyIsHisOwnRelay(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Who waits for a relay between him and another node for a while uses it within half a second once somebody comes who
+// reaches both: he does not wait for what he was told before, nor for a search that has become slow.
+func TestRelayThatComesIsUsedAtOnce(t *testing.T) {
+	for seed := range uint64(60) {
+		synctest.Test(t, func(t *testing.T) {
+			draw := rand.New(rand.NewPCG(seed, 0))
+			m := newGraphMesh(t, 3, graph{}.flip(link(1, 2)), draw)
+			m.run(3*time.Second + time.Duration(draw.Int64N(int64(20*time.Second))))
+			m.change(link(0, 2))
+			found := -time.Second
+			for found < 0 && time.Since(m.changed) < 10*time.Second {
+				m.run(10 * time.Millisecond)
+				if p, _ := m.nodes[0].Path(m.nodes[2].key.id); p.Confirmed {
+					found = time.Since(m.changed)
+				}
+			}
+			m.run(10 * time.Second)
+			if took, comes := m.outage(0, 1); !comes || took-found > 500*time.Millisecond {
+				t.Errorf("seed %d: the relay was reached after %v, the other node over it after %v", seed, found, took)
+			}
+		})
+	}
+}
+
+// Where no relay leads to a peer, all are asked again after each pause, and in no pause twice.
+func TestRelaysAreAskedAgain(t *testing.T) {
+	for _, relays := range []int{1, 3, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			r := manyRelays(t, relays)
+			r.greet(t)
+			r.without(r.b.conn.addr)
+			begin := time.Now()
+			for range 1200 {
+				r.a.sendQUIC(t, r.b.key.id.UDPAddr(), "x")
+				time.Sleep(50 * time.Millisecond)
+			}
+			var rounds []time.Duration
+			last := time.Time{}
+			for _, d := range r.nw.sent(func(d sentDatagram) bool { return d.from == r.a.conn.addr && d.data[0] == firstEnvelope }) {
+				if d.at.Sub(last) > 2*time.Second {
+					rounds = append(rounds, d.at.Sub(begin).Round(time.Second))
+				}
+				last = d.at
+			}
+			for i, least := range []time.Duration{0, detourAgain, 2 * detourAgain, detourMost} {
+				before := time.Duration(0)
+				if i > 0 && i < len(rounds) {
+					before = rounds[i-1]
+				}
+				if i >= len(rounds) || rounds[i]-before < least || rounds[i]-before > least+3*time.Second {
+					t.Errorf("%d relays were asked after %v", relays, rounds)
+					break
+				}
+			}
+		})
+	}
 }

@@ -184,7 +184,7 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 	}
 	from := c.observe(a, p, fresh)
 	if from != nil && m.kind != messageReply {
-		from.came = a.now
+		from.knock(a.now)
 	}
 	p.show(f, offer)
 	if m.kind == messageReply {
