@@ -56,6 +56,7 @@ type candidate struct {
 	heard     time.Time      // last authenticated frame from it
 	came      time.Time      // last one that was no reply
 	seen      netip.AddrPort // our own address, as the peer sees it there
+	carried   time.Time      // last QUIC packet from it; of those that come directly, as far as the core was told
 	probed    time.Time      // last probe, sent or suppressed
 	since     time.Time      // first probe that was not answered
 	missed    int            // unanswered probes in a row while confirmed

@@ -436,6 +436,9 @@ func (c *core) sync(p *peer) {
 	if t := instant(c.start, p.flow.arrived.Load()); t.After(p.paths.arrived) {
 		p.paths.arrived = t
 	}
+	if b := p.paths.best; b != nil && b.binding != nil && b.binding == p.flow.over.Load() {
+		b.carried = instant(c.start, p.flow.arrived.Load())
+	}
 	if t := instant(c.start, p.flow.asked.Load()); t.After(p.paths.asked) {
 		p.paths.asked = t
 	}

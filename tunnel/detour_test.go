@@ -280,3 +280,63 @@ func TestRelaysAreAskedAgain(t *testing.T) {
 		})
 	}
 }
+
+// Two send to each other over another relay each, and one of them loses the other: its sender goes on hearing the other side,
+// and finds out all the same.
+func TestWayThatFailsWhileTheOtherSideIsHeard(t *testing.T) {
+	square := graph{}.flip(link(0, 2)).flip(link(0, 3)).flip(link(1, 2)).flip(link(1, 3))
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			draw := rand.New(rand.NewPCG(seed, 0))
+			m := newGraphMesh(t, 4, square, draw)
+			for i := range m.delay {
+				m.delay[i] = [maxGraph]time.Duration{5e6, 5e6, 5e6, 5e6, 5e6}
+			}
+			m.run(3*time.Second + time.Duration(draw.Int64N(int64(6*time.Second))))
+			there, _ := m.nodes[0].Path(m.nodes[1].key.id)
+			back := m.nodes[1].core.peers[m.nodes[0].key.id]
+			at := slices.IndexFunc(back.paths.candidates, func(k *candidate) bool { return k.confirmed && k.relay() != there.Relay })
+			if at < 0 {
+				t.Fatalf("seed %d: there is one relay alone", seed)
+			}
+			back.paths.best = back.paths.candidates[at]
+			m.run(time.Second)
+			m.change(link(1, slices.IndexFunc(m.nodes, func(x *meshNode) bool { return x.key.id == there.Relay })))
+			m.run(5 * time.Second)
+			if took, comes := m.outage(0, 1); !comes || took > 1500*time.Millisecond {
+				t.Errorf("seed %d: it took %v (they come: %v)", seed, took, comes)
+			}
+		})
+	}
+}
+
+// Who hears the other side over the way in use asks no more than every few seconds whether it still leads there.
+func TestWayThatIsHeardIsNotProbed(t *testing.T) {
+	for _, direct := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRelayed(t, addrR, addrS)
+			if !direct {
+				r.cut()
+			}
+			r.greet(t)
+			r.talk(t, 3*time.Second)
+			p, _ := r.a.Path(r.b.key.id)
+			begin, probes := time.Now(), 0
+			r.talk(t, 20*time.Second)
+			r.a.mu2(func(c *core) {
+				for _, d := range r.nw.sent(func(d sentDatagram) bool { return d.from == r.a.conn.addr && d.to == p.Remote && d.at.After(begin) }) {
+					inner := d.data
+					if e, err := parseEnvelope(inner); err == nil {
+						inner = e.inner
+					}
+					if f, err := parseFrame(inner); err == nil && f.receiver == tagOf(r.b.key.id) {
+						probes++
+					}
+				}
+			})
+			if probes < 4 || probes > 16 { // and as many replies
+				t.Errorf("directly: %v: %d probes and replies", direct, probes)
+			}
+		})
+	}
+}

@@ -23,7 +23,8 @@ type flow struct {
 	used    atomic.Int64 // last QUIC packet to it
 	asked   atomic.Int64 // the first one since one arrived
 
-	route atomic.Pointer[route] // nil: no way is known
+	route atomic.Pointer[route]   // nil: no way is known
+	over  atomic.Pointer[binding] // where the last QUIC packet came from, nil: the core knows
 
 	sizes  sizes       // of QUIC's large packets to the peer
 	narrow atomic.Bool // large packets have to be cut

@@ -22,9 +22,10 @@ const (
 	spareEvery   = 15 * time.Second // of other confirmed candidates
 	quietAfter   = time.Second      // packets leave and none arrive for so long, or for four round trips: probe at once
 	quietLeast   = 300 * time.Millisecond
-	muteAfter    = 10 * time.Second // gossip leaves and nothing arrives: probe
-	idleAfter    = 30 * time.Second // without use a path is no longer kept
-	urgentFor    = 2 * time.Second  // how long a challenge is repeated without other use
+	asideAfter   = 500 * time.Millisecond // packets leave, and what comes takes other ways: probe
+	muteAfter    = 10 * time.Second       // gossip leaves and nothing arrives: probe
+	idleAfter    = 30 * time.Second       // without use a path is no longer kept
+	urgentFor    = 2 * time.Second        // how long a challenge is repeated without other use
 
 	silentAfter = 2  // unanswered probes in a row; one is enough where nothing arrives
 	lostAfter   = 3  // unanswered probes in a row, with nothing heard
@@ -268,7 +269,7 @@ func (s *paths) due(now time.Time, dst []*candidate) []*candidate {
 		return dst
 	}
 	s.try(now)
-	if s.quiet(now) {
+	if s.quiet(now) || s.aside(now) {
 		s.best.hurried = true
 	}
 	for _, c := range s.candidates {
@@ -314,6 +315,20 @@ func (s *paths) quiet(now time.Time) bool {
 	b := s.best
 	return b != nil && b.confirmed && !b.open && s.asked.After(s.arrived) &&
 		now.Sub(s.asked) >= s.quietFor() && now.Sub(b.probed) >= s.quietFor()
+}
+
+// aside reports that packets leave on a confirmed path, and that what comes back takes other ways: nothing else would tell
+// that they do not arrive any more.
+func (s *paths) aside(now time.Time) bool {
+	b := s.best
+	if b == nil || !b.confirmed || b.open || now.Sub(s.used) >= quietAfter || now.Sub(b.probed) < asideAfter {
+		return false
+	}
+	last := b.heard
+	if b.carried.After(last) {
+		last = b.carried
+	}
+	return now.Sub(last) >= asideAfter && s.arrived.After(last)
 }
 
 // quietFor is how long nothing may come back.

@@ -162,6 +162,7 @@ func (u *Underlay) takeHalf(from micronet.NodeID, p *piece, at time.Time) {
 		return
 	}
 	f.arrived.Store(moment(u.start, at))
+	f.over.Store(nil)
 	u.pass(rejoined{f.identity, whole, from})
 }
 

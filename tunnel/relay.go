@@ -113,12 +113,18 @@ func (c *core) unwrap(a arrival, relay *peer, e *envelope, out *effects) {
 		return
 	}
 	from := c.tags[e.far]
-	if from == nil || from.paths.find(relay.flow.identity.AddrPort()) == nil {
+	var way *candidate
+	if from != nil {
+		way = from.paths.find(relay.flow.identity.AddrPort())
+	}
+	if way == nil {
 		// Nothing sealed has come from it that way: anybody could say so.
 		relay.drop(out, dropUnknownPeer)
 		return
 	}
+	way.carried = a.now
 	from.flow.arrived.Store(moment(c.start, a.now))
+	from.flow.over.Store(nil)
 	out.whole = append(out.whole, rejoined{from.flow.identity, slices.Clone(e.inner), from.ID})
 }
 

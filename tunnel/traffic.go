@@ -53,6 +53,9 @@ func (u *Underlay) inQUIC(now time.Time, n int, from netip.AddrPort, local netip
 	u.countIn(n)
 	b.received.Add(int64(n))
 	b.flow.arrived.Store(moment(u.start, now))
+	if b.flow.over.Load() != b {
+		b.flow.over.Store(b)
+	}
 	if local.IsValid() && local != b.local {
 		b.local = local
 		u.do(func(_ time.Time, c *core, out *effects) { c.moved(b.flow.id, from, local) })
