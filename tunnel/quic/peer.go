@@ -114,6 +114,11 @@ func (t *Tunnel) add(l *link) (displaced *link, ok bool) {
 		p.links = slices.DeleteFunc(p.links, func(x *link) bool { return x == displaced })
 	}
 	p.links = append(p.links, l)
+	if l.dialled {
+		// The dial has done what it was for. Who opens a stream after this connection has ended, which may be before the
+		// dial's goroutine goes on, is to dial anew, not to hear how this one ended.
+		p.dial = nil
+	}
 	if len(p.links) == 1 {
 		// Events neither block nor call back; the lock keeps up and down in order.
 		t.env.Events.TunnelChanged(micronet.TunnelChange{Peer: l.peer, Up: true, Reason: l.origin()})

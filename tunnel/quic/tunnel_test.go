@@ -479,6 +479,31 @@ func TestDialThatIsIdleAtOnce(t *testing.T) {
 	})
 }
 
+// A connection may have come up, been used and ended before the goroutine that dialled it goes on.
+func TestOpenAfterAConnectionThatWasShort(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
+		ping(t, a, b)
+		a.Tunnel.mu.Lock()
+		l := a.peers[b.id].links[0]
+		a.removeLocked(l, "for the test")
+		stalled := &dial{cancel: func(error) {}}
+		a.peerLocked(b.id).dial = stalled
+		a.Tunnel.mu.Unlock()
+		if _, ok := a.add(l); !ok {
+			t.Fatal("the tunnel has ended")
+		}
+		b.Disconnect(a.id, "soon")
+		time.Sleep(100 * time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		s, err := a.Open(ctx, b.id, control)
+		if err != nil {
+			t.Fatalf("Open = %v", err)
+		}
+		_ = s.Close()
+	})
+}
+
 func TestDisconnectEndsDial(t *testing.T) {
 	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
 		m.silence(b.conn, true)
