@@ -10,7 +10,7 @@ ARGS    ?=
 TESTFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo bench fuzz sim defences simdet simdet-test e2e e2e-nat clean
+.PHONY: help build test race lint demo bench fuzz sim graphs defences simdet simdet-test e2e e2e-nat clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ fuzz: ## every fuzz target for FUZZTIME (10s); with FUZZTURN=n three of them, ot
 sim: build ## all scenarios and a swarm in virtual time (SEEDS=1..50)
 	bin/micro-net sim run $(basename $(notdir $(wildcard testdata/scenarios/*.yaml)))
 	bin/micro-net sim swarm --seeds $(or $(SEEDS),1..50)
+
+graphs: ## all networks of up to five nodes, with each change of one or two links (SEED=n: other names, latencies and moments)
+	$(GO) test -count=1 -timeout 60m -v -run '^Test(All|OneWay)Graphs$$' ./tunnel -args -all-graphs $(if $(SEED),-graph-seed $(SEED))
 
 defences: ## each defence taken out of the program once: a scenario has to notice (TURN=n: a third of them)
 	$(GO) test -count=1 -timeout 30m -run '^TestDefences$$' ./sim/defence -args -all $(if $(TURN),-turn $(TURN))

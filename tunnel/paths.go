@@ -331,6 +331,17 @@ func (s *paths) aside(now time.Time) bool {
 	return now.Sub(last) >= asideAfter && s.arrived.After(last)
 }
 
+// turned takes note that QUIC comes over a way now, and reports whether it is one that the peer has just turned to: it may
+// have lost the way in use, which is looked at then.
+func (s *paths) turned(now time.Time, way *candidate) bool {
+	b := s.best
+	if way == b || b == nil || !b.confirmed || b.open || now.Sub(way.carried) < asideAfter || now.Sub(b.probed) < helloEvery {
+		return false
+	}
+	b.hurried = true
+	return true
+}
+
 // quietFor is how long nothing may come back.
 func (s *paths) quietFor() time.Duration { return min(quietAfter, max(quietLeast, 4*s.best.rtt.value)) }
 

@@ -122,6 +122,9 @@ func (c *core) unwrap(a arrival, relay *peer, e *envelope, out *effects) {
 		relay.drop(out, dropUnknownPeer)
 		return
 	}
+	if from.paths.turned(a.now, way) {
+		c.agenda.set(from, a.now)
+	}
 	way.carried = a.now
 	from.flow.arrived.Store(moment(c.start, a.now))
 	from.flow.over.Store(nil)
