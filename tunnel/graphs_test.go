@@ -24,6 +24,9 @@ const (
 	// graphNew is how soon they come over one that the change has opened: two that have a relay look for a direct way every
 	// five seconds, and are no relay for others before they have found it.
 	graphNew = probeMost + time.Second
+	// graphOneWay is the same where links may pass packets one way: relays are asked in vain for a while, and once more
+	// after a pause.
+	graphOneWay = probeMost + detourAgain + 2*time.Second
 	// graphBusy is how many datagrams a second there may be between two nodes besides two for each packet: probes and
 	// replies, also of relays.
 	graphBusy = 10
@@ -32,7 +35,8 @@ const (
 // graphRun is one change with all that is drawn.
 type graphRun struct {
 	change
-	seed uint64
+	seed   uint64
+	opened time.Duration // limit of what the change opens
 }
 
 // outages are what runs took, by whether the way was there before, and what was wrong with them: a test that fails in a bubble
@@ -65,7 +69,7 @@ func (r graphRun) play(t *testing.T) (out outages) {
 			m.change(f)
 			stayed = stayed.and(m.graph)
 		}
-		m.run(graphNew)
+		m.run(r.opened)
 		m.sent = 0
 		m.run(time.Second)
 		out = r.judge(m, stayed)
@@ -93,7 +97,7 @@ func (r graphRun) judge(m *graphMesh, stayed graph) (out outages) {
 				continue
 			}
 			took, comes := m.outage(i, j)
-			limit := graphNew
+			limit := r.opened
 			if stayed.reaches(m.n, i, j) {
 				limit = graphOther
 				out.other = append(out.other, took)
@@ -168,13 +172,13 @@ func TestAllGraphs(t *testing.T) {
 	for n := 2; n <= maxGraph; n++ {
 		for c := range unlike(n, changes(n, links(n))) {
 			if n < maxGraph || *allGraphs || draw.IntN(6) == 0 {
-				runs = append(runs, graphRun{c, draw.Uint64()})
+				runs = append(runs, graphRun{c, draw.Uint64(), graphNew})
 			}
 		}
 	}
 	if *allGraphs {
 		for _, r := range slices.Repeat(runs, graphRounds-1) {
-			runs = append(runs, graphRun{r.change, draw.Uint64()})
+			runs = append(runs, graphRun{r.change, draw.Uint64(), graphNew})
 		}
 	}
 	playAll(t, runs)
@@ -189,7 +193,7 @@ func TestOneWayGraphs(t *testing.T) {
 	}
 	var runs []graphRun
 	for range n {
-		runs = append(runs, graphRun{oneWayChange(draw), draw.Uint64()})
+		runs = append(runs, graphRun{oneWayChange(draw), draw.Uint64(), graphOneWay})
 	}
 	playAll(t, runs)
 }
