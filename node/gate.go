@@ -22,8 +22,8 @@ type gate struct {
 }
 
 var (
-	_ quic.TLS   = (*gate)(nil)
-	_ quic.Guest = (*gate)(nil)
+	_ quic.TLS     = (*gate)(nil)
+	_ tunnel.Guest = (*gate)(nil)
 )
 
 // Client is the configuration for dialling a member.

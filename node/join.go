@@ -16,7 +16,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
-	"github.com/micro/micro-net/tunnel/quic"
+	"github.com/micro/micro-net/tunnel"
 )
 
 const (
@@ -30,7 +30,7 @@ const (
 type joiner struct {
 	env   micronet.Env
 	allow func(addr netip.AddrPort, cluster [16]byte) // lets QUIC talk to a stranger's address
-	dial  func(ctx context.Context, addr netip.AddrPort, token identity.Token) (quic.GuestConn, error)
+	dial  func(ctx context.Context, addr netip.AddrPort, token identity.Token) (tunnel.GuestConn, error)
 	keys  identity.Keys
 	wish  identity.Wish
 }

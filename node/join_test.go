@@ -13,7 +13,7 @@ import (
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/node/api"
 	"github.com/micro/micro-net/sim/netsim"
-	"github.com/micro/micro-net/tunnel/quic"
+	"github.com/micro/micro-net/tunnel"
 )
 
 func TestSplitAddress(t *testing.T) {
@@ -241,7 +241,7 @@ func TestJoinerStopsAtAWordOfAnAuthority(t *testing.T) {
 	inBubble(t, 57, func(t *testing.T, b *bubble) {
 		asked := []netip.AddrPort{}
 		j := joiner{env: b.host("h").Env(), allow: func(netip.AddrPort, [16]byte) {}}
-		j.dial = func(_ context.Context, addr netip.AddrPort, _ identity.Token) (quic.GuestConn, error) {
+		j.dial = func(_ context.Context, addr netip.AddrPort, _ identity.Token) (tunnel.GuestConn, error) {
 			asked = append(asked, addr)
 			return nil, micronet.E("tunnel.join", micronet.Unauthorized, "who is there could not be proved")
 		}

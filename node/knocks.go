@@ -10,7 +10,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
-	"github.com/micro/micro-net/tunnel/quic"
+	"github.com/micro/micro-net/tunnel"
 )
 
 const (
@@ -64,7 +64,7 @@ func isBadKnock(err error) bool {
 }
 
 // Serve talks to one guest.
-func (g *gate) Serve(_ context.Context, guest quic.GuestConn) {
+func (g *gate) Serve(_ context.Context, guest tunnel.GuestConn) {
 	a := g.authority.Load()
 	if a == nil {
 		return

@@ -308,7 +308,7 @@ func (l *life) join(ctx context.Context, token identity.Token) (*passport, *cont
 		return nil, nil, micronet.E("join", micronet.Invalid, "this node's tunnel cannot join a cluster")
 	}
 	j := joiner{env: l.env, allow: l.under.AllowGuest, keys: l.keys, wish: l.wish()}
-	j.dial = func(ctx context.Context, addr netip.AddrPort, token identity.Token) (quic.GuestConn, error) {
+	j.dial = func(ctx context.Context, addr netip.AddrPort, token identity.Token) (tunnel.GuestConn, error) {
 		return guests.DialGuest(ctx, addr, identity.JoinClient(token, l.env.Wall, l.env.Entropy))
 	}
 	r, err := j.join(ctx, token)

@@ -65,7 +65,7 @@ func newTunnel(c quic.Config) (tunnel.Tunnel, error) { return quic.New(c) }
 
 // GuestDialer is an optional power of a Tunnel: talking to a node before being a member.
 type GuestDialer interface {
-	DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.Config) (quic.GuestConn, error)
+	DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.Config) (tunnel.GuestConn, error)
 }
 
 // Linker is an optional power of a Tunnel: the peers that a stream can be opened to without a handshake,

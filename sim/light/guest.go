@@ -9,10 +9,10 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
-	"github.com/micro/micro-net/tunnel/quic"
+	"github.com/micro/micro-net/tunnel"
 )
 
-// serveGuest gives a guest quic.GuestTime. When Serve has returned, what it wrote is still
+// serveGuest gives a guest tunnel.GuestTime. When Serve has returned, what it wrote is still
 // delivered: the guest ends the connection, or its time does.
 func (t *Tunnel) serveGuest(c conn, first []byte) {
 	if !t.takeGuestSlot() {
@@ -25,13 +25,13 @@ func (t *Tunnel) serveGuest(c conn, first []byte) {
 		abort(c) // whoever comes without being let in learns no more
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.life, quic.GuestTime)
+	ctx, cancel := context.WithTimeout(t.life, tunnel.GuestTime)
 	defer cancel()
 	stop := context.AfterFunc(ctx, g.cut)
 	t.guest.Serve(ctx, g)
 	stop()
 	g.finish()
-	drain(ctx, c, quic.GuestTime)
+	drain(ctx, c, tunnel.GuestTime)
 	_ = c.Close() // nobody is left to tell
 }
 
@@ -50,7 +50,7 @@ func (t *Tunnel) takeGuestSlot() bool {
 
 // welcome is the server's side of the handshake.
 func (t *Tunnel) welcome(c conn) (*guestConn, error) {
-	conf := harden(t.guest.JoinServer())
+	conf := tunnel.Harden(t.guest.JoinServer(), tunnel.ALPNJoin)
 	if conf == nil {
 		return nil, notRunning("tunnel.guest")
 	}
@@ -67,29 +67,15 @@ func (t *Tunnel) shake(ctx context.Context, c conn, secured *tls.Conn) (*guestCo
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, explainHandshake(err)
 	}
-	if got := secured.ConnectionState().NegotiatedProtocol; got != quic.ALPNJoin {
-		return nil, micronet.E("tunnel.join", micronet.Unauthorized, "the other side speaks %q, not %q", got, quic.ALPNJoin)
+	if got := secured.ConnectionState().NegotiatedProtocol; got != tunnel.ALPNJoin {
+		return nil, micronet.E("tunnel.join", micronet.Unauthorized, "the other side speaks %q, not %q", got, tunnel.ALPNJoin)
 	}
 	return &guestConn{Conn: secured, conn: c, local: t.local, end: func() {}}, nil
 }
 
-// harden returns a copy of conf that speaks the joining protocol, TLS 1.3 and no session resumption.
-// nil stays nil.
-func harden(conf *tls.Config) *tls.Config {
-	if conf == nil {
-		return nil
-	}
-	conf = conf.Clone()
-	conf.MinVersion = tls.VersionTLS13
-	conf.NextProtos = []string{quic.ALPNJoin}
-	conf.SessionTicketsDisabled = true
-	conf.ClientSessionCache = nil
-	return conf
-}
-
 // DialGuest connects to a member at a real address, to join through it. conf has to check who
-// answers; its ALPN is set here. The connection ends with Close, and within quic.GuestTime.
-func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.Config) (quic.GuestConn, error) {
+// answers; its ALPN is set here. The connection ends with Close, and within tunnel.GuestTime.
+func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.Config) (tunnel.GuestConn, error) {
 	if !t.isRunning() {
 		return nil, notRunning("tunnel.join")
 	}
@@ -99,7 +85,7 @@ func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.C
 	if err != nil {
 		return nil, micronet.E("tunnel.join", micronet.Timeout, "no answer from %s: %w", addr, err)
 	}
-	g, err := t.shake(ctx, c, tls.Client(c, harden(conf)))
+	g, err := t.shake(ctx, c, tls.Client(c, tunnel.Harden(conf, tunnel.ALPNJoin)))
 	if err != nil {
 		abort(c)
 		return nil, err
@@ -109,9 +95,9 @@ func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.C
 }
 
 // limit ends the connection of a guest that this node is: after Close in a moment, so that what was
-// written gets there, and after quic.GuestTime or with the tunnel at once.
+// written gets there, and after tunnel.GuestTime or with the tunnel at once.
 func (t *Tunnel) limit(g *guestConn) {
-	ctx, cancel := context.WithTimeout(t.life, quic.GuestTime)
+	ctx, cancel := context.WithTimeout(t.life, tunnel.GuestTime)
 	stop := context.AfterFunc(ctx, func() {
 		cancel()
 		abort(g.conn)
@@ -151,7 +137,7 @@ type guestConn struct {
 	end   func()
 }
 
-var _ quic.GuestConn = (*guestConn)(nil)
+var _ tunnel.GuestConn = (*guestConn)(nil)
 
 // cut ends reads and writes.
 func (g *guestConn) cut() {

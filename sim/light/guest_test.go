@@ -16,7 +16,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/sim/netsim"
-	"github.com/micro/micro-net/tunnel/quic"
+	"github.com/micro/micro-net/tunnel"
 )
 
 // greeter answers each guest with what the guest said and with an exported secret, or hangs.
@@ -44,7 +44,7 @@ func (g *greeter) JoinServer() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{g.cert}, CurvePreferences: []tls.CurveID{tls.X25519}}
 }
 
-func (g *greeter) Serve(ctx context.Context, c quic.GuestConn) {
+func (g *greeter) Serve(ctx context.Context, c tunnel.GuestConn) {
 	g.mu.Lock()
 	g.met++
 	g.mu.Unlock()
@@ -168,10 +168,10 @@ func TestGuestLimits(t *testing.T) {
 		if g.met != maxGuests {
 			t.Errorf("%d guests served, want %d", g.met, maxGuests)
 		}
-		if last := slices.Max(ends); last > quic.GuestTime+5*time.Second {
-			t.Errorf("the last guest left after %v, want about %v", last, quic.GuestTime)
+		if last := slices.Max(ends); last > tunnel.GuestTime+5*time.Second {
+			t.Errorf("the last guest left after %v, want about %v", last, tunnel.GuestTime)
 		}
-		time.Sleep(quic.GuestTime)
+		time.Sleep(tunnel.GuestTime)
 		if used := len(b.tun.guests); used != 0 {
 			t.Errorf("%d guest slots in use after all have left", used)
 		}
@@ -248,7 +248,7 @@ func TestGuestTimeEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * quic.GuestTime)
+		time.Sleep(2 * tunnel.GuestTime)
 		if _, err := c.Write([]byte("still here?")); err == nil {
 			t.Errorf("Write succeeded after %v", time.Since(began))
 		}

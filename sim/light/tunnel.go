@@ -20,7 +20,7 @@ type Tunnel struct {
 	local  *net.UDPAddr   // identity address of this node
 	listen netip.AddrPort // where peers and guests come in
 	socket quic.Socket
-	guest  quic.Guest
+	guest  tunnel.Guest
 	idle   time.Duration
 
 	inbound   chan *inbound // InboundQueue streams that wait for Accept

@@ -1,7 +1,6 @@
 package quic
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"time"
@@ -10,11 +9,9 @@ import (
 	"github.com/micro/micro-net/tunnel"
 )
 
-// The application protocols (ALPN) spoken here. They carry the version of everything above QUIC.
-const (
-	ALPN     = "micro-net/1"      // between members
-	ALPNJoin = "micro-net-join/1" // between a guest and a member
-)
+// ALPN is the application protocol of members. It carries the version of everything above QUIC. Guests speak
+// tunnel.ALPNJoin.
+const ALPN = "micro-net/1"
 
 // DefaultIdle is how long a connection without streams is kept.
 const DefaultIdle = 60 * time.Second
@@ -25,7 +22,7 @@ type Config struct {
 	Self   micronet.NodeID // this node
 	Socket Socket
 	TLS    TLS
-	Guest  Guest         // nil: nobody can join through this node
+	Guest  tunnel.Guest  // nil: nobody can join through this node
 	Idle   time.Duration // a connection without streams is closed after it; 0: DefaultIdle, less than 10 s counts as 10 s
 
 	// ResetKey lets a peer notice that this node has restarted when it sends it anything larger
@@ -54,22 +51,4 @@ type TLS interface {
 	Server() *tls.Config
 	// PeerID reads who is at the other end from a finished handshake.
 	PeerID(state tls.ConnectionState) (micronet.NodeID, error)
-}
-
-// Guest serves those who are not members yet.
-type Guest interface {
-	// JoinServer returns what guests are answered with; nil: no guests now.
-	JoinServer() *tls.Config
-	// Serve talks to one guest. The connection ends when it returns, or ctx does, which is
-	// GuestTime after the guest came at the latest.
-	Serve(ctx context.Context, guest GuestConn)
-}
-
-// GuestConn is the one stream between a guest and a member.
-type GuestConn interface {
-	net.Conn
-	CloseWrite() error
-	// Exporter derives n bytes that only the two ends of this connection know (RFC 9266's use
-	// of TLS exporters), to bind a secret to it.
-	Exporter(label string, context []byte, n int) ([]byte, error)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/tunnel"
 	quicgo "github.com/quic-go/quic-go"
 )
 
@@ -30,7 +31,7 @@ func (t *Tunnel) connect(ctx context.Context, to micronet.NodeID) (*link, error)
 	if conf == nil {
 		return nil, micronet.E("tunnel.dial", micronet.Closed, "this node is no member yet").WithPeer(to)
 	}
-	conn, err := t.transport.Dial(ctx, to.UDPAddr(), harden(conf, ALPN), t.conf)
+	conn, err := t.transport.Dial(ctx, to.UDPAddr(), tunnel.Harden(conf, ALPN), t.conf)
 	if _, ok := errors.AsType[*quicgo.IdleTimeoutError](err); ok {
 		return nil, noAnswer("tunnel.dial", to)
 	}
@@ -95,7 +96,7 @@ func (t *Tunnel) acceptLinks(ctx context.Context, listener *quicgo.Listener) err
 
 func (t *Tunnel) acceptLink(conn *quicgo.Conn) {
 	finishHandshake(conn)
-	if conn.ConnectionState().TLS.NegotiatedProtocol == ALPNJoin {
+	if conn.ConnectionState().TLS.NegotiatedProtocol == tunnel.ALPNJoin {
 		t.serveGuest(conn)
 		return
 	}
@@ -117,7 +118,7 @@ func (t *Tunnel) listenTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true,
-		NextProtos:             []string{ALPN, ALPNJoin},
+		NextProtos:             []string{ALPN, tunnel.ALPNJoin},
 		GetConfigForClient:     t.serverFor,
 	}
 }
@@ -126,24 +127,10 @@ func (t *Tunnel) serverFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	for _, proto := range hello.SupportedProtos {
 		switch {
 		case proto == ALPN:
-			return harden(t.tls.Server(), ALPN), nil
-		case proto == ALPNJoin && t.guest != nil:
-			return harden(t.guest.JoinServer(), ALPNJoin), nil
+			return tunnel.Harden(t.tls.Server(), ALPN), nil
+		case proto == tunnel.ALPNJoin && t.guest != nil:
+			return tunnel.Harden(t.guest.JoinServer(), tunnel.ALPNJoin), nil
 		}
 	}
 	return nil, nil // the handshake ends with no_application_protocol, or for want of a certificate
-}
-
-// harden returns a copy of conf that speaks proto, TLS 1.3, and no session resumption: a resumed
-// session would skip the check of a certificate that was revoked meanwhile. nil stays nil.
-func harden(conf *tls.Config, proto string) *tls.Config {
-	if conf == nil {
-		return nil
-	}
-	conf = conf.Clone()
-	conf.MinVersion = tls.VersionTLS13
-	conf.NextProtos = []string{proto}
-	conf.SessionTicketsDisabled = true
-	conf.ClientSessionCache = nil
-	return conf
 }

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/tunnel"
 	quicgo "github.com/quic-go/quic-go"
 )
 
-// admitted marks the context of a connection that holds one of the maxGuests slots.
+// admitted marks the context of a connection that holds one of the places in guests.
 type admitted struct{}
 
 // isStranger reports whether an address stands for no peer.
@@ -38,19 +39,19 @@ func (t *Tunnel) admit(ctx context.Context, info *quicgo.ClientInfo) (context.Co
 	if t.guest == nil || !t.takeGuestSlot(info.RemoteAddr) {
 		return nil, notRunning("tunnel.guest")
 	}
-	context.AfterFunc(ctx, func() { t.guests.end(info.RemoteAddr) })
+	context.AfterFunc(ctx, func() { t.guests.End(info.RemoteAddr) })
 	return t.watchHandshake(context.WithValue(ctx, admitted{}, true), micronet.NodeID{}, func() {}), nil
 }
 
 func (t *Tunnel) takeGuestSlot(from net.Addr) bool {
-	if t.guests.begin(from) {
+	if t.guests.Begin(from) {
 		return true
 	}
 	t.env.Events.PacketDropped(micronet.PacketDrop{Where: "tunnel", Why: "too many guests"})
 	return false
 }
 
-// serveGuest gives a guest one stream and GuestTime. When Serve has returned, what it wrote is
+// serveGuest gives a guest one stream and tunnel.GuestTime. When Serve has returned, what it wrote is
 // still delivered: the guest ends the connection, or its time does.
 func (t *Tunnel) serveGuest(conn *quicgo.Conn) {
 	if conn.Context().Value(admitted{}) == nil {
@@ -59,9 +60,9 @@ func (t *Tunnel) serveGuest(conn *quicgo.Conn) {
 			_ = conn.CloseWithError(linkOverloaded, "too many nodes are joining, try again later")
 			return
 		}
-		defer t.guests.end(from)
+		defer t.guests.End(from)
 	}
-	ctx, cancel := context.WithTimeout(t.life, GuestTime)
+	ctx, cancel := context.WithTimeout(t.life, tunnel.GuestTime)
 	defer cancel()
 	stop := context.AfterFunc(conn.Context(), cancel)
 	defer stop()
@@ -77,12 +78,12 @@ func (t *Tunnel) serveGuest(conn *quicgo.Conn) {
 }
 
 // DialGuest connects to a member at a real address, to join through it. conf has to check who
-// answers; its ALPN is set here. The connection ends with Close, and within GuestTime.
-func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.Config) (GuestConn, error) {
+// answers; its ALPN is set here. The connection ends with Close, and within tunnel.GuestTime.
+func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.Config) (tunnel.GuestConn, error) {
 	if !t.isRunning() {
 		return nil, notRunning("tunnel.join")
 	}
-	conn, err := t.transport.Dial(ctx, net.UDPAddrFromAddrPort(addr), harden(conf, ALPNJoin), t.guestConf)
+	conn, err := t.transport.Dial(ctx, net.UDPAddrFromAddrPort(addr), tunnel.Harden(conf, tunnel.ALPNJoin), t.guestConf)
 	if err != nil {
 		return nil, explain("tunnel.join", micronet.NodeID{}, err)
 	}
@@ -109,7 +110,7 @@ func (t *Tunnel) superviseGuest(conn *quicgo.Conn, closed <-chan struct{}) bool 
 		return false
 	}
 	t.group.Go(func() {
-		wait := time.NewTimer(GuestTime)
+		wait := time.NewTimer(tunnel.GuestTime)
 		defer wait.Stop()
 		select {
 		case <-closed:
@@ -136,7 +137,7 @@ type guestConn struct {
 	end   func()
 }
 
-var _ GuestConn = (*guestConn)(nil)
+var _ tunnel.GuestConn = (*guestConn)(nil)
 
 // cut ends reads and writes.
 func (g *guestConn) cut() {

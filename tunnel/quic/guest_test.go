@@ -12,6 +12,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/tunnel"
 )
 
 // greeter answers each guest with what the guest said and with an exported secret, or hangs.
@@ -26,7 +27,7 @@ func (g *greeter) JoinServer() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{g.cert}}
 }
 
-func (g *greeter) Serve(ctx context.Context, c GuestConn) {
+func (g *greeter) Serve(ctx context.Context, c tunnel.GuestConn) {
 	g.mu.Lock()
 	g.served++
 	g.mu.Unlock()
@@ -97,7 +98,7 @@ func TestGuest(t *testing.T) {
 		}
 		_ = c.Close()
 		time.Sleep(2 * time.Second)
-		if used := b.guests.open(); used != 0 {
+		if used := b.guests.Here(); used != 0 {
 			t.Errorf("%d guest slots in use after the guest has left", used)
 		}
 		if len(b.Connections())+len(j.Connections()) != 0 {
@@ -116,7 +117,7 @@ func TestH4_GuestLimits(t *testing.T) {
 		var ends []time.Duration
 		var mu sync.Mutex
 		var group sync.WaitGroup
-		for range maxGuests / 2 {
+		for range tunnel.CrowdMax / 2 {
 			c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
 			if err != nil {
 				t.Fatal(err)
@@ -154,15 +155,15 @@ func TestH4_GuestLimits(t *testing.T) {
 		}
 		group.Wait()
 		g.mu.Lock()
-		if g.served != maxGuests/2+1 {
-			t.Errorf("%d guests served, want %d", g.served, maxGuests/2+1)
+		if g.served != tunnel.CrowdMax/2+1 {
+			t.Errorf("%d guests served, want %d", g.served, tunnel.CrowdMax/2+1)
 		}
 		g.mu.Unlock()
-		if last := slices.Max(ends); last > GuestTime+2*time.Second {
-			t.Errorf("the last guest left after %v, want about %v", last, GuestTime)
+		if last := slices.Max(ends); last > tunnel.GuestTime+2*time.Second {
+			t.Errorf("the last guest left after %v, want about %v", last, tunnel.GuestTime)
 		}
 		time.Sleep(5 * time.Second)
-		if used := b.guests.open(); used != 0 {
+		if used := b.guests.Here(); used != 0 {
 			t.Errorf("%d guest slots in use after all have left", used)
 		}
 	})
@@ -187,7 +188,7 @@ func TestGuestFromMemberAddress(t *testing.T) {
 		}
 		_ = c.Close()
 		time.Sleep(2 * time.Second)
-		if used := b.guests.open(); used != 0 {
+		if used := b.guests.Here(); used != 0 {
 			t.Errorf("%d guest slots in use", used)
 		}
 	})
@@ -226,11 +227,4 @@ func TestSilentGuestDoesNotDelayTheEnd(t *testing.T) {
 			t.Errorf("the node needed %v to stop", took)
 		}
 	})
-}
-
-// open returns how many guests are here.
-func (c *crowd) open() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.total
 }

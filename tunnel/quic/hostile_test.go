@@ -13,6 +13,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/tunnel"
 	quicgo "github.com/quic-go/quic-go"
 )
 
@@ -37,7 +38,7 @@ func initial(t *testing.T, m *memNet, to *testNode) []byte {
 	defer tr.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := tr.Dial(ctx, net.UDPAddrFromAddrPort(sink.real), harden(who.Client(to.id), ALPNJoin), guestConfig())
+	_, err := tr.Dial(ctx, net.UDPAddrFromAddrPort(sink.real), tunnel.Harden(who.Client(to.id), tunnel.ALPNJoin), guestConfig())
 	if err == nil {
 		t.Fatal("nobody has answered, and the dial succeeds")
 	}
@@ -66,8 +67,8 @@ func TestH2_SpoofedInitials(t *testing.T) {
 			}
 		}
 		time.Sleep(100 * time.Millisecond)
-		if total, peers := b.open(); total != 0 || peers != 0 || b.guests.open() != 0 {
-			t.Errorf("%d handshakes of %d peers and %d guests are kept", total, peers, b.guests.open())
+		if total, peers := b.open(); total != 0 || peers != 0 || b.guests.Here() != 0 {
+			t.Errorf("%d handshakes of %d peers and %d guests are kept", total, peers, b.guests.Here())
 		}
 		answered := 0
 		for _, v := range victims {
@@ -191,9 +192,9 @@ func TestH4_StalledHandshakes(t *testing.T) {
 				defer cancel()
 				go func() { _, _ = j.DialGuest(ctx, b.conn.real, j.Client(b.id)) }()
 				time.Sleep(time.Second)
-				began := b.guests.open()
+				began := b.guests.Here()
 				time.Sleep(handshakeIdle)
-				if open := b.guests.open(); open != 0 {
+				if open := b.guests.Here(); open != 0 {
 					t.Errorf("after 6s %d guests are here, after one %d", open, began)
 				}
 			})
@@ -208,7 +209,7 @@ func TestH4_TrickledHandshake(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		go func() {
-			_, _ = a.transport.Dial(ctx, b.id.UDPAddr(), harden(a.Client(b.id), ALPN), &quicgo.Config{HandshakeIdleTimeout: time.Minute})
+			_, _ = a.transport.Dial(ctx, b.id.UDPAddr(), tunnel.Harden(a.Client(b.id), ALPN), &quicgo.Config{HandshakeIdleTimeout: time.Minute})
 		}()
 		time.Sleep(7500 * time.Millisecond)
 		if total, _ := b.open(); total != 1 {
@@ -306,7 +307,7 @@ func TestQ29_LimitsOfEachRole(t *testing.T) {
 // its address stands for.
 func TestQ1_RefusedHandshakesAreCounted(t *testing.T) {
 	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
-		conf := harden(a.Client(b.id), ALPN)
+		conf := tunnel.Harden(a.Client(b.id), ALPN)
 		conf.Certificates = nil
 		conn, err := a.transport.Dial(t.Context(), b.id.UDPAddr(), conf, quicConfig(false))
 		if err == nil { // in TLS 1.3 a client is done before the server has looked at it

@@ -21,12 +21,6 @@ const (
 	maxStreams = 65536
 	// maxLinks bounds the connections kept with one peer; the one used longest ago is closed.
 	maxLinks = 4
-	// maxGuests bounds the guests served at once; a further one is refused, and comes again a second
-	// later. Each takes about a second.
-	maxGuests = 64
-	// maxGuestsPerNet bounds those of one network (IPv4 /24, IPv6 /48) once half of maxGuests are there, so
-	// that a few hosts cannot keep all others from joining. Before that a whole rack may come at once.
-	maxGuestsPerNet = 8
 	// maxHandshakes bounds the connections that peers have begun and not finished,
 	// maxHandshakesPerPeer those of one peer; further ones are refused. Above retryAbove and
 	// retryAbovePerPeer an address first has to prove itself.
@@ -35,9 +29,6 @@ const (
 	retryAbove           = 64
 	retryAbovePerPeer    = 4
 )
-
-// GuestTime is all the time a guest gets, from the end of the handshake.
-const GuestTime = 10 * time.Second
 
 // Times. Detection of a silent peer takes keepAlive plus silence: quic-go counts silence from
 // the first unanswered packet.

@@ -3,7 +3,6 @@ package quic
 import (
 	"context"
 	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -22,7 +21,7 @@ type Tunnel struct {
 	local     *net.UDPAddr // identity address of this node
 	socket    Socket
 	tls       TLS
-	guest     Guest
+	guest     tunnel.Guest
 	idle      time.Duration
 	conf      *quicgo.Config
 	guestConf *quicgo.Config
@@ -35,7 +34,7 @@ type Tunnel struct {
 	group   sync.WaitGroup
 
 	handshakes handshakes // that others began
-	guests     crowd
+	guests     tunnel.Crowd
 
 	// Guarded by mu, which is held for map work and never while something blocks.
 	mu      sync.Mutex
@@ -71,7 +70,6 @@ func New(c Config) (*Tunnel, error) {
 		peers:   make(map[micronet.NodeID]*peer),
 
 		handshakes: handshakes{of: make(map[micronet.NodeID]int)},
-		guests:     crowd{of: make(map[netip.Prefix]int)},
 	}
 	t.conf.GetConfigForClient = t.configFor
 	t.transport = &quicgo.Transport{

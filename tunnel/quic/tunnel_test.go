@@ -312,7 +312,7 @@ func TestQ1_UnknownAddressIsNoMember(t *testing.T) {
 		who := newIdentity(t, 1)
 		tr := &quicgo.Transport{Conn: m.socket(who.id, "10.0.0.9:1", true)}
 		defer tr.Close()
-		conn, err := tr.Dial(t.Context(), net.UDPAddrFromAddrPort(b.conn.real), harden(who.Client(b.id), ALPN), guestConfig())
+		conn, err := tr.Dial(t.Context(), net.UDPAddrFromAddrPort(b.conn.real), tunnel.Harden(who.Client(b.id), ALPN), guestConfig())
 		if err != nil {
 			t.Fatal(err)
 		}
