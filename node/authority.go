@@ -372,7 +372,7 @@ func (a *authority) release(id micronet.NodeID) error {
 }
 
 // invite makes a token that carries the given addresses.
-func (a *authority) invite(r api.InviteRequest, addresses []string) (api.Invitation, error) {
+func (a *authority) invite(r api.InviteRequest, addresses []string, tcp uint16) (api.Invitation, error) {
 	ttl := defaultTokenTTL
 	if r.TTL != "" {
 		var err error
@@ -386,7 +386,7 @@ func (a *authority) invite(r api.InviteRequest, addresses []string) (api.Invitat
 	a.lock()
 	defer a.unlock()
 	token, book, err := a.book.Mint(a.env.Entropy, a.env.Wall(), a.issuer.Load(), identity.Invitation{
-		Kind: identity.JoinToken, TTL: ttl, Uses: r.Uses, Name: r.Name, Addresses: addresses, Shown: a.shown(),
+		Kind: identity.JoinToken, TTL: ttl, Uses: r.Uses, Name: r.Name, Addresses: addresses, TCP: tcp, Shown: a.shown(),
 	})
 	if err != nil {
 		return api.Invitation{}, err

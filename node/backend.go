@@ -341,7 +341,7 @@ func (b backend) Invite(r api.InviteRequest) (api.Invitation, error) {
 	if err != nil {
 		return api.Invitation{}, err
 	}
-	out, err := a.invite(r, addresses)
+	out, err := a.invite(r, addresses, b.l.listeners.joinPort())
 	if err == nil && r.Name != "" {
 		out.Warning = strings.TrimPrefix(out.Warning+b.nameWarning(r.Name), "; ")
 	}

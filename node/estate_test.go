@@ -123,7 +123,7 @@ func (e *estate) become(pass *passport) (err error) {
 }
 
 func (e *estate) invite(uses int) error {
-	inv, err := e.auth.invite(api.InviteRequest{Uses: uses}, []string{"192.0.2.1:8085"})
+	inv, err := e.auth.invite(api.InviteRequest{Uses: uses}, []string{"192.0.2.1:8085"}, 0)
 	if err != nil {
 		return err
 	}

@@ -28,12 +28,15 @@ const (
 
 // joiner asks the addresses of a token for a membership.
 type joiner struct {
-	env   micronet.Env
-	allow func(addr netip.AddrPort, cluster [16]byte) // lets QUIC talk to a stranger's address
-	dial  func(ctx context.Context, addr netip.AddrPort, token identity.Token) (tunnel.GuestConn, error)
-	keys  identity.Keys
-	wish  identity.Wish
+	env     micronet.Env
+	dial    guestDial // over UDP
+	dialTCP guestDial // nil: this node does without TCP
+	keys    identity.Keys
+	wish    identity.Wish
 }
+
+// guestDial shakes hands with who is at an address, if it is of the token's cluster.
+type guestDial func(ctx context.Context, addr netip.AddrPort, token identity.Token) (tunnel.GuestConn, error)
 
 // target is one address to join through. said is what the token says, when that is a name.
 type target struct {
@@ -83,10 +86,10 @@ func (j *joiner) join(ctx context.Context, token identity.Token) (identity.JoinR
 			if ctx.Err() != nil {
 				return identity.JoinResult{}, errEnded
 			}
-			return identity.JoinResult{}, unreachable(targets, outcome)
+			return identity.JoinResult{}, unreachable(targets, outcome, j.doors(token))
 		}
 	}
-	return identity.JoinResult{}, unreachable(targets, outcome)
+	return identity.JoinResult{}, unreachable(targets, outcome, j.doors(token))
 }
 
 const (
@@ -187,8 +190,7 @@ func splitAddress(s string, without uint16) (host string, port uint16, err error
 
 // at joins through one address.
 func (j *joiner) at(ctx context.Context, addr netip.AddrPort, token identity.Token) attempt {
-	j.allow(addr, token.Cluster)
-	conn, err := j.dial(ctx, addr, token)
+	conn, err := j.connect(ctx, addr, token)
 	if err != nil {
 		return attempt{err: err} // whoever is there, it is no authority of this cluster
 	}
@@ -202,8 +204,9 @@ func (j *joiner) at(ctx context.Context, addr netip.AddrPort, token identity.Tok
 	return attempt{result: r, err: err, final: !passing}
 }
 
-// unreachable lists what became of each address, in the order of the token.
-func unreachable(targets []target, outcome map[string]error) error {
+// unreachable lists what became of each address, in the order of the token. doors says what to open, by the ports of the
+// addresses.
+func unreachable(targets []target, outcome map[string]error, doors func(ports string) string) error {
 	var parts, ports []string
 	fix := ""
 	for _, t := range targets {
@@ -230,7 +233,7 @@ func unreachable(targets []target, outcome map[string]error) error {
 	if fix != "" {
 		return e.WithFix("%s", fix)
 	}
-	return e.WithFix("open UDP port %s towards that host, or make a token with `micro-net invite --address HOST[:PORT]`", strings.Join(ports, " and "))
+	return e.WithFix("open %s towards that host, or make a token with `micro-net invite --address HOST[:PORT]`", doors(strings.Join(ports, " and ")))
 }
 
 // remedy is what whoever answered would have done about it, "" when nobody did answer: then ports may be shut.

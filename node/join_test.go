@@ -64,10 +64,12 @@ func TestResolveTargets(t *testing.T) {
 	if len(failed) != 2 || failed["nowhere"] == nil || failed["bad:port"] == nil {
 		t.Errorf("failed are %v", failed)
 	}
-	err := unreachable(targets, map[string]error{"10.0.0.1:9000": micronet.E("x", micronet.Timeout, "no reply"), "nowhere": errors.New("no such host")})
+	both := func(context.Context, netip.AddrPort, identity.Token) (tunnel.GuestConn, error) { return nil, nil }
+	doors := (&joiner{dialTCP: both}).doors(identity.Token{})
+	err := unreachable(targets, map[string]error{"10.0.0.1:9000": micronet.E("x", micronet.Timeout, "no reply"), "nowhere": errors.New("no such host")}, doors)
 	wantError(t, "unreachable", err, micronet.Unreachable, "10.0.0.1:9000: no reply", "two:9000 (10.0.0.2:9000): no answer",
-		"[::1]:8085: no answer", "nowhere: no such host", "UDP port 9000 and 8085")
-	wantError(t, "no target", unreachable(nil, map[string]error{"bad:port": errors.New("no HOST")}), micronet.Unreachable, "bad:port: no HOST", "invite --address")
+		"[::1]:8085: no answer", "nowhere: no such host", "open UDP or TCP port 9000 and 8085")
+	wantError(t, "no target", unreachable(nil, map[string]error{"bad:port": errors.New("no HOST")}, doors), micronet.Unreachable, "bad:port: no HOST", "invite --address")
 }
 
 func TestInviteAddresses(t *testing.T) {
@@ -104,7 +106,7 @@ func TestUnreachableIntroducer(t *testing.T) {
 		begin := time.Now()
 		n := b.launch("n", token)
 		err := b.ended(n, time.Minute)
-		wantError(t, "unreachable", err, micronet.Unreachable, "10.0.7.7:9000: ", "10.0.0.1:8085: ", "nowhere", "UDP port 9000 and 8085", "--address")
+		wantError(t, "unreachable", err, micronet.Unreachable, "10.0.7.7:9000: ", "10.0.0.1:8085: ", "nowhere", "open UDP or TCP port 9000 and 8085", "--address")
 		if took := time.Since(begin); took < 15*time.Second || took > 16*time.Second {
 			t.Errorf("it took %v, want 15 s", took)
 		}
@@ -240,7 +242,7 @@ func TestJoinGoesOnAfterAWrongAddress(t *testing.T) {
 func TestJoinerStopsAtAWordOfAnAuthority(t *testing.T) {
 	inBubble(t, 57, func(t *testing.T, b *bubble) {
 		asked := []netip.AddrPort{}
-		j := joiner{env: b.host("h").Env(), allow: func(netip.AddrPort, [16]byte) {}}
+		j := joiner{env: b.host("h").Env()}
 		j.dial = func(_ context.Context, addr netip.AddrPort, _ identity.Token) (tunnel.GuestConn, error) {
 			asked = append(asked, addr)
 			return nil, micronet.E("tunnel.join", micronet.Unauthorized, "who is there could not be proved")
@@ -265,7 +267,7 @@ func TestRemedyOfWhoAnswered(t *testing.T) {
 	at := netip.MustParseAddrPort("192.0.2.1:8085")
 	stranger := micronet.E("join", micronet.Unauthorized, "it does not show the root that the token names").WithFix("ask for a new token")
 	for err, want := range map[error]string{nil: "open UDP port 8085", stranger: "ask for a new token"} {
-		got := unreachable([]target{{addr: at}}, map[string]error{at.String(): err})
+		got := unreachable([]target{{addr: at}}, map[string]error{at.String(): err}, (&joiner{}).doors(identity.Token{}))
 		wantError(t, want, got, micronet.Unreachable, "no address of the token answered", want)
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -295,7 +296,7 @@ func (l *life) trunks() tunnel.TrunkConfig {
 		l.env.Log.Warn("no TCP for the mesh: hosts whose UDP is blocked cannot dial this one", "addr", l.mesh, "reason", no.words, "err", no.err,
 			"fix", "free the TCP port, or choose another with --tcp-addr")
 	}
-	return tunnel.TrunkConfig{TLS: trunkGate{l.gate}, Listener: l.listeners.tcp}
+	return tunnel.TrunkConfig{TLS: trunkGate{l.gate}, Listener: l.listeners.tcp, Guest: l.gate}
 }
 
 // started reports whether become has finished: before that, the fields it sets are not to be read.
@@ -307,11 +308,7 @@ func (l *life) join(ctx context.Context, token identity.Token) (*passport, *cont
 	if !ok {
 		return nil, nil, micronet.E("join", micronet.Invalid, "this node's tunnel cannot join a cluster")
 	}
-	j := joiner{env: l.env, allow: l.under.AllowGuest, keys: l.keys, wish: l.wish()}
-	j.dial = func(ctx context.Context, addr netip.AddrPort, token identity.Token) (tunnel.GuestConn, error) {
-		return guests.DialGuest(ctx, addr, identity.JoinClient(token, l.env.Wall, l.env.Entropy))
-	}
-	r, err := j.join(ctx, token)
+	r, err := l.joiner(guests).join(ctx, token)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -334,6 +331,22 @@ func (l *life) join(ctx context.Context, token identity.Token) (*passport, *cont
 	c.introduce(r.Credentials)
 	c.save()
 	return pass, c, nil
+}
+
+// joiner is what asks for the membership.
+func (l *life) joiner(guests GuestDialer) *joiner {
+	j := &joiner{env: l.env, keys: l.keys, wish: l.wish()}
+	conf := func(token identity.Token) *tls.Config { return identity.JoinClient(token, l.env.Wall, l.env.Entropy) }
+	j.dial = func(ctx context.Context, addr netip.AddrPort, token identity.Token) (tunnel.GuestConn, error) {
+		l.under.AllowGuest(addr, token.Cluster)
+		return guests.DialGuest(ctx, addr, conf(token))
+	}
+	if !l.config.NoTCP {
+		j.dialTCP = func(ctx context.Context, addr netip.AddrPort, token identity.Token) (tunnel.GuestConn, error) {
+			return tunnel.DialGuest(ctx, l.env.Net, addr, conf(token))
+		}
+	}
+	return j
 }
 
 // become puts together all that needs a passport.

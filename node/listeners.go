@@ -127,6 +127,14 @@ func (l *listeners) tcpPort() uint16 {
 	return port
 }
 
+// joinPort is what a token says of it: 0 where the addresses have the right port.
+func (l *listeners) joinPort() uint16 {
+	if p := l.tcpPort(); p != tunnel.TCPSamePort {
+		return p
+	}
+	return 0
+}
+
 // withClosed is what went wrong, or else what went wrong while closing, which should be nothing. Two
 // errors would be two lines: the second is only reported.
 func withClosed(env micronet.Env, err, closing error) error {

@@ -3,6 +3,9 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -10,8 +13,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/node/api"
 	"github.com/micro/micro-net/sim/netsim"
 	"github.com/micro/micro-net/tunnel"
@@ -160,5 +165,121 @@ func TestUDPIsBlocked(t *testing.T) {
 				t.Errorf("connections: %+v", x)
 			}
 		}
+	})
+}
+
+// TestJoinWhereUDPIsBlocked: a host that cannot send datagrams, or whose authority cannot, joins over TCP and is a member like
+// all others.
+func TestJoinWhereUDPIsBlocked(t *testing.T) {
+	for name, c := range map[string]struct {
+		authority func(*Config)
+		blocked   string
+	}{
+		"of the guest":               {blocked: "n"},
+		"of the authority":           {blocked: "a"},
+		"and TCP is at another port": {func(c *Config) { c.TCP = netip.MustParseAddrPort("[::]:443") }, "n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 73, func(t *testing.T, b *bubble) {
+				if c.authority == nil {
+					c.authority = func(*Config) {}
+				}
+				a := b.start("a", "", c.authority)
+				token := b.invite(a)
+				b.world.SetFirewall(b.prepare(c.blocked).host, netsim.Firewall{BlockUDP: true})
+				begin := time.Now()
+				n := b.start("n", token)
+				if took := time.Since(begin); took > 5*time.Second {
+					t.Errorf("it is ready after %v", took)
+				}
+				b.await(drainFor, "both see both", b.alive(2, a, n))
+				b.serve(n, "echo", "n")
+				b.await(drainFor, "the founder calls it", b.answers(a, "echo", "n"))
+				other := b.launch("other", token)
+				wantError(t, "the token again", b.ended(other, time.Minute), micronet.Refused, "used")
+			})
+		})
+	}
+}
+
+// TestJoinTellsWhatToOpen: who gets through neither way hears what each met, and what to open.
+func TestJoinTellsWhatToOpen(t *testing.T) {
+	inBubble(t, 75, func(t *testing.T, b *bubble) {
+		a := b.start("a", "")
+		other := b.start("other", "", func(c *Config) { c.TCP = netip.MustParseAddrPort("[::]:443") })
+		token, elsewhere := b.invite(a), b.invite(other)
+		b.world.SetFirewall(a.host, netsim.Firewall{BlockUDP: true, BlockTCP: true})
+		b.world.SetFirewall(other.host, netsim.Firewall{BlockUDP: true, BlockTCP: true})
+		for name, c := range map[string]struct {
+			token string
+			set   func(*Config)
+			want  []string
+		}{
+			"both":       {token, func(*Config) {}, []string{"10.0.0.1:8085: over UDP: no answer to the handshake, over TCP 8085: no answer", "open UDP or TCP port 8085 towards"}},
+			"other-port": {elsewhere, func(*Config) {}, []string{"over TCP 8085: no answer, over TCP 443: no answer", "open UDP port 8085 or TCP port 443 towards"}},
+			"no-tcp":     {token, func(c *Config) { c.NoTCP = true }, []string{"10.0.0.1:8085: no answer to the handshake", "open UDP port 8085 towards"}},
+		} {
+			n := b.launch(name, c.token, c.set)
+			wantError(t, name, b.ended(n, time.Minute), micronet.Unreachable, c.want...)
+		}
+	})
+}
+
+// TestH4_StrangersAtTheTCPPort: who stalls, talks nonsense or wants to join where nobody can is hung up on, a member that offers
+// to join gets no trunk, and others join meanwhile.
+func TestH4_StrangersAtTheTCPPort(t *testing.T) {
+	inBubble(t, 76, func(t *testing.T, b *bubble) {
+		all := b.mesh("a", "member")
+		a, member := all[0], all[1]
+		x := b.host("stranger")
+		connect := func(to *simNode) net.Conn {
+			c, err := x.Dial(t.Context(), netip.Addr{}, netip.AddrPortFrom(to.host.Addr(), 8085))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		// ends waits for the other side to hang up.
+		ends := func(c net.Conn) time.Duration {
+			begin := time.Now()
+			_, _ = io.Copy(io.Discard, c)
+			_ = c.Close()
+			return time.Since(begin)
+		}
+		var held []net.Conn
+		for range 20 {
+			held = append(held, connect(a))
+		}
+		b.world.SetFirewall(b.prepare("n").host, netsim.Firewall{BlockUDP: true})
+		b.start("n", b.invite(a))
+		for _, c := range held {
+			if took := ends(c); took > 6*time.Second {
+				t.Errorf("who says nothing is there for %v", took)
+			}
+		}
+		junk := connect(a)
+		_, _ = io.WriteString(junk, "GET / HTTP/1.0\r\n\r\n")
+		if took := ends(junk); took > time.Second {
+			t.Errorf("who speaks no TLS is there for %v", took)
+		}
+		conf := member.life().gate.client(identity.ALPNTrunk, a.life().self)
+		conf.NextProtos, conf.VerifyConnection = []string{identity.ALPNTrunk, identity.ALPNJoin}, nil
+		guest := tls.Client(connect(a), conf)
+		if _, err := guest.Write(append([]byte{0, 200}, make([]byte, 200)...)); err != nil {
+			t.Fatal(err)
+		}
+		if took := ends(guest); took > 11*time.Second || guest.ConnectionState().NegotiatedProtocol != identity.ALPNJoin {
+			t.Errorf("a member that offers to join is there for %v, as %q", took, guest.ConnectionState().NegotiatedProtocol)
+		}
+		conf = &tls.Config{InsecureSkipVerify: true, NextProtos: []string{identity.ALPNJoin}}
+		if err := tls.Client(connect(member), conf).HandshakeContext(t.Context()); err == nil || !strings.Contains(err.Error(), "no application protocol") {
+			t.Errorf("at a node that is no authority: %v", err)
+		}
+		b.await(drainFor, "one trunk is open", func() error {
+			if got := a.life().under.Counters()["trunks_open"]; got != 1 {
+				return fmt.Errorf("%d are, and that of the node which joined is all there may be", got)
+			}
+			return nil
+		})
 	})
 }

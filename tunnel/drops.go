@@ -46,6 +46,7 @@ const (
 	dropTrunkGone
 	dropTrunkCall
 	dropTrunkCrowd
+	dropTrunkGuests
 	dropReasons // how many there are
 )
 
@@ -86,6 +87,7 @@ var dropNames = [dropReasons]string{
 	dropTrunkGone:     "trunk-gone",
 	dropTrunkCall:     "trunk-calls-full",
 	dropTrunkCrowd:    "trunk-crowd",
+	dropTrunkGuests:   "trunk-guests",
 }
 
 // drops counts dropped packets and tells Events of each.

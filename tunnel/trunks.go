@@ -42,6 +42,7 @@ type TrunkTLS interface {
 type TrunkConfig struct {
 	TLS      TrunkTLS     // nil: no trunks
 	Listener net.Listener // for those of others; nil: they cannot dial this node. It is closed when Run ends
+	Guest    Guest        // serves those who come there to join; nil: nobody joins over TCP
 }
 
 // hangup asks for the end of a trunk over which nothing came for a while.
@@ -56,8 +57,8 @@ type call struct {
 	addrs []netip.AddrPort
 }
 
-// trunks are the trunks of an Underlay. Its goroutines are those of run: one that accepts, two for each trunk, and some
-// for each that is dialled or greeted.
+// trunks are the trunks of an Underlay. Its goroutines are those of run: one that accepts, two for each trunk, one for
+// each guest, and some for each that is dialled or greeted.
 type trunks struct {
 	u      *Underlay
 	config TrunkConfig
@@ -70,6 +71,8 @@ type trunks struct {
 	full      bool   // run has ended: none is added
 	greeted   map[netip.Prefix]int
 	greetings int // the sum of these
+
+	guests Crowd
 }
 
 // trunkEnd is the other end of a trunk.
@@ -182,23 +185,53 @@ func (t *trunks) leave(from netip.Prefix) {
 	}
 }
 
-// greet proves who dialled, and serves the trunk.
+// greet proves who dialled, and serves the trunk or the guest.
 func (t *trunks) greet(ctx context.Context, conn net.Conn, from netip.Prefix) {
-	conf := t.config.TLS.Server()
-	p, err := t.handshake(ctx, conf, func() *tls.Conn { return tls.Server(conn, conf) })
+	p := &proven{}
+	p.conn = tls.Server(conn, t.listenTLS(p))
+	err := t.handshake(ctx, p)
 	t.leave(from)
-	if err != nil {
+	switch {
+	case err != nil:
 		_ = conn.Close()
-		return
+	case p.guest:
+		t.serveGuest(ctx, p.conn)
+	default:
+		t.serve(ctx, p, false)
 	}
-	t.serve(ctx, p, false)
 }
 
-// proven is a connection whose other end is known.
+// proven is a connection whose other end is known, or that of a guest, who is nobody yet.
 type proven struct {
-	id   micronet.NodeID
-	conn *tls.Conn
-	conf *tls.Config
+	id    micronet.NodeID
+	conn  *tls.Conn
+	conf  *tls.Config
+	guest bool
+}
+
+// listenTLS picks the TLS side by what the caller offers, and notes the choice. Who offers to join is a guest or nothing,
+// whatever else it offers and whatever certificate it has: it never becomes a trunk.
+func (t *trunks) listenTLS(p *proven) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true,
+		NextProtos: []string{"none"}, // where no side is chosen, the handshake ends for want of a common one
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if p.guest = slices.Contains(hello.SupportedProtos, ALPNJoin); p.guest {
+				p.conf = t.joinServer()
+			} else {
+				p.conf = t.config.TLS.Server()
+			}
+			return p.conf, nil
+		},
+	}
+}
+
+// joinServer is what guests are answered with; nil where nobody can join.
+func (t *trunks) joinServer() *tls.Config {
+	if t.config.Guest == nil {
+		return nil
+	}
+	return Harden(t.config.Guest.JoinServer(), ALPNJoin)
 }
 
 // holds reports whether the other end would be accepted now too: it may have been revoked meanwhile.
@@ -207,18 +240,14 @@ func (p *proven) holds() bool {
 }
 
 // handshake proves who is at the other end of a connection. The error of a stranger is nobody's business here.
-func (t *trunks) handshake(ctx context.Context, conf *tls.Config, wrap func() *tls.Conn) (*proven, error) {
-	if conf == nil {
-		return nil, net.ErrClosed // no member yet
-	}
-	p := &proven{conn: wrap(), conf: conf}
+func (t *trunks) handshake(ctx context.Context, p *proven) error {
 	ctx, cancel := context.WithTimeout(ctx, trunkGreeting)
 	defer cancel()
 	err := p.conn.HandshakeContext(ctx)
-	if err == nil {
+	if err == nil && !p.guest {
 		p.id, err = t.config.TLS.PeerID(p.conn.ConnectionState())
 	}
-	return p, err
+	return err
 }
 
 // dial tries all addresses of a call at once and keeps the first that leads to the peer.
@@ -246,13 +275,16 @@ func (t *trunks) dial(ctx context.Context, c call) {
 
 // try dials one address, and hands over the connection if the peer is there.
 func (t *trunks) try(ctx context.Context, to micronet.NodeID, addr netip.AddrPort, found chan<- *proven) {
+	conf := t.config.TLS.Client(to)
+	if conf == nil {
+		return // no member yet
+	}
 	conn, err := t.u.env.Net.Dial(ctx, netip.Addr{}, addr)
 	if err != nil {
 		return
 	}
-	conf := t.config.TLS.Client(to)
-	p, err := t.handshake(ctx, conf, func() *tls.Conn { return tls.Client(conn, conf) })
-	if err != nil || p.id != to {
+	p := &proven{conn: tls.Client(conn, conf), conf: conf}
+	if err := t.handshake(ctx, p); err != nil || p.id != to {
 		_ = conn.Close()
 		return
 	}

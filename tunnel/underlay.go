@@ -241,8 +241,16 @@ func (u *Underlay) Ping(ctx context.Context, id micronet.NodeID) (PathInfo, erro
 	case <-ctx.Done():
 		u.forgetWaiter(id, w)
 		return PathInfo{}, micronet.E(op, micronet.Timeout, "no reply: %w", context.Cause(ctx)).WithPeer(id).
-			WithFix("is UDP port %d open between the hosts?", u.local.Port())
+			WithFix("is %s port %d open between the hosts?", u.transports(), u.local.Port())
 	}
+}
+
+// transports are those of which one has to pass between hosts.
+func (u *Underlay) transports() string {
+	if u.trunks.config.TLS == nil {
+		return "UDP"
+	}
+	return "UDP or TCP"
 }
 
 func (u *Underlay) forgetWaiter(id micronet.NodeID, w *waiter) {

@@ -68,7 +68,7 @@ func (s Secret) Format(f fmt.State, _ rune) { redact(f, s.String()) }
 // base64url (RFC 4648 section 5):
 //
 //	cluster 16 │ root hash 32 │ id 8 │ secret 20 │ expires 4 │ cluster name 1+n │ node name 1+n │
-//	addresses 1 + (1+n each) │ fields of newer versions │ checksum 4
+//	addresses 1 + (1+n each) │ TCP port 2, if there is one │ fields of newer versions │ checksum 4
 type Token struct {
 	Kind        TokenKind
 	Cluster     ClusterID
@@ -79,6 +79,7 @@ type Token struct {
 	Expires     time.Time // by the authority's clock, whole seconds
 	Name        string    // the only node name it is for; "" any
 	Addresses   []string  // host:port where the cluster may be reached
+	TCP         uint16    // the port there for joining over TCP, where it is another one; 0: the same
 }
 
 // Bounds of tokens.
@@ -107,6 +108,9 @@ func (t Token) Encode() (string, error) {
 	b.AddUint8(uint8(len(t.Addresses)))
 	for _, a := range t.Addresses {
 		addString(b, a)
+	}
+	if t.TCP != 0 {
+		b.AddUint16(t.TCP)
 	}
 	payload, err := b.Bytes()
 	if err != nil {
@@ -191,6 +195,7 @@ func readToken(payload []byte) (Token, bool) {
 		}
 		t.Addresses = append(t.Addresses, a)
 	}
+	_ = s.ReadUint16(&t.TCP) // older versions end here
 	return t, true
 }
 

@@ -112,7 +112,9 @@ func payloadToken(k TokenKind, payload []byte) string {
 // A newer program may have put more behind the addresses.
 func TestTokenWithMore(t *testing.T) {
 	w := newWorld(t, 1)
-	token, _ := mint(t, w, TokenBook{}, invitation)
+	i := invitation
+	i.TCP = 443
+	token, _ := mint(t, w, TokenBook{}, i)
 	raw, err := base64.RawURLEncoding.DecodeString(encode(t, token)[5:])
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +122,31 @@ func TestTokenWithMore(t *testing.T) {
 	got, err := ParseToken(payloadToken(JoinToken, append(raw[:len(raw)-tokenChecksumLen], 1, 2, 3)), JoinToken)
 	if err != nil || !reflect.DeepEqual(got, token) {
 		t.Fatal(got, err)
+	}
+}
+
+// A port for TCP is behind all that an older program reads; a token without one is what it was.
+func TestTokenWithAPort(t *testing.T) {
+	w := newWorld(t, 1)
+	token, _ := mint(t, w, TokenBook{}, invitation)
+	without := encode(t, token)
+	token.TCP = 443
+	with := encode(t, token)
+	payload := func(text string) string {
+		raw, err := base64.RawURLEncoding.DecodeString(text[5:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw[:len(raw)-tokenChecksumLen])
+	}
+	if payload(with) != payload(without)+"\x01\xbb" {
+		t.Error("more than the port was added")
+	}
+	for text, want := range map[string]uint16{with: 443, without: 0, payloadToken(JoinToken, []byte(payload(without)+"\x01")): 0} {
+		got, err := ParseToken(text, JoinToken)
+		if err != nil || got.TCP != want || !reflect.DeepEqual(got.Addresses, token.Addresses) {
+			t.Errorf("port %d, %v, want %d", got.TCP, err, want)
+		}
 	}
 }
 

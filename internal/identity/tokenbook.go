@@ -61,6 +61,7 @@ type Invitation struct {
 	Uses      int           // 1 to MaxTokenUses
 	Name      string        // the only node name it is for; "" any
 	Addresses []string      // host:port where the cluster may be reached
+	TCP       uint16        // the port there for joining over TCP, where it is another one; 0: the same
 	Shown     []byte        // root that who answers leads to as a member, if that may be another one than it signs under
 }
 
@@ -85,7 +86,7 @@ func (b TokenBook) Mint(entropy io.Reader, now time.Time, a *Authority, i Invita
 	cluster, name := a.Cluster()
 	t := Token{
 		Kind: i.Kind, Cluster: cluster, ClusterName: name, RootHash: a.pin(i.Shown), ID: id, Secret: secret,
-		Expires: now.UTC().Add(i.TTL).Truncate(time.Second), Name: i.Name, Addresses: slices.Clone(i.Addresses),
+		Expires: now.UTC().Add(i.TTL).Truncate(time.Second), Name: i.Name, Addresses: slices.Clone(i.Addresses), TCP: i.TCP,
 	}
 	if err := t.check(); err != nil {
 		return Token{}, b, err

@@ -131,7 +131,7 @@ func explainSilence(op string, peer micronet.NodeID, err error) error {
 
 func noAnswer(op string, peer micronet.NodeID) error {
 	return micronet.E(op, micronet.Timeout, "no answer to the handshake").WithPeer(peer).
-		WithFix("is the peer running, and is UDP 8085 open between the two hosts?")
+		WithFix("is the peer running, and is UDP or TCP 8085 open between the two hosts?")
 }
 
 func notRunning(op string) error {

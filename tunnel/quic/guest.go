@@ -3,6 +3,7 @@ package quic
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -84,6 +85,9 @@ func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.C
 		return nil, notRunning("tunnel.join")
 	}
 	conn, err := t.transport.Dial(ctx, net.UDPAddrFromAddrPort(addr), tunnel.Harden(conf, tunnel.ALPNJoin), t.guestConf)
+	if _, ok := errors.AsType[*quicgo.IdleTimeoutError](err); ok {
+		return nil, noAnswer("tunnel.join", micronet.NodeID{})
+	}
 	if err != nil {
 		return nil, explain("tunnel.join", micronet.NodeID{}, err)
 	}

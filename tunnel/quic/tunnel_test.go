@@ -93,7 +93,7 @@ func TestSilentPeer(t *testing.T) {
 		}
 		// A dial into the silence says what to look at.
 		_, err = a.Open(t.Context(), b.id, control)
-		if micronet.KindOf(err) != micronet.Timeout || !strings.Contains(err.Error(), "UDP 8085") {
+		if micronet.KindOf(err) != micronet.Timeout || !strings.Contains(err.Error(), "UDP or TCP 8085") {
 			t.Errorf("Open = %v, want Timeout with advice", err)
 		}
 		m.silence(b.conn, false)
