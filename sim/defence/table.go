@@ -137,6 +137,11 @@ func ways() []Defence {
 			Files: edit("tunnel/fallback.go", "	out.calls = append(out.calls, call{p.ID, to})\n", ""),
 		},
 		{
+			Name: "guests-come-over-tcp", Scenario: "joins-over-tcp", Breaks: "converged", Seeds: 1,
+			About: "Who wants to join and gets no answer over UDP asks over TCP",
+			Files: edit("node/race.go", "	if j.dialTCP == nil {\n", "	if true {\n"),
+		},
+		{
 			Name: "silence-is-noticed", Scenario: "path-dies", Breaks: "success_rate", Seeds: 1,
 			About: "A path is probed as soon as packets leave and none come back",
 			Files: edit("tunnel/paths.go", "return min(quietAfter, max(quietLeast, 4*s.best.rtt.value))", "return time.Hour"),

@@ -60,3 +60,53 @@ func TestE2EUDPBlocked(t *testing.T) {
 		t.Error("the call does not go through")
 	}
 }
+
+// TestE2EJoinOverTCP: a host whose firewall has never let a datagram through joins, serves and is called; so does one whose
+// authority takes TCP at another port, and what is between the hosts is TCP alone.
+func TestE2EJoinOverTCP(t *testing.T) {
+	for name, tcp := range map[string]string{"same port": "", "port 443": ":443"} {
+		t.Run(name, func(t *testing.T) {
+			l := New(t)
+			var flags []string
+			if tcp != "" {
+				flags = []string{"--tcp-addr", tcp}
+			}
+			first := l.Host("host1").up(t, flags...)
+			host := l.Host("host2")
+			host.blockUDP(t, true)
+			began := time.Now()
+			second := host.up(t, "--join", first.token())
+			t.Logf("ready %v after it was started", time.Since(began))
+			first.await(2)
+			second.await(2)
+			second.web("web", 8080)
+			first.awaitService("web", 1, "passing")
+			eventually(t, 10*time.Second, "the call goes through", func() bool { return first.calls("web", second.Name) })
+			if out := first.must("ping", second.Name, "-c", "1"); !strings.Contains(out, "direct, tcp") {
+				t.Errorf("ping:\n%s", out)
+			}
+			second.end()
+			second.start()
+			second.await(2)
+			eventually(t, 10*time.Second, "the call goes through after a restart", func() bool { return first.calls("web", second.Name) })
+		})
+	}
+}
+
+// TestE2EJoinNeitherWay: what to open is told where neither UDP nor TCP passes.
+func TestE2EJoinNeitherWay(t *testing.T) {
+	l := New(t)
+	first := l.Host("host1").up(t, "--tcp-addr", "off")
+	host := l.Host("host2")
+	host.blockUDP(t, true)
+	d := &daemon{Host: host, t: t, flags: []string{"--join", first.token()}}
+	d.launch()
+	if err := d.p.Wait(30 * time.Second); err == nil {
+		t.Error("it has joined")
+	}
+	for _, want := range []string{"over TCP 8085: connection refused", "open UDP or TCP port 8085 towards that host"} {
+		if !strings.Contains(d.p.Output(), want) {
+			t.Errorf("it said %q, not %q", d.p.Output(), want)
+		}
+	}
+}
