@@ -26,8 +26,9 @@ const (
 // controlRequest is one question of a daemon to another, a JSON object on a stream of its own.
 // Who asks is known from the tunnel. Unknown fields are ignored, unknown verbs refused.
 type controlRequest struct {
-	Verb      string `json:"verb"`
-	Promotion []byte `json:"promotion,omitempty"` // as identity.Promotion.Marshal writes it
+	Verb      string   `json:"verb"`
+	Promotion []byte   `json:"promotion,omitempty"` // as identity.Promotion.Marshal writes it
+	Nodes     []string `json:"nodes,omitempty"`     // their ids
 }
 
 const (
@@ -37,6 +38,8 @@ const (
 	verbClock = "clock"
 	// verbPoke asks for packets from a port that the sender has heard nothing from, see tunnel.Underlay.Poke.
 	verbPoke = "poke"
+	// verbVouch asks for the certificates of nodes; the answer are vouchers.
+	verbVouch = "vouch"
 	// verbRenew asks for a new certificate for the sender's key and present name; the answer is a
 	// renewal.
 	verbRenew = "renew"
@@ -67,6 +70,8 @@ func (l *life) serveControl(ctx context.Context, in tunnel.Inbound) {
 		l.servePromote(ctx, in, req)
 	case verbExtend:
 		l.serveExtend(in, req)
+	case verbVouch:
+		l.serveVouch(in, req)
 	case verbPoke:
 		l.servePoke(ctx, in)
 	case verbClock:

@@ -158,6 +158,19 @@ func (r *records) estrange(owner micronet.NodeID) {
 	}
 }
 
+// unvouched lists whose documents have come and not their certificates, for at least so long.
+func (r *records) unvouched(age time.Duration) (out []micronet.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, since := range r.strangers {
+		if time.Since(since) >= age {
+			out = append(out, id)
+		}
+	}
+	slices.SortFunc(out, micronet.NodeID.Compare)
+	return out
+}
+
 // admitted asks for the document of a node whose certificate has come, if it came before that.
 func (r *records) admitted(owner micronet.NodeID) {
 	if r.wasEarly(owner) {

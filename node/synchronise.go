@@ -135,10 +135,14 @@ func (l *life) syncWith(ctx context.Context, peer micronet.NodeID) error {
 		return err
 	})
 	l.records.compared(peer, err == nil && stats.Sent+stats.Received > stats.Refused)
-	if err == nil {
-		l.records.setSynced()
+	if err != nil {
+		return err
 	}
-	return err
+	l.records.setSynced()
+	if stats.Refused > 0 {
+		l.report("catalog.vouch", l.askVouchers(ctx, peer))
+	}
+	return nil
 }
 
 func (l *life) withCatalogStream(ctx context.Context, peer micronet.NodeID, f func(tunnel.Stream) error) error {

@@ -64,6 +64,11 @@ func memory() []Defence {
 			Files: edit("node/contacts.go", "\tif !c.changed || c.dropped {", "\tif true {"),
 		},
 		{
+			Name: "the-dead-are-vouched-for", Scenario: "lost-disks", Breaks: "converged", Seeds: 1,
+			About: "A newcomer asks for the certificates of those who died before it came",
+			Files: edit("node/synchronise.go", "\tif stats.Refused > 0 {\n", "\tif false {\n"),
+		},
+		{
 			Name: "the-lost-keep-their-records", Scenario: "short-split", Breaks: "no_lost", Seeds: 2,
 			About: "A node that loses sight of others keeps their records",
 			Files: edit("gossip/catalog.go", "c.outlived(now, o.confirmed, o.signed.left) && !alive(id)", "o != nil && !alive(id)"),
@@ -116,9 +121,14 @@ func calls() []Defence {
 		},
 		{
 			Name: "the-unreachable-are-ejected", Scenario: "partial-reach", Breaks: "latency", Seeds: 2,
-			About: "An instance that could not be reached is left out for a growing time",
-			Files: edit("router/ejection.go", "func (r *Router) ejectLocked(nanos int64, c Choice) time.Duration {\n",
-				"func (r *Router) ejectLocked(nanos int64, c Choice) time.Duration {\n\tif true {\n\t\treturn 0\n\t}\n"),
+			About: "An instance that could not be reached is left out for a growing time, and as long as no way to its node answers",
+			Files: map[string][]overlay.Edit{
+				"router/ejection.go": {{
+					Old: "func (r *Router) ejectLocked(nanos int64, c Choice) time.Duration {\n",
+					New: "func (r *Router) ejectLocked(nanos int64, c Choice) time.Duration {\n\tif true {\n\t\treturn 0\n\t}\n",
+				}},
+				"node/view.go": {{Old: "return ok && p.InVain", New: "return ok && p.InVain && false"}},
+			},
 		},
 	}
 }
