@@ -32,6 +32,7 @@ func belief() []Defence {
 			Files: map[string][]overlay.Edit{"node/view.go": {
 				{Old: "case n.Status == micronet.Suspect:", New: "case false:"},
 				{Old: "case doubted && !s.hears(n.ID):", New: "case false:"},
+				{Old: "return ok && p.InVain", New: "return ok && p.InVain && false"},
 			}},
 		},
 		{
