@@ -14,14 +14,14 @@ import (
 )
 
 // TestE2EWireIsEncrypted watches the router while marked payload crosses it: the marker never
-// appears, and nothing but UDP 8085 is between the hosts.
+// appears, and nothing but UDP 8085 is between the hosts. Nobody asks the router for a port: that is not between them.
 func TestE2EWireIsEncrypted(t *testing.T) {
 	const marker = "THE-MARKED-PAYLOAD-OF-THIS-TEST"
 	l := New(t)
 	h1, h2 := l.Host("host1"), l.Host("host2")
 	wire := l.capture(marker) // before anything runs: joining is watched too
-	host1 := h1.up(t)
-	host2 := h2.up(t, "--join", host1.token())
+	host1 := h1.up(t, "--port-map", "off")
+	host2 := h2.up(t, "--port-map", "off", "--join", host1.token())
 	sink := host1.sink(t, "127.0.0.1:7000")
 	host1.must("register", "--service", "sink", "--port", "7000", "--meta", "secret="+marker)
 	host2.awaitService("sink", 1, "passing")
