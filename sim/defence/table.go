@@ -62,7 +62,10 @@ func memory() []Defence {
 		{
 			Name: "the-met-are-on-disk", Scenario: "restart-in-split", Breaks: "converged", Seeds: 2,
 			About: "Who was met is remembered on disk, and called after a restart",
-			Files: edit("node/contacts.go", "\tif !c.changed || c.dropped {", "\tif true {"),
+			Files: map[string][]overlay.Edit{
+				"node/contacts.go":    {{Old: "\tif !c.changed || c.dropped {", New: "\tif true {"}},
+				"node/synchronise.go": {{Old: "\tif stats.Refused > 0 {\n", New: "\tif false {\n"}}, // others would tell of them
+			},
 		},
 		{
 			Name: "the-dead-are-vouched-for", Scenario: "lost-disks", Breaks: "converged", Seeds: 1,
