@@ -10,6 +10,9 @@ import (
 // ALPNJoin is the application protocol (RFC 7301) between a guest, who is no member yet, and a member.
 const ALPNJoin = "micro-net-join/1"
 
+// ALPNLane is that of lanes, see package lane.
+const ALPNLane = "micro-net-lane/1"
+
 // GuestTime is all the time a guest gets, from the end of the handshake.
 const GuestTime = 10 * time.Second
 

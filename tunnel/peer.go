@@ -74,4 +74,5 @@ type PathInfo struct {
 	InVain    bool            // a way was looked for, and none answers
 	RTT       time.Duration   // smoothed, 0 when not measured
 	Heard     time.Time       // last authenticated packet from the peer, zero for never
+	Lane      netip.AddrPort  // where the peer takes connections over TCP at the address in use, zero for nowhere
 }

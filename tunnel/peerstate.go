@@ -153,9 +153,20 @@ func (p *peer) info(start, now time.Time) PathInfo {
 	i := PathInfo{Peer: p.flow.id, InVain: p.paths.inVain(now), Heard: instant(start, p.flow.heard.Load())}
 	if b := p.paths.best; b != nil {
 		i.Remote, i.Relay, i.Confirmed, i.RTT = b.remote(), b.relay(), b.confirmed, b.rtt.value
-		i.TCP = b.overTCP()
+		i.TCP, i.Lane = b.overTCP(), p.lane(b)
 	}
 	return i
+}
+
+// lane is where a peer takes connections over TCP at an address that has answered.
+func (p *peer) lane(k *candidate) netip.AddrPort {
+	switch {
+	case p.TCP == 0 || !k.confirmed || !k.straight():
+		return netip.AddrPort{}
+	case p.TCP == TCPSamePort:
+		return k.addr
+	}
+	return netip.AddrPortFrom(k.addr.Addr(), p.TCP)
 }
 
 func (p *peer) drop(out *effects, why dropReason) { out.drop(why, p.ID) }

@@ -45,6 +45,14 @@ type TrunkConfig struct {
 	Guest    Guest        // serves those who come there to join; nil: nobody joins over TCP
 }
 
+// Lanes serves those who come over TCP to use it for more than datagrams. *lane.Tunnel does.
+type Lanes interface {
+	// LaneServer is what they are answered with; nil before this node is a member.
+	LaneServer() *tls.Config
+	// ServeLane serves one until it ends, and closes it. wire is below conn, conf what conn was made with.
+	ServeLane(ctx context.Context, conn *tls.Conn, wire *Gather, conf *tls.Config, peer micronet.NodeID)
+}
+
 // hangup asks for the end of a trunk over which nothing came for a while.
 type hangup struct {
 	addr    netip.AddrPort
@@ -62,6 +70,7 @@ type call struct {
 type trunks struct {
 	u      *Underlay
 	config TrunkConfig
+	lanes  Lanes // nil: none are served
 	calls  chan call
 	group  sync.WaitGroup
 
@@ -187,8 +196,9 @@ func (t *trunks) leave(from netip.Prefix) {
 
 // greet proves who dialled, and serves the trunk or the guest.
 func (t *trunks) greet(ctx context.Context, conn net.Conn, from netip.Prefix) {
+	wire := &Gather{Conn: conn}
 	p := &proven{}
-	p.conn = tls.Server(conn, t.listenTLS(p))
+	p.conn = tls.Server(wire, t.listenTLS(p))
 	err := t.handshake(ctx, p)
 	t.leave(from)
 	switch {
@@ -196,6 +206,8 @@ func (t *trunks) greet(ctx context.Context, conn net.Conn, from netip.Prefix) {
 		_ = conn.Close()
 	case p.guest:
 		t.serveGuest(ctx, p.conn)
+	case p.lane:
+		t.lanes.ServeLane(ctx, p.conn, wire, p.conf, p.id)
 	default:
 		t.serve(ctx, p, false)
 	}
@@ -207,6 +219,7 @@ type proven struct {
 	conn  *tls.Conn
 	conf  *tls.Config
 	guest bool
+	lane  bool
 }
 
 // listenTLS picks the TLS side by what the caller offers, and notes the choice. Who offers to join is a guest or nothing,
@@ -216,9 +229,14 @@ func (t *trunks) listenTLS(p *proven) *tls.Config {
 		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true,
 		NextProtos: []string{"none"}, // where no side is chosen, the handshake ends for want of a common one
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if p.guest = slices.Contains(hello.SupportedProtos, ALPNJoin); p.guest {
+			p.guest = slices.Contains(hello.SupportedProtos, ALPNJoin)
+			p.lane = !p.guest && t.lanes != nil && slices.Contains(hello.SupportedProtos, ALPNLane)
+			switch {
+			case p.guest:
 				p.conf = t.joinServer()
-			} else {
+			case p.lane:
+				p.conf = t.lanes.LaneServer()
+			default:
 				p.conf = t.config.TLS.Server()
 			}
 			return p.conf, nil

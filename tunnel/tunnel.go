@@ -71,6 +71,7 @@ const (
 	PurposeCatalog    Purpose = 3 // fetching records
 	PurposeControl    Purpose = 4 // requests between daemons: renewals, drains, invitations
 	PurposeLedger     Purpose = 5 // comparing what the authorities have said
+	PurposeCarrier    Purpose = 6 // a stream that has lost its lane, see package lane
 )
 
 // Opening is the first frame of a stream. Unknown fields of newer peers are skipped.
@@ -93,6 +94,7 @@ type ConnectionInfo struct {
 	Loss          float64 // 0 to 1, of packets sent
 	MTU           int     // largest packet, bytes
 	Streams       int
+	Lanes         int // of how many lanes this is the sum, 0 for a connection of another kind
 	SentBytes     uint64
 	ReceivedBytes uint64
 	Since         time.Time

@@ -150,6 +150,9 @@ func (u *Underlay) Handle(ch Channel, r Receive) { u.handlers[ch] = r }
 // himself in the place of it.
 func (u *Underlay) Handler(ch Channel) Receive { return u.handlers[ch] }
 
+// ServeLanes sets who serves lanes, on the listener of trunks. It is called before Run.
+func (u *Underlay) ServeLanes(l Lanes) { u.trunks.lanes = l }
+
 // SetLocal replaces this node's own side of sealed packets.
 func (u *Underlay) SetLocal(l Local) {
 	l.Credential = bytes.Clone(l.Credential)

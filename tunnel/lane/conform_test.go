@@ -1,0 +1,27 @@
+package lane
+
+import (
+	"testing"
+	"time"
+
+	"github.com/micro/micro-net/sim/netsim"
+	"github.com/micro/micro-net/tunnel/tunneltest"
+)
+
+func TestConforms(t *testing.T) {
+	tunneltest.Conform(t, func(t *testing.T) tunneltest.Pair {
+		t.Helper()
+		a, b := pair(t)
+		return tunneltest.Pair{A: a, B: b, IDA: a.self, IDB: b.self, Buffered: Window}
+	})
+}
+
+// pair makes two nodes that are a millisecond apart.
+func pair(t *testing.T) (a, b *testNode) {
+	t.Helper()
+	_, hosts := world(t, netsim.Link{Latency: 500 * time.Microsecond})
+	f := newField()
+	a = f.newNode(t, hosts[0].Env(), newIdentity(t, 1), "10.0.0.1:8085")
+	b = f.newNode(t, hosts[1].Env(), newIdentity(t, 2), "10.0.0.2:8085")
+	return a, b
+}
