@@ -30,6 +30,7 @@ var imports = map[string][]string{
 	"tunnel":            {".", "golang.org/x/crypto", "golang.org/x/net", "golang.org/x/sys"},
 	"tunnel/tunneltest": {".", "tunnel"},
 	"tunnel/quic":       {".", "tunnel", "github.com/quic-go/quic-go"},
+	"tunnel/lane":       {".", "tunnel"},
 	"router":            {"."},
 	"dns":               {"."},
 	"dns/server":        {".", "dns", "github.com/miekg/dns"},
@@ -44,7 +45,7 @@ var imports = map[string][]string{
 	"internal/portmap/portmaptest": {".", "sim/netsim"},
 	"node/api":                     {".", "internal/config", "internal/policy"},
 	"node": {
-		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "tunnel", "tunnel/quic", "router", "dns", "dns/server", "proxy",
+		".", "gossip", "gossip/heartbeat", "gossip/swim", "gossip/wire", "tunnel", "tunnel/quic", "tunnel/lane", "router", "dns", "dns/server", "proxy",
 		"internal/identity", "internal/config", "internal/osenv", "internal/policy", "internal/portmap", "node/api", "github.com/prometheus/client_golang", "github.com/prometheus/common",
 	},
 	"cmd/micro-net": {

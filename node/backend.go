@@ -291,7 +291,7 @@ func (b backend) Connections() []api.Connection {
 	for _, c := range b.l.tun.Connections() {
 		a := api.Connection{
 			ID: c.Peer.String(), Path: c.Path, Transport: c.Transport, Remote: c.Remote.String(), RTTMs: ms(c.RTT), Loss: c.Loss,
-			MTU: c.MTU, Streams: c.Streams, SentBytes: c.SentBytes, ReceivedBytes: c.ReceivedBytes,
+			MTU: c.MTU, Streams: c.Streams, Lanes: c.Lanes, SentBytes: c.SentBytes, ReceivedBytes: c.ReceivedBytes,
 			Since: b.l.env.Wall().Add(-time.Since(c.Since)).UTC(),
 		}
 		if !c.Relay.IsZero() {

@@ -34,7 +34,7 @@ func daemonConfig(env micronet.Env, loaded config.Loaded, version string) Config
 	s := &loaded.Settings
 	c := Config{
 		Env: env, Name: s.Name, Cluster: s.Cluster, Join: s.Join, DataDir: s.DataDir, Mesh: s.Listen, TCP: s.TCP, NoTCP: s.NoTCP, Advertise: s.Advertise,
-		Relay: RelayMode(s.Relay), PortMap: PortMapMode(s.PortMap), ExpiredGrace: s.ExpiredGrace, Version: version, Services: append(append([]config.Service{}, s.Services...), loaded.Services...),
+		Relay: RelayMode(s.Relay), PortMap: PortMapMode(s.PortMap), Lane: LaneMode(s.Lane), ExpiredGrace: s.ExpiredGrace, Version: version, Services: append(append([]config.Service{}, s.Services...), loaded.Services...),
 		Daemon: &Daemon{
 			API: s.APIAddr, Socket: s.APISocket, DNS: s.DNSAddr, Proxy: s.ProxyAddr, VIPs: s.VIPs, Capture: Capture(s.Capture),
 			Domains: []string{s.Domain}, Upstreams: s.Upstreams, AllowFrom: s.AllowFrom, ProxyPass: s.ProxyPass,

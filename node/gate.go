@@ -7,6 +7,7 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/lane"
 	"github.com/micro/micro-net/tunnel/quic"
 )
 
@@ -59,6 +60,17 @@ func (g trunkGate) Client(to micronet.NodeID) *tls.Config { return g.client(iden
 
 // Server is the configuration for members that dial us; nil before we are one.
 func (g trunkGate) Server() *tls.Config { return g.server(identity.ALPNTrunk) }
+
+// laneGate is the gate for lanes, which speak a protocol of their own.
+type laneGate struct{ *gate }
+
+var _ lane.TLS = laneGate{}
+
+// Client is the configuration for dialling a member.
+func (g laneGate) Client(to micronet.NodeID) *tls.Config { return g.client(identity.ALPNLane, to) }
+
+// Server is the configuration for members that dial us; nil before we are one.
+func (g laneGate) Server() *tls.Config { return g.server(identity.ALPNLane) }
 
 // JoinServer is the configuration for guests; nil where nobody can join.
 func (g *gate) JoinServer() *tls.Config {

@@ -18,6 +18,7 @@ import (
 	"github.com/micro/micro-net/proxy"
 	"github.com/micro/micro-net/router"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/lane"
 	"github.com/micro/micro-net/tunnel/quic"
 )
 
@@ -37,6 +38,7 @@ type life struct {
 	self      micronet.NodeID
 	under     *tunnel.Underlay
 	tun       tunnel.Tunnel
+	lanes     *lane.Tunnel  // the same, nil where there are none
 	ready     chan struct{} // closed once
 	stop      context.CancelCauseFunc
 
@@ -270,6 +272,9 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 	if err != nil {
 		return err
 	}
+	if err := l.addLanes(); err != nil {
+		return err
+	}
 	base.run(l.under.Run)
 	base.run(l.tun.Run)
 	if !readsSocket(l.tun) {
@@ -285,6 +290,20 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 	case <-base.ctx.Done():
 		return base.err()
 	}
+}
+
+// addLanes has streams of programs go over TCP where that is better. A tunnel that was replaced is left alone.
+func (l *life) addLanes() error {
+	if _, isQUIC := l.tun.(*quic.Tunnel); !isQUIC || l.config.NoTCP || l.config.Lane == LaneOff {
+		return nil
+	}
+	lanes, err := lane.New(lane.Config{Env: l.env, Self: l.self, Below: l.tun, Paths: l.under, TLS: laneGate{l.gate}})
+	if err != nil {
+		return err
+	}
+	l.under.ServeLanes(lanes)
+	l.tun, l.lanes = lanes, lanes
+	return nil
 }
 
 // trunks is how the underlay gets through where UDP does not.
@@ -304,7 +323,7 @@ func (l *life) started() bool { return l.node.current.Load() == l }
 
 // join asks for a membership and keeps it, in place of what the data folder had before.
 func (l *life) join(ctx context.Context, token identity.Token) (*passport, *contacts, error) {
-	guests, ok := l.tun.(GuestDialer)
+	guests, ok := below(l.tun).(GuestDialer)
 	if !ok {
 		return nil, nil, micronet.E("join", micronet.Invalid, "this node's tunnel cannot join a cluster")
 	}

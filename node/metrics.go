@@ -215,10 +215,18 @@ func yes(b bool) float64 {
 	return 0
 }
 
+// laneCounters are those of the lanes, all 0 where there are none.
+func (l *life) laneCounters() map[string]uint64 {
+	if l.lanes == nil {
+		return nil
+	}
+	return l.lanes.Counters()
+}
+
 func (b backend) gauges(w io.Writer) error {
 	s, c := b.Status(), b.l.records.stats()
 	_, twice := b.l.twin.where(time.Now())
-	m, carried := b.l.pass.member(), b.l.under.Counters()
+	m, carried, lanes := b.l.pass.member(), b.l.under.Counters(), b.l.laneCounters()
 	for _, g := range []gauge{
 		{"nodes_alive", "Nodes that are alive, this one included.", float64(s.Nodes.Alive)},
 		{"nodes_suspect", "Nodes that are suspect.", float64(s.Nodes.Suspect)},
@@ -239,6 +247,10 @@ func (b backend) gauges(w io.Writer) error {
 		{"flows_active", "Connections being carried.", float64(b.l.flows.Active())},
 		{"tunnels_open", "Tunnels that are open.", float64(len(b.l.tun.Connections()))},
 		{"trunks_open", "Connections over TCP that carry packets.", float64(carried["trunks_open"])},
+		{"lanes_open", "TLS connections that carry streams of programs, or are ready to.", float64(lanes["open"])},
+		{"lane_streams_total", "Streams that began on a lane.", float64(lanes["sessions"])},
+		{"lane_moves_total", "Streams that left a lane which was lost, or whose path was.", float64(lanes["moved"])},
+		{"lane_dials_failed_total", "Lanes that could not be dialled.", float64(lanes["failed"])},
 		{"relayed_packets_total", "Packets of other nodes that were forwarded.", float64(carried["relayed_packets"])},
 		{"relayed_bytes_total", "Bytes of other nodes that were forwarded.", float64(carried["relayed_bytes"])},
 	} {

@@ -28,6 +28,7 @@ type Config struct {
 	Version   string
 	Relay     RelayMode        // "": auto
 	PortMap   PortMapMode      // "": auto
+	Lane      LaneMode         // "": auto
 	Services  []config.Service // live as long as the process
 	Daemon    *Daemon          // nil: a node inside a program
 	// ExpiredGrace is how long after its end the certificate of a member counts where no authority
@@ -144,3 +145,15 @@ func WithDaemon(d Daemon) Option { return func(c *Config) { c.Daemon = &d } }
 
 // anyPort is the mesh address of a node inside a program.
 func anyPort() netip.AddrPort { return netip.AddrPortFrom(netip.IPv6Unspecified(), 0) }
+
+// LaneMode says whether streams of programs go over TCP to nodes that are near.
+type LaneMode string
+
+// The values of --lane.
+const (
+	LaneAuto LaneMode = "auto" // where the path is direct and quick
+	LaneOff  LaneMode = "off"
+)
+
+// WithLane says whether streams of programs go over TCP to nodes that are near.
+func WithLane(mode LaneMode) Option { return func(c *Config) { c.Lane = mode } }

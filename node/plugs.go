@@ -12,6 +12,7 @@ import (
 	"github.com/micro/micro-net/gossip/swim"
 	"github.com/micro/micro-net/router"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/lane"
 	"github.com/micro/micro-net/tunnel/quic"
 )
 
@@ -99,8 +100,17 @@ func readSocket(ctx context.Context, conn net.PacketConn) error {
 	return nil
 }
 
+// below is the tunnel that another one wraps, if it does.
+func below(t tunnel.Tunnel) tunnel.Tunnel {
+	if w, ok := t.(*lane.Tunnel); ok {
+		return w.Below()
+	}
+	return t
+}
+
 // readsSocket reports whether a tunnel drives the read loop.
 func readsSocket(t tunnel.Tunnel) bool {
+	t = below(t)
 	if r, ok := t.(Reader); ok {
 		return r.ReadsSocket()
 	}

@@ -22,11 +22,11 @@ type track struct {
 	began time.Time
 	mu    sync.Mutex
 	times map[string]time.Duration
-	conns []*lane
+	conns []*raceLane
 }
 
-// lane is a connection of a race.
-type lane struct {
+// raceLane is a connection of a race.
+type raceLane struct {
 	tunnel.GuestConn
 	name   string
 	mu     sync.Mutex
@@ -34,7 +34,7 @@ type lane struct {
 	closed bool
 }
 
-func (l *lane) Close() error {
+func (l *raceLane) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
@@ -44,7 +44,7 @@ func (l *lane) Close() error {
 	return nil
 }
 
-func (l *lane) Write(p []byte) (int, error) {
+func (l *raceLane) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	l.said += len(p)
 	l.mu.Unlock()
@@ -61,7 +61,7 @@ func (r *track) fake(name string, after time.Duration, fails error) guestDial {
 // watch notes what a dial does.
 func (r *track) watch(name string, dial guestDial) guestDial {
 	return func(ctx context.Context, addr netip.AddrPort, token identity.Token) (tunnel.GuestConn, error) {
-		l := &lane{name: name + " " + portText(addr.Port())}
+		l := &raceLane{name: name + " " + portText(addr.Port())}
 		r.mu.Lock()
 		if _, again := r.times[l.name]; !again {
 			r.times[l.name] = time.Since(r.began)
@@ -142,7 +142,7 @@ func TestRace(t *testing.T) {
 // wantOne demands that one connection is left.
 func (r *track) wantOne(t *testing.T, won tunnel.GuestConn, name string) {
 	t.Helper()
-	if won == nil || (name != "either" && won.(*lane).name != name) {
+	if won == nil || (name != "either" && won.(*raceLane).name != name) {
 		t.Fatalf("%+v won, want %s", won, name)
 	}
 	for _, l := range r.conns {
@@ -182,7 +182,7 @@ func (b *bubble) oneRequest(t *testing.T, a *simNode, at *life) (winner string) 
 		t.Fatal(err)
 	}
 	had, r := a.issued(), newTrack()
-	j := at.joiner(at.tun.(GuestDialer))
+	j := at.joiner(below(at.tun).(GuestDialer))
 	j.wish = identity.Wish{Name: "guest"}
 	j.dial, j.dialTCP = r.watch("UDP", j.dial), r.watch("TCP", j.dialTCP)
 	if j.keys, err = identity.NewKeys(at.env.Entropy); err != nil {

@@ -95,7 +95,7 @@ func (l *life) fetch(ctx context.Context, rng *rand.Rand, owners []micronet.Node
 // fetchNear asks one of the peers that there is a connection to, and returns the owners whose documents
 // it did not have.
 func (l *life) fetchNear(ctx context.Context, rng *rand.Rand, owners []micronet.NodeID) []micronet.NodeID {
-	linker, ok := l.tun.(Linker)
+	linker, ok := below(l.tun).(Linker)
 	if !ok {
 		return owners
 	}

@@ -47,7 +47,7 @@ func (r *settingsReader) settings() Settings {
 		Join: r.join(), Name: r.name(), Cluster: r.cluster(), DataDir: r.path("data-dir"),
 		ConfigDir: r.path("config-dir"), APISocket: r.path("api-socket"),
 		APIWrite: r.oneOf("api-write", "services", "none"), Capture: r.oneOf("capture", "auto", "on", off),
-		Relay: r.oneOf("relay", "auto", "on", off), PortMap: r.oneOf("port-map", "auto", off),
+		Relay: r.oneOf("relay", "auto", "on", off), PortMap: r.oneOf("port-map", "auto", off), Lane: r.oneOf("lane", "auto", off),
 		Domain: r.domain("domain"), AltDomain: r.domain("alt-domain"),
 		LogLevel: r.oneOf("log-level", "debug", "info", "warn", "error"), LogFormat: r.oneOf("log-format", "text", "json"),
 		Listen: r.mesh(), VIPs: r.vips(), Advertise: r.advertised(), Upstreams: r.upstreams(),

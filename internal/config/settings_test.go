@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Settings{
 		Cluster: "main", DataDir: "/home/ann/.local/state/micro-net", ConfigDir: "/home/ann/.config/micro-net",
-		APISocket: "/home/ann/.local/state/micro-net/api.sock", APIWrite: "services", Capture: "auto", Relay: "auto", PortMap: "auto",
+		APISocket: "/home/ann/.local/state/micro-net/api.sock", APIWrite: "services", Capture: "auto", Relay: "auto", PortMap: "auto", Lane: "auto",
 		Domain: "micro.internal", LogLevel: "info", LogFormat: "text",
 		Listen: netip.MustParseAddrPort("[::]:8085"), APIAddr: netip.MustParseAddrPort("127.0.0.1:8500"),
 		DNSAddr: netip.MustParseAddrPort("127.0.0.1:8600"), ProxyAddr: netip.MustParseAddrPort("127.0.0.1:8081"),
@@ -59,7 +59,7 @@ func TestSpecsAreComplete(t *testing.T) {
 		seen[s.Key] = true
 	}
 	// The flags that the command line promises.
-	for _, key := range strings.Fields("join name cluster listen advertise data-dir api-addr api-socket dns-addr proxy-addr vip-cidr capture domain service config-dir tcp-addr port-map gateway relay overlay dev log-level log-format allow-from proxy-pass api-write alt-domain upstream expired-grace") {
+	for _, key := range strings.Fields("join name cluster listen advertise data-dir api-addr api-socket dns-addr proxy-addr vip-cidr capture domain service config-dir tcp-addr port-map lane gateway relay overlay dev log-level log-format allow-from proxy-pass api-write alt-domain upstream expired-grace") {
 		if !seen[key] {
 			t.Errorf("--%s is missing", key)
 		}
@@ -88,7 +88,7 @@ func TestPrecedence(t *testing.T) {
 		"alt-domain": {"fa", "ea", "xa"}, "upstream": {"9.9.9.1", "9.9.9.2", "9.9.9.3"}, "allow-from": {"10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16"},
 		"service": {"sf:1", "se:2", "sx:3"}, "gateway": {"false", "false", "false"}, "relay": {"on", "auto", "off"}, "overlay": {"false", "false", "false"},
 		"dev": {"false", "true", "true"}, "log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"},
-		"expired-grace": {"1h", "2h", "0"}, "tcp-addr": {":443", "off", "auto"}, "port-map": {"off", "auto", "off"},
+		"expired-grace": {"1h", "2h", "0"}, "tcp-addr": {":443", "off", "auto"}, "port-map": {"off", "auto", "off"}, "lane": {"off", "auto", "off"},
 	}
 	for _, s := range Specs() {
 		v, ok := values[s.Key]
@@ -343,7 +343,7 @@ func TestQ40_ConfigFileMistakes(t *testing.T) {
 		{"lisen: \":1\"\n", `config.yaml:1: lisen: unknown key; did you mean "listen"?`},
 		{"data-dir: /x\n", `config.yaml:1: data-dir: unknown key; did you mean "data_dir"?`},
 		{"api:\n  adr: x\n", `config.yaml:2: api.adr: unknown key; did you mean "api_addr"?`},
-		{"tracing: {addr: x}\n", `config.yaml:1: tracing: unknown key; valid are advertise, allow_from, alt_domain, api_addr, api_socket, api_write, capture, cluster, config_dir, data_dir, dev, dns_addr, domain, expired_grace, gateway, join, listen, log_format, log_level, name, overlay, port_map, proxy_addr, proxy_pass, relay, service, services, tcp_addr, upstream, vip_cidr`},
+		{"tracing: {addr: x}\n", `config.yaml:1: tracing: unknown key; valid are advertise, allow_from, alt_domain, api_addr, api_socket, api_write, capture, cluster, config_dir, data_dir, dev, dns_addr, domain, expired_grace, gateway, join, lane, listen, log_format, log_level, name, overlay, port_map, proxy_addr, proxy_pass, relay, service, services, tcp_addr, upstream, vip_cidr`},
 		{"api_addr: \"off\"\napi: {addr: \"off\"}\n", `config.yaml:2: api.addr: api_addr stands in line 1 already; remove one`},
 		{"name:\n", `config.yaml:1: name: has no value; give one or remove the key`},
 		{"name: 7\n", `config.yaml:1: name: want text, found 7; put it in quotes: "7"`},

@@ -16,6 +16,7 @@ const (
 	ALPN      = "micro-net/1"       // between members
 	ALPNJoin  = "micro-net-join/1"  // the guest has no certificate yet
 	ALPNTrunk = "micro-net-trunk/1" // between members, for datagrams over TCP
+	ALPNLane  = "micro-net-lane/1"  // between members, for streams of programs over TCP
 )
 
 // TLS makes the configurations of a node's connections: TLS 1.3 alone, both sides with a

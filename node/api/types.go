@@ -171,6 +171,7 @@ type Connection struct {
 	Loss          float64                `json:"loss"`
 	MTU           int                    `json:"mtu"`
 	Streams       int                    `json:"streams"`
+	Lanes         int                    `json:"lanes,omitempty"` // of how many lanes this is the sum
 	SentBytes     uint64                 `json:"sent_bytes"`
 	ReceivedBytes uint64                 `json:"received_bytes"`
 	Since         time.Time              `json:"since"`
