@@ -34,5 +34,6 @@ type Node struct {
 	Path      PathKind      // how packets get there, "" when no way is known that does
 	Relay     NodeID        // of a relayed path
 	TCP       bool          // the path begins with a connection over TCP
+	Lanes     int           // how many connections over TCP carry streams of programs there, or are ready to
 	Heard     time.Time     // when it was last heard, zero for never
 }

@@ -292,9 +292,11 @@ func (l *life) startBase(base *group, cluster [16]byte) error {
 	}
 }
 
-// addLanes has streams of programs go over TCP where that is better. A tunnel that was replaced is left alone.
+// addLanes has streams of programs go over TCP where that is better. A tunnel that was replaced gets lanes only if they were
+// asked for.
 func (l *life) addLanes() error {
-	if _, isQUIC := l.tun.(*quic.Tunnel); !isQUIC || l.config.NoTCP || l.config.Lane == LaneOff {
+	_, isQUIC := l.tun.(*quic.Tunnel)
+	if l.config.NoTCP || l.config.Lane == LaneOff || (!isQUIC && l.config.Lane != LaneAuto) {
 		return nil
 	}
 	lanes, err := lane.New(lane.Config{Env: l.env, Self: l.self, Below: l.tun, Paths: l.under, TLS: laneGate{l.gate}})
@@ -304,6 +306,14 @@ func (l *life) addLanes() error {
 	l.under.ServeLanes(lanes)
 	l.tun, l.lanes = lanes, lanes
 	return nil
+}
+
+// lanesTo is how many lanes there are to a node.
+func (l *life) lanesTo(id micronet.NodeID) int {
+	if l.lanes == nil {
+		return 0
+	}
+	return l.lanes.Lanes(id)
 }
 
 // trunks is how the underlay gets through where UDP does not.

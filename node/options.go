@@ -28,7 +28,7 @@ type Config struct {
 	Version   string
 	Relay     RelayMode        // "": auto
 	PortMap   PortMapMode      // "": auto
-	Lane      LaneMode         // "": auto
+	Lane      LaneMode         // "": auto, but none with a tunnel that was replaced
 	Services  []config.Service // live as long as the process
 	Daemon    *Daemon          // nil: a node inside a program
 	// ExpiredGrace is how long after its end the certificate of a member counts where no authority

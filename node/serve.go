@@ -269,7 +269,7 @@ func (l *life) makeView() {
 	l.pulse.track(now, entries)
 	v := makeView(sight{
 		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, name: l.contacts.name,
-		silent: l.contacts.silent(), outcasts: *l.outcasts.Load(), wall: l.env.Wall(), path: l.under.Path, heard: l.pulse.heard, issued: l.issued,
+		silent: l.contacts.silent(), outcasts: *l.outcasts.Load(), wall: l.env.Wall(), path: l.under.Path, lanes: l.lanesTo, heard: l.pulse.heard, issued: l.issued,
 		former: old, met: before, names: l.names.Load(), synced: synced,
 	})
 	v.held = l.holders.take(now, v)

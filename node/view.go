@@ -127,6 +127,7 @@ type sight struct {
 	outcasts outcasts
 	wall     time.Time // by which the revoked are listed for a while
 	path     func(micronet.NodeID) (tunnel.PathInfo, bool)
+	lanes    func(micronet.NodeID) int
 	heard    func(micronet.NodeID) time.Time // the newest sign of life, also through others
 	issued   func(micronet.NodeID) time.Time // when a certificate begins, zero: not known
 	former   *view                           // nil at first
@@ -264,7 +265,7 @@ func (s *sight) node(id micronet.NodeID, m *gossip.Member, e *gossip.Entry) micr
 	if p, ok := s.path(id); ok {
 		n.RTT = p.RTT
 		if p.Confirmed {
-			n.Path, n.Relay, n.TCP = pathKind(p.Relay), p.Relay, p.TCP
+			n.Path, n.Relay, n.TCP, n.Lanes = pathKind(p.Relay), p.Relay, p.TCP, s.lanes(id)
 		}
 		if p.Heard.After(n.Heard) {
 			n.Heard = p.Heard

@@ -171,6 +171,9 @@ func (m *mesh) lookPath(c scenario.Path) verdict {
 		if n.TCP && (n.Path == micronet.PathDirect || c.Is == scenario.OverTCP) {
 			kind = micronet.PathKind(scenario.OverTCP)
 		}
+		if n.Lanes > 0 && c.Is == scenario.OverLanes {
+			kind = micronet.PathKind(scenario.OverLanes)
+		}
 		return fmt.Sprintf("the path of %s to %s is %q", from, to, kind), kind == micronet.PathKind(c.Is)
 	})
 }

@@ -124,7 +124,7 @@ func (i *inside) plugs() []node.Option {
 		}
 		return tappedTunnel{t, i}, nil
 	}
-	return []node.Option{node.WithMembership(membership), node.WithTunnel(tunnels)}
+	return []node.Option{node.WithMembership(membership), node.WithTunnel(tunnels), node.WithLane(node.LaneAuto)}
 }
 
 // tappedTransport carries the packets of membership.

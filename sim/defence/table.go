@@ -161,6 +161,11 @@ func ways() []Defence {
 			Files: edit("tunnel/paths.go", "return min(quietAfter, max(quietLeast, 4*s.best.rtt.value))", "return time.Hour"),
 		},
 		{
+			Name: "streams-outlive-lanes", Scenario: "lanes-are-cut", Breaks: "success_rate", Seeds: 1,
+			About: "A stream whose lane is lost goes on over QUIC, from the byte that the other side has",
+			Files: edit("tunnel/lane/dial.go", "\treturn s.ours\n", "\treturn false\n"),
+		},
+		{
 			Name: "goodbyes-of-relays-count", Scenario: "relay-stops", Breaks: "latency", Seeds: 1,
 			About: "A relay that says goodbye is left while it still forwards",
 			Files: edit("node/serve.go", "\t\tl.under.SetParted(n.ID, n.Status == micronet.Left)\n", ""),

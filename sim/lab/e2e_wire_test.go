@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
 // TestE2EWireIsEncrypted watches the router while marked payload crosses it: the marker never
-// appears, and nothing but UDP 8085 is between the hosts. Nobody asks the router for a port: that is not between them.
+// appears, and nothing but UDP and TCP 8085 is between the hosts. Nobody asks the router for a port: that is not between them.
 func TestE2EWireIsEncrypted(t *testing.T) {
 	const marker = "THE-MARKED-PAYLOAD-OF-THIS-TEST"
 	l := New(t)
@@ -31,6 +32,13 @@ func TestE2EWireIsEncrypted(t *testing.T) {
 	if want := fmt.Sprintf("%x %d", sha256.Sum256(payload), len(payload)); err != nil || got != want {
 		t.Fatalf("the sink got %q, %v; want %q", got, err, want)
 	}
+	// The first stream goes over QUIC; lanes are ready for the next.
+	eventually(t, 10*time.Second, "there are lanes", func() bool {
+		return strings.Contains(host2.must("connections", "-o", "json"), `"lanes"`)
+	})
+	if got, err = host2.send(host2.vip("sink")+":7000", payload); err != nil || !strings.HasSuffix(got, fmt.Sprintf(" %d", len(payload))) {
+		t.Fatalf("the sink got %q, %v over a lane", got, err)
+	}
 	_ = sink.Close()
 	if wire.count() < 100 {
 		t.Errorf("only %d packets were seen on the wire", wire.count())
@@ -38,8 +46,8 @@ func TestE2EWireIsEncrypted(t *testing.T) {
 	if n := wire.leaked(); n > 0 {
 		t.Errorf("the payload is in %d packets in clear text", n)
 	}
-	if kinds := wire.kinds(); len(kinds) != 1 || kinds[0] != "udp 8085" {
-		t.Errorf("on the wire: %v, want [udp 8085]", kinds)
+	if kinds := wire.kinds(); !slices.Equal(kinds, []string{"tcp 8085", "udp 8085"}) {
+		t.Errorf("on the wire: %v, want [tcp 8085 udp 8085]", kinds)
 	}
 	if n := wire.missed(); n > 0 {
 		t.Errorf("the capture missed %d packets", n)

@@ -147,6 +147,9 @@ const (
 	Direct  PathKind = "direct"
 	Relayed PathKind = "relay"
 	OverTCP PathKind = "tcp" // whether over a relay or not
+
+	// OverLanes is a direct path of which streams of programs make no use: there are lanes.
+	OverLanes PathKind = "lane"
 )
 
 func (Converged) condition()     {}

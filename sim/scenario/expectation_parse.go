@@ -239,7 +239,7 @@ func (r *reader) pathFields(p *Path) fields {
 	return fields{
 		"from": r.nodesAt(&p.From, &p.At),
 		"to":   r.nodesAt(&p.To, &p.At),
-		"is":   into(r, &p.Is, oneOf(Direct, Relayed, OverTCP)),
+		"is":   into(r, &p.Is, oneOf(Direct, Relayed, OverTCP, OverLanes)),
 		"at":   into(r, &p.At, r.moment),
 	}
 }

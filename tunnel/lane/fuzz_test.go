@@ -99,7 +99,7 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-func TestBadFramesEndTheCarrier(t *testing.T) {
+func TestH8_BadFramesEndTheCarrier(t *testing.T) {
 	open := append(append([]byte{}, make([]byte, 16)...), openingBytes(t)...)
 	flood := bytes.Repeat(append(shortFrame(kindData, 1, 0), bytes.Repeat([]byte("x"), 60_000)...), Window/60_000+2)
 	for i := 0; i < len(flood); i += headerSize + 60_000 {
@@ -139,8 +139,8 @@ func TestBadFramesEndTheCarrier(t *testing.T) {
 	}
 }
 
-// TestH24_SessionsBelongToPeers: nobody goes on with the session of another peer.
-func TestH24_SessionsBelongToPeers(t *testing.T) {
+// TestSessionsBelongToPeers: nobody goes on with the session of another peer.
+func TestSessionsBelongToPeers(t *testing.T) {
 	p := newPeerless(t, false)
 	open := append(append([]byte{}, make([]byte, 16)...), openingBytes(t)...)
 	var group sync.WaitGroup

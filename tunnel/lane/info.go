@@ -48,6 +48,16 @@ func (c *carrier) addTo(i *tunnel.ConnectionInfo) {
 	}
 }
 
+// Lanes is how many this node has dialled to a peer.
+func (t *Tunnel) Lanes(peer micronet.NodeID) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.peers[peer]; l != nil {
+		return len(l.idle) + l.busy
+	}
+	return 0
+}
+
 // Counters returns what was done since the start, by name, and what there is now.
 func (t *Tunnel) Counters() map[string]uint64 {
 	t.mu.Lock()

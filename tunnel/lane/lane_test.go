@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -363,5 +364,49 @@ func TestUnreachablePeerEndsSessions(t *testing.T) {
 			t.Errorf("Read = %v after %v", err, time.Since(began))
 		}
 		out.Abort()
+	})
+}
+
+// TestSessionsBeginAgain: what the lane lost before the other side saw anything of it begins anew below, with all that was
+// written meanwhile.
+func TestSessionsBeginAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, hosts := world(t, netsim.Link{Latency: 500 * time.Microsecond})
+		f := newField()
+		a := f.newNode(t, hosts[0].Env(), newIdentity(t, 1), "10.0.0.1:8085")
+		b := f.newNode(t, hosts[1].Env(), newIdentity(t, 2), "10.0.0.2:8085")
+		start(t, a, b)
+		if !a.warm(b.self) {
+			t.Fatal("no lane")
+		}
+		time.Sleep(tick)
+		heal := w.Cut(hosts[0], hosts[1])
+		defer heal()
+		out, err := a.Open(t.Context(), b.self, program)
+		if err != nil || !onLane(t, out) {
+			t.Fatalf("Open = %v, over a lane: %v", err, err == nil && onLane(t, out))
+		}
+		hello := strings.Repeat("hello, ", 80)
+		if _, err := io.WriteString(out, hello); err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		group.Go(func() {
+			in, err := b.Accept(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := in.Accept(); err != nil {
+				t.Error(err)
+			}
+			got := make([]byte, len(hello))
+			if _, err := io.ReadFull(in, got); err != nil || string(got) != hello {
+				t.Errorf("read %q and %v", got, err)
+			}
+			transfer(t, out, in, 300_000)
+			finish(t, out, in)
+		})
+		group.Wait()
 	})
 }

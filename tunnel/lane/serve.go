@@ -89,9 +89,8 @@ func (t *Tunnel) opened(c *carrier, h header, r *reading) error {
 	s.in.received = uint64(len(b) - len(rest))
 	s.in.consumed = s.in.received
 	if len(rest) > 0 {
-		p := piece{buf: t.store.take(len(rest)), n: copy(first.b, rest)}
-		copy(p.buf.b, rest)
-		s.in.put(p)
+		buf := t.store.take(len(rest))
+		s.in.put(piece{buf: buf, n: copy(buf.b, rest)})
 	}
 	if !t.place(s, c, h.turn) {
 		return badFrame("a session was opened twice")
