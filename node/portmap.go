@@ -35,6 +35,8 @@ const (
 	// it, the mapping ends by itself.
 	withdrawTries = 2
 	withdrawWait  = 100 * time.Millisecond
+	// withdrawFetch is the same over HTTP.
+	withdrawFetch = time.Second
 )
 
 // mapper asks the default router for a port that leads to our mesh port, and gives it back at the end.
@@ -134,11 +136,15 @@ func (m *mapper) serve(ctx context.Context, out way) bool {
 		m.env.Events.BackgroundError("node.portmap", err)
 		return false
 	}
-	t := &mapTalk{mapper: m, out: out, conn: conn, heard: make(chan []byte, answersQueue), done: make(chan struct{})}
+	talking, hush := context.WithCancel(ctx)
+	defer hush()
+	t := &mapTalk{mapper: m, out: out, conn: conn, igd: newIGDTalk(m.env, out), heard: make(chan []byte, answersQueue), done: make(chan struct{})}
 	go t.read()
-	t.keeper = portmap.New(time.Now(), portmap.Config{Client: out.local, Port: m.mesh.Port(), Nonce: m.nonce(out.router), Rand: m.env.Rand("portmap")})
-	intact := t.run(ctx)
-	t.withdraw()
+	t.keeper = portmap.New(time.Now(), portmap.Config{Router: out.router, Client: out.local, Port: m.mesh.Port(), Nonce: m.nonce(out.router), Rand: m.env.Rand("portmap")})
+	intact := t.run(talking)
+	hush()
+	t.igd.tasks.Wait()
+	t.withdraw(ctx)
 	if err := conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		m.env.Events.BackgroundError("node.portmap", err)
 	}
@@ -187,11 +193,12 @@ func (m *mapper) status(now time.Time) api.PortMapping {
 	return out
 }
 
-// mapTalk is what we have to say to one router. The socket is connected to it: the kernel lets in nothing from elsewhere.
+// mapTalk is what we have to say to one router. The socket is connected to its port for PCP and NAT-PMP: the kernel lets in nothing from elsewhere.
 type mapTalk struct {
 	mapper *mapper
 	out    way
 	conn   net.Conn
+	igd    *igdTalk
 	keeper *portmap.Keeper
 	heard  chan []byte   // nil: nothing listens there
 	done   chan struct{} // closed when read has ended
@@ -237,39 +244,55 @@ func (t *mapTalk) run(ctx context.Context) (intact bool) {
 			}
 			continue
 		case answer := <-t.heard:
-			t.take(answer)
+			t.send(ctx, t.take(answer))
+		case answer := <-t.igd.found:
+			t.send(ctx, t.keeper.Found(time.Now(), answer))
+		case f := <-t.igd.fetched:
+			t.send(ctx, t.keeper.Fetched(time.Now(), f.request, f.body))
 		case <-timer.C:
-			t.send(t.keeper.Tick(time.Now()))
+			t.send(ctx, t.keeper.Tick(time.Now()))
 		}
 		t.mapper.tell(mapping{State: t.keeper.State(), router: t.out.router})
 		timer.Reset(max(0, time.Until(t.keeper.Next())))
 	}
 }
 
-func (t *mapTalk) take(answer []byte) {
+func (t *mapTalk) take(answer []byte) *portmap.Request {
 	if answer == nil {
-		t.keeper.Unreachable(time.Now())
-		return
+		return t.keeper.Unreachable(time.Now())
 	}
-	t.send(t.keeper.Received(time.Now(), answer))
+	return t.keeper.Received(time.Now(), answer)
 }
 
-// send sends a datagram, nil for none. Where the kernel knows already that nothing listens it says so here.
-func (t *mapTalk) send(b []byte) {
-	if b == nil {
-		return
+// send sends a request, nil for none. Where the kernel knows already that nothing listens it says so here, and what is to be said then is sent
+// at once.
+func (t *mapTalk) send(ctx context.Context, r *portmap.Request) {
+	for r != nil && r.Via == portmap.ToPort {
+		if _, err := t.conn.Write(r.Body); !errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		}
+		r = t.keeper.Unreachable(time.Now())
 	}
-	if _, err := t.conn.Write(b); errors.Is(err, syscall.ECONNREFUSED) {
-		t.keeper.Unreachable(time.Now())
+	if r != nil {
+		t.igd.send(ctx, r)
 	}
 }
 
-// withdraw gives the mapping back, if there is one.
-func (t *mapTalk) withdraw() {
-	b := t.keeper.Withdraw()
-	if b == nil {
-		return
+// withdraw gives the mapping back, if there is one. ctx may have ended.
+func (t *mapTalk) withdraw(ctx context.Context) {
+	r := t.keeper.Withdraw()
+	switch {
+	case r == nil:
+	case r.Via == portmap.HTTP:
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawFetch)
+		defer cancel()
+		_, _ = t.igd.fetch(ctx, r) // or it ends by itself
+	default:
+		t.withdrawByDatagram(r.Body)
 	}
+}
+
+func (t *mapTalk) withdrawByDatagram(b []byte) {
 	timer := time.NewTimer(withdrawWait)
 	defer timer.Stop()
 	for range withdrawTries {

@@ -3,8 +3,11 @@ package node
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,4 +199,171 @@ func TestPortMappingAfterACrash(t *testing.T) {
 		b.start("home", "")
 		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
 	})
+}
+
+// upnpAlone is a router that speaks UPnP alone.
+func upnpAlone(r *portmaptest.Router) { r.NoPCP, r.NoNATPMP, r.UPnP = true, true, true }
+
+// TestUPnPLetsMeet: the homes of TestPortMappingsLetMeet with routers that speak UPnP alone, one of which grants mappings without end only. Stopped
+// daemons give these back, too.
+func TestUPnPLetsMeet(t *testing.T) {
+	inBubble(t, 86, func(t *testing.T, b *bubble) {
+		h, _, boxH := b.behindRouter("home", "10.9.0.1", upnpAlone)
+		o, _, boxO := b.behindRouter("office", "10.9.0.2", func(r *portmaptest.Router) { upnpAlone(r); r.Permanent = true })
+		b.mesh("cloud", "home", "office")
+		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
+		b.await(5*time.Second, "office is let in", b.mapped(o, "granted", "10.9.0.2:8085"))
+		if s := portMapping(o); s.Protocol != portmap.UPnP || s.Router != "192.168.1.1" || time.Until(s.Until) < time.Hour {
+			t.Errorf("status shows %+v", s)
+		}
+		b.serve(o, "web", "office")
+		b.await(10*time.Second, "calls", b.answers(h, "web", "office"))
+		b.await(10*time.Second, "directly", direct(h, o))
+		b.await(10*time.Second, "directly", direct(o, h))
+		b.halt(h)
+		b.halt(o)
+		if boxH.Mappings()+boxO.Mappings() != 0 {
+			t.Errorf("%d and %d ports are open still", boxH.Mappings(), boxO.Mappings())
+		}
+	})
+}
+
+// TestUPnPRouterRestarts: a router that has forgotten the mapping is noticed, and one that is gone does not keep the daemon from ending.
+func TestUPnPRouterRestarts(t *testing.T) {
+	inBubble(t, 87, func(t *testing.T, b *bubble) {
+		h, nat, box := b.behindRouter("home", "10.9.0.1", upnpAlone)
+		b.mesh("cloud", "home")
+		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "10.9.0.1:8085"))
+		time.Sleep(time.Minute)
+		nat.SetAddr(netip.MustParseAddr("10.9.0.77"))
+		box.Restart()
+		b.await(135*time.Second, "it is told", b.mapped(h, "granted", "10.9.0.77:8085"))
+		if n := box.Mappings(); n != 1 {
+			t.Errorf("%d mappings", n)
+		}
+		for _, stop := range b.boxes {
+			stop()
+		}
+		time.Sleep(3 * time.Minute)
+		if s := portMapping(h); s.State != "granted" {
+			t.Errorf("the router is off for three minutes: %+v", s)
+		}
+		begin := time.Now()
+		b.halt(h)
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("stopped within %s", took)
+		}
+	})
+}
+
+// hostileRouter is the inner side of a router whose answers to a search and over HTTP are whatever the test says.
+func (b *bubble) hostileRouter(name string, found func() string, serve http.HandlerFunc) *simNode {
+	nat := b.world.NAT(name+"-nat", netip.MustParseAddr("10.9.0.1"), netsim.NATOptions{})
+	gw := nat.Gateway(name+"-gw", netip.MustParsePrefix("192.168.1.1/24"))
+	other := nat.Host(name+"-other", netip.MustParsePrefix("192.168.1.66/24"))
+	ctx, cancel := context.WithCancel(context.Background())
+	for _, from := range []*netsim.Host{gw, other} {
+		ln, err := from.Listen(ctx, netip.MustParseAddrPort("0.0.0.0:5000"))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		server := &http.Server{Handler: serve}
+		context.AfterFunc(ctx, func() { _ = server.Close() })
+		b.wg.Go(func() { _ = server.Serve(ln) })
+	}
+	c, err := gw.ListenPacket(ctx, netip.MustParseAddrPort("0.0.0.0:1900"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	spoof, err := other.ListenPacket(ctx, netip.MustParseAddrPort("0.0.0.0:1900"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	context.AfterFunc(ctx, func() { _, _ = c.Close(), spoof.Close() })
+	b.wg.Go(func() {
+		buf := make([]byte, 2048)
+		for {
+			_, from, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if said := found(); said != "" {
+				_, _ = c.WriteTo([]byte(said), from)
+			} else { // another host answers, as well as it can
+				_, _ = spoof.WriteTo([]byte(searchAnswer("192.168.1.1")), from)
+			}
+		}
+	})
+	done := make(chan struct{})
+	close(done)
+	b.nodes[name] = &simNode{host: nat.Host(name, netip.MustParsePrefix("192.168.1.20/24")), stop: func() {}, done: done}
+	b.boxes = append(b.boxes, cancel)
+	return b.nodes[name]
+}
+
+func searchAnswer(host string) string {
+	return "HTTP/1.1 200 OK\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\nLOCATION: http://" + host + ":5000/rootDesc.xml\r\n\r\n"
+}
+
+// TestH8_HostileIGD: a router that sends us elsewhere, or never ends, is refused within bounds, and the daemon ends at once all the same. Nobody but
+// the router is heard.
+func TestH8_HostileIGD(t *testing.T) {
+	const state, reason = "refused", "it describes no service that maps ports"
+	for _, c := range []struct {
+		name          string
+		found         string
+		serve         http.HandlerFunc
+		asked         bool
+		state, reason string
+	}{
+		{"another host in the answer", searchAnswer("192.168.1.66"), nil, false, "silent", ""},
+		{"another host answers", "", nil, false, "silent", ""},
+		{"a redirect", searchAnswer("192.168.1.1"), func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://192.168.1.66:5000/x", http.StatusFound)
+		}, true, state, reason},
+		{"without end", searchAnswer("192.168.1.1"), func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				if _, err := w.Write([]byte(strings.Repeat("<root>", 1000))); err != nil {
+					return
+				}
+			}
+		}, true, state, reason},
+		{"drop by drop", searchAnswer("192.168.1.1"), func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				_, _ = w.Write([]byte(" "))
+				w.(http.Flusher).Flush()
+				time.Sleep(time.Second)
+			}
+		}, true, state, reason},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, 88, func(t *testing.T, b *bubble) {
+				var asked, elsewhere atomic.Int32
+				h := b.hostileRouter("home", func() string { return c.found }, func(w http.ResponseWriter, r *http.Request) {
+					asked.Add(1)
+					if !strings.HasPrefix(r.Host, "192.168.1.1:") || r.URL.Path == "/x" {
+						elsewhere.Add(1)
+					}
+					if c.serve != nil {
+						c.serve(w, r)
+					}
+				})
+				b.mesh("cloud", "home")
+				b.await(20*time.Second, "it is given up", func() error {
+					if s := portMapping(h); s.State != c.state || s.Reason != c.reason {
+						return fmt.Errorf("%+v", s)
+					}
+					return nil
+				})
+				if (asked.Load() > 0) != c.asked || elsewhere.Load() != 0 {
+					t.Errorf("%d requests, %d of them elsewhere", asked.Load(), elsewhere.Load())
+				}
+				begin := time.Now()
+				b.halt(h)
+				if took := time.Since(begin); took > 5*time.Second {
+					t.Errorf("stopped within %s", took)
+				}
+			})
+		})
+	}
 }

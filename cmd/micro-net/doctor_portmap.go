@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/micro/micro-net/node/api"
@@ -19,13 +20,22 @@ func (d *doctor) portMapping(m *api.PortMapping) {
 	case "asking":
 		d.add(good, check, fmt.Sprintf("none yet: the router %s is being asked", m.Router), "")
 	case "granted":
-		d.add(good, check, fmt.Sprintf("granted as %s until %s, by the router %s (%s)", m.Address, m.Until.UTC().Format(time.RFC3339), m.Router, m.Protocol), "")
+		d.add(good, check, fmt.Sprintf("granted as %s until %s, by the router %s (%s)%s",
+			m.Address, m.Until.UTC().Format(time.RFC3339), m.Router, m.Protocol, behindAnother(m.Address)), "")
 	case "silent":
-		d.add(good, check, fmt.Sprintf("none: the router %s answers neither PCP nor NAT-PMP", m.Router), "")
+		d.add(good, check, fmt.Sprintf("none: the router %s answers none of PCP, NAT-PMP and UPnP", m.Router), "")
 	case "unusable":
 		d.add(good, check, fmt.Sprintf("none: nobody can reach the address of the router %s, %s: there is another NAT behind it", m.Router, m.Address), "")
 	default:
 		d.add(warn, check, fmt.Sprintf("none: the router %s says no (%s): %s", m.Router, m.Protocol, m.Reason),
-			"allow port mappings by PCP or NAT-PMP in the router, or do not ask: --port-map off")
+			"allow port mappings by PCP, NAT-PMP or UPnP in the router, or do not ask: --port-map off")
 	}
+}
+
+// behindAnother says what a private outer address means: hosts between the two routers reach it, and nobody else.
+func behindAnother(address string) string {
+	if a, err := netip.ParseAddrPort(address); err != nil || !a.Addr().IsPrivate() {
+		return ""
+	}
+	return ": a private address, there is another NAT behind it"
 }

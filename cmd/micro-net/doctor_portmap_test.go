@@ -22,7 +22,11 @@ func TestDoctorTellsThePortMapping(t *testing.T) {
 			api.PortMapping{State: "granted", Router: router, Protocol: "PCP", Address: "203.0.113.7:8085", Until: time.Date(2026, 12, 1, 2, 3, 4, 0, time.UTC)},
 			good, "granted as 203.0.113.7:8085 until 2026-12-01T02:03:04Z, by the router 192.168.1.1 (PCP)", "",
 		},
-		{api.PortMapping{State: "silent", Router: router}, good, "none: the router 192.168.1.1 answers neither PCP nor NAT-PMP", ""},
+		{
+			api.PortMapping{State: "granted", Router: router, Protocol: "UPnP", Address: "10.1.2.3:8085", Until: time.Date(2026, 12, 1, 2, 3, 4, 0, time.UTC)},
+			good, "by the router 192.168.1.1 (UPnP): a private address, there is another NAT behind it", "",
+		},
+		{api.PortMapping{State: "silent", Router: router}, good, "none: the router 192.168.1.1 answers none of PCP, NAT-PMP and UPnP", ""},
 		{api.PortMapping{State: "unusable", Router: router, Protocol: "PCP", Address: "100.64.1.2"}, good, "192.168.1.1, 100.64.1.2: there is another NAT", ""},
 		{api.PortMapping{State: "refused", Router: router, Protocol: "PCP", Reason: "not authorized"}, warn, "says no (PCP): not authorized", "--port-map off"},
 	} {

@@ -35,7 +35,7 @@ func Specs() []Spec {
 		{"listen", KindText, "[::]:8085", "ADDR", "UDP address of the mesh; [::] takes IPv4 as well"},
 		{"tcp-addr", KindText, "auto", "ADDR|auto|off", "TCP address of the mesh, for hosts whose UDP is blocked; auto: that of --listen, if it is free"},
 		{"advertise", KindList, "", "ADDR[:PORT]", "address at which others can reach this node; may be repeated"},
-		{"port-map", KindText, "auto", "auto|off", "ask the router for a port that leads to --listen, by PCP or NAT-PMP; auto: where this host has a private address"},
+		{"port-map", KindText, "auto", "auto|off", "ask the router for a port that leads to --listen, by PCP, NAT-PMP or UPnP; auto: where this host has a private address"},
 		{"lane", KindText, "auto", "auto|off", "carry connections to services over TLS on TCP; auto: to nodes within 3 ms of direct path"},
 		{"data-dir", KindText, "", "DIR", "where identity and state are kept"},
 		{"config-dir", KindText, "", "DIR", "where config.yaml and services.d are"},

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Received takes a datagram from the router, and returns what is to be sent next, nil for nothing. What answers no open question is
+// Received takes a datagram from Port of the router, and returns what is to be sent next, nil for nothing. What answers no open question is
 // passed over.
-func (k *Keeper) Received(now time.Time, b []byte) []byte {
+func (k *Keeper) Received(now time.Time, b []byte) *Request {
 	switch k.open {
 	case pcpMap, pcpClock:
 		if a, ok := parsePCP(b); ok {
@@ -26,7 +26,7 @@ func (k *Keeper) Received(now time.Time, b []byte) []byte {
 }
 
 // pcp takes an answer of PCP.
-func (k *Keeper) pcp(now time.Time, a pcpAnswer) []byte {
+func (k *Keeper) pcp(now time.Time, a pcpAnswer) *Request {
 	switch {
 	case a.op == opMap && k.open == pcpMap && k.ours(a):
 		return k.pcpMapped(now, a)
@@ -49,7 +49,7 @@ func (k *Keeper) ours(a pcpAnswer) bool {
 
 // pcpMapped takes what a router says to the wish for a mapping. Where PCP is refused NAT-PMP is tried: what one
 // does not know or may not do, the other often does. A mapping that is there may last as long as it was granted for.
-func (k *Keeper) pcpMapped(now time.Time, a pcpAnswer) []byte {
+func (k *Keeper) pcpMapped(now time.Time, a pcpAnswer) *Request {
 	switch {
 	case a.result == resultSuccess:
 		k.epoch.take(now, a.epoch) // what a restart has lost, this has brought back
@@ -72,7 +72,7 @@ func reason(words string, code int) string {
 }
 
 // pmp takes an answer of NAT-PMP.
-func (k *Keeper) pmp(now time.Time, a pmpAnswer) []byte {
+func (k *Keeper) pmp(now time.Time, a pmpAnswer) *Request {
 	asked := byte(opAddress)
 	if k.open == pmpMap {
 		asked = opMapUDP
@@ -91,7 +91,7 @@ func (k *Keeper) pmp(now time.Time, a pmpAnswer) []byte {
 }
 
 // told takes the outer address. A mapping is asked for if there is none, or it may be another one now.
-func (k *Keeper) told(now time.Time, addr netip.Addr, restarted bool) []byte {
+func (k *Keeper) told(now time.Time, addr netip.Addr, restarted bool) *Request {
 	moved := k.addr != addr
 	k.addr = addr
 	switch {
@@ -110,7 +110,7 @@ func (k *Keeper) told(now time.Time, addr netip.Addr, restarted bool) []byte {
 }
 
 // lost asks anew for a mapping that the router has no more.
-func (k *Keeper) lost(now time.Time, q question) []byte {
+func (k *Keeper) lost(now time.Time, q question) *Request {
 	if end := now.Add(lostGrace); end.Before(k.state.Until) {
 		k.state.Until = end
 	}
@@ -118,18 +118,19 @@ func (k *Keeper) lost(now time.Time, q question) []byte {
 	return k.ask(now, q)
 }
 
-func (k *Keeper) refusedByPMP(now time.Time, result uint16) []byte {
-	switch {
-	case k.state.Kind == Granted:
+func (k *Keeper) refusedByPMP(now time.Time, result uint16) *Request {
+	if k.state.Kind == Granted {
 		k.pause(now)
-	default:
-		k.retire(now, State{Kind: Refused, Protocol: NATPMP, Reason: reason(pmpReason(result), int(result))})
+		return nil
 	}
-	return nil
+	if k.refusal.Kind != Refused {
+		k.refusal = State{Kind: Refused, Protocol: NATPMP, Reason: reason(pmpReason(result), int(result))}
+	}
+	return k.ask(now, igdSearch)
 }
 
 // granted takes a mapping, if it is one that others could use; else it is given back, as far as a datagram can do that.
-func (k *Keeper) granted(now time.Time, by string, outer netip.AddrPort, seconds uint32) []byte {
+func (k *Keeper) granted(now time.Time, by string, outer netip.AddrPort, seconds uint32) *Request {
 	holds := min(time.Duration(seconds)*time.Second, maxLifetime)
 	s := State{Kind: Granted, Protocol: by, Outer: outer, Until: now.Add(holds)}
 	switch {

@@ -31,6 +31,12 @@ const (
 	maxHold = 30 * time.Minute
 )
 
+// FetchTime is how long a Request over HTTP may take, all in all, and SearchTime how long answers to a search are heard.
+const (
+	FetchTime  = 5 * time.Second
+	SearchTime = 3 * time.Second
+)
+
 // question is what the router is asked.
 type question int
 
@@ -40,40 +46,55 @@ const (
 	pcpClock
 	pmpAddress
 	pmpMap
+	igdSearch // UPnP; those after it are asked over HTTP
+	igdDescription
+	igdAddress
+	igdEntry
+	igdMap
 )
 
 // firstWait is how long the first answer to a question is waited for, tries how often it is asked. Each wait is twice the one before. PCP's are
 // RFC 6887's, section 8.1.1, though a router that may know NAT-PMP alone is not asked without end. RFC 6886, section 3.1, has nine tries,
-// the last four of which take two minutes: here they are those of the next round.
+// the last four of which take two minutes: here they are those of the next round. Devices have a second to answer a search. What is asked over
+// HTTP is over before the wait is.
 func (q question) firstWait() time.Duration {
-	if q == pmpAddress || q == pmpMap {
+	switch {
+	case q == pmpAddress || q == pmpMap:
 		return 250 * time.Millisecond
+	case q == igdSearch:
+		return 2 * time.Second
+	case q > igdSearch:
+		return FetchTime * 6 / 5
 	}
 	return 3 * time.Second
 }
 
 func (q question) tries() int {
-	if q == pmpAddress || q == pmpMap {
+	switch {
+	case q == pmpAddress || q == pmpMap:
 		return 5
+	case q > igdSearch:
+		return 1
 	}
 	return 2
 }
 
 // Config is what a Keeper is made from.
 type Config struct {
+	Router netip.Addr // IPv4
 	Client netip.Addr // this host's address towards the router, IPv4
 	Port   uint16     // of the UDP socket that others should reach
 	Nonce  Nonce      // the same after a restart of this program, or the router refuses to change what the one before has got
 	Rand   *rand.Rand // jitter
 }
 
-// Keeper keeps one mapping with one router. It sends at most one datagram at a time, and has at most one question open.
+// Keeper keeps one mapping with one router. It sends at most one Request at a time, and has at most one question open.
 //
-//	            no answer, no PCP          no answer: rest
-//	PCP map ──────────────────▶ NAT-PMP address ─▶ NAT-PMP map ─────▶ rest a minute, later 17, and begin anew
-//	   │                                                │
-//	   └────────────────────▶ granted ◀─────────────────┘
-//	                             │ every 2 min: the router's clock (PCP), its address and clock (NAT-PMP)
+//	         nothing                                   nothing                                      nothing
+//	PCP map ─────────▶ NAT-PMP address ─▶ NAT-PMP map ─────────▶ UPnP search, description, address, map ───▶ rest a minute, later 17,
+//	   │                                       │                                                     │        and begin anew
+//	   └────────────────────▶ granted ◀────────┴─────────────────────────────────────────────────────┘
+//	                             │ every 2 min: the router's clock (PCP), its address and clock (NAT-PMP), its address and the mapping (UPnP)
 //	                             │ it has begun anew, or half of the lifetime has passed: map again
 //
 // It is not safe for concurrent use.
@@ -82,14 +103,16 @@ type Keeper struct {
 	state   State
 	epoch   epoch
 	rest    time.Duration  // the last one; 0: the router granted something meanwhile
-	refusal State          // of this round, by PCP; NAT-PMP may still grant what it refused
+	refusal State          // the first of this round; the next protocol may still grant what one refused
 	hold    time.Duration  // how long the refusal counts, by the router's word
 	renewAt time.Time      // of a mapping
-	addr    netip.Addr     // the outer address, as NAT-PMP told it
+	addr    netip.Addr     // the outer address, as NAT-PMP or UPnP told it
 	wish    netip.AddrPort // what we would like to get
+	igd     igd
 
 	open  question
-	asked int // how often the open question was
+	asked int      // how often the open question was
+	last  *Request // what it was asked with
 	wait  time.Duration
 	due   time.Time
 }
@@ -111,7 +134,7 @@ func (k *Keeper) Next() time.Time {
 func (k *Keeper) State() State { return k.state }
 
 // Tick does what is due and returns what is to be sent, nil for nothing.
-func (k *Keeper) Tick(now time.Time) []byte {
+func (k *Keeper) Tick(now time.Time) *Request {
 	if k.state.Kind == Granted && !now.Before(k.state.Until) {
 		k.state = State{Kind: Silent} // or it would have been renewed
 	}
@@ -127,11 +150,14 @@ func (k *Keeper) Tick(now time.Time) []byte {
 }
 
 // begin asks what is to be asked next after a pause.
-func (k *Keeper) begin(now time.Time) []byte {
+func (k *Keeper) begin(now time.Time) *Request {
 	switch {
 	case k.state.Kind != Granted:
-		k.refusal, k.hold = State{}, 0
+		k.refusal, k.hold, k.igd = State{}, 0, igd{}
 		return k.ask(now, pcpMap)
+	case k.state.Protocol == UPnP:
+		k.igd.taken = 0
+		return k.ask(now, igdAddress)
 	case k.state.Protocol == NATPMP:
 		return k.ask(now, pmpAddress)
 	case now.Before(k.renewAt):
@@ -141,17 +167,18 @@ func (k *Keeper) begin(now time.Time) []byte {
 }
 
 // ask opens a question.
-func (k *Keeper) ask(now time.Time, q question) []byte {
+func (k *Keeper) ask(now time.Time, q question) *Request {
 	k.open, k.asked, k.wait = q, 0, q.firstWait()/2
 	return k.again(now)
 }
 
 // again asks the open question once more, and waits twice as long as before.
-func (k *Keeper) again(now time.Time) []byte {
+func (k *Keeper) again(now time.Time) *Request {
 	k.asked++
 	k.wait = min(2*k.wait, maxRest)
 	k.due = now.Add(k.jitter(k.wait))
-	return k.words(k.open, uint32(lifetime/time.Second))
+	k.last = k.words(k.open, uint32(lifetime/time.Second))
+	return k.last
 }
 
 // jitter changes a time by a tenth at most (RFC 6887, section 8.1.1), so that hosts which began together do not go on together.
@@ -159,25 +186,29 @@ func (k *Keeper) jitter(d time.Duration) time.Duration {
 	return d + time.Duration((k.config.Rand.Float64()-0.5)/5*float64(d))
 }
 
-func (k *Keeper) words(q question, seconds uint32) []byte {
+func (k *Keeper) words(q question, seconds uint32) *Request {
 	switch q {
 	case pcpMap:
-		return pcpMapRequest(k.config.Client, k.config.Port, k.config.Nonce, k.wish, seconds)
+		return datagram(pcpMapRequest(k.config.Client, k.config.Port, k.config.Nonce, k.wish, seconds))
 	case pcpClock:
-		return pcpRequest(opAnnounce, 0, k.config.Client)
+		return datagram(pcpRequest(opAnnounce, 0, k.config.Client))
+	case pmpAddress:
+		return datagram(pmpAddressRequest())
 	case pmpMap:
-		return pmpMapRequest(k.config.Port, k.wish.Port(), seconds)
+		return datagram(pmpMapRequest(k.config.Port, k.wish.Port(), seconds))
 	}
-	return pmpAddressRequest()
+	return k.igdWords(q, seconds)
 }
 
 // unanswered gives the open question up.
-func (k *Keeper) unanswered(now time.Time) []byte {
+func (k *Keeper) unanswered(now time.Time) *Request {
 	switch {
 	case k.state.Kind == Granted:
 		k.pause(now)
 	case k.open == pcpMap:
 		return k.ask(now, pmpAddress)
+	case k.open < igdSearch:
+		return k.ask(now, igdSearch)
 	default:
 		k.retire(now, State{Kind: Silent})
 	}
@@ -186,7 +217,7 @@ func (k *Keeper) unanswered(now time.Time) []byte {
 
 // pause closes the question, and sets the next of a mapping that is there. Attempts to renew come sooner and sooner towards its end.
 func (k *Keeper) pause(now time.Time) {
-	k.open = nothing
+	k.open, k.igd.again = nothing, false
 	if k.state.Kind != Granted { // it ended while the router was asked for its clock
 		k.due = now
 		return
@@ -205,7 +236,7 @@ func (k *Keeper) fraction(left time.Duration) time.Duration {
 	return left/2 + time.Duration(k.config.Rand.Float64()*float64(left)/8)
 }
 
-// retire leaves the router alone for a while, longer each time. What PCP said when it refused tells more than what came after it.
+// retire leaves the router alone for a while, longer each time. What the first protocol said that refused tells more than what came after it.
 func (k *Keeper) retire(now time.Time, s State) {
 	if k.refusal.Kind == Refused {
 		s = k.refusal
@@ -215,21 +246,24 @@ func (k *Keeper) retire(now time.Time, s State) {
 	k.due = now.Add(k.jitter(max(k.rest, k.hold)))
 }
 
-// Unreachable takes the news that nothing listens at the router's port: neither protocol is spoken there. As anybody on the way may say so, a
-// mapping that is there stays.
-func (k *Keeper) Unreachable(now time.Time) {
-	if k.open != nothing && k.state.Kind != Granted {
-		k.retire(now, State{Kind: Silent})
+// Unreachable takes the news that nothing listens at Port of the router: neither PCP nor NAT-PMP is spoken there. As anybody on the way may
+// say so, a mapping that is there stays.
+func (k *Keeper) Unreachable(now time.Time) *Request {
+	if k.open == nothing || k.open >= igdSearch || k.state.Kind == Granted {
+		return nil
 	}
+	return k.ask(now, igdSearch)
 }
 
 // Withdraw returns what ends the mapping, nil when there is none.
-func (k *Keeper) Withdraw() []byte {
+func (k *Keeper) Withdraw() *Request {
 	switch {
 	case k.state.Kind != Granted:
 		return nil
 	case k.state.Protocol == NATPMP:
-		return pmpMapRequest(k.config.Port, 0, 0) // RFC 6886, section 3.4: no port is wished for
+		return datagram(pmpMapRequest(k.config.Port, 0, 0)) // RFC 6886, section 3.4: no port is wished for
+	case k.state.Protocol == UPnP:
+		return soapRequest(k.igd.services[k.igd.at], actionDelete, igdEntryArguments(k.state.Outer.Port()))
 	}
 	return k.words(pcpMap, 0)
 }

@@ -14,6 +14,7 @@ import (
 
 var (
 	client = netip.MustParseAddr("192.168.1.20")
+	inside = netip.MustParseAddr("192.168.1.1")
 	global = netip.MustParseAddr("203.0.113.7")
 	begin  = time.Unix(1_700_000_000, 0)
 )
@@ -26,9 +27,10 @@ type home struct {
 	now    time.Time
 	k      *Keeper
 	r      *portmaptest.Router
-	off    bool                   // the router hears nothing
-	deaf   func(b []byte) bool    // to what it does not answer
-	change func(answer []byte)    // what it answers instead
+	off    bool                  // the router hears nothing
+	deaf   func(r *Request) bool // to what it does not answer
+	change func(answer []byte)   // what it answers instead, in datagrams
+	say    func(q, answer string) string
 	outer  netip.Addr             // the router's
 	taken  map[uint16]bool        // outer ports of others
 	open   map[netip.AddrPort]int // outer ports by inner address
@@ -39,7 +41,7 @@ type home struct {
 func newHome(t *testing.T) *home {
 	h := &home{t: t, now: begin, outer: global, taken: map[uint16]bool{}, open: map[netip.AddrPort]int{}, states: map[State]bool{}}
 	h.r = &portmaptest.Router{
-		Began: begin.Add(-time.Hour), Outer: func() netip.Addr { return h.outer },
+		Began: begin.Add(-time.Hour), Inside: inside, Outer: func() netip.Addr { return h.outer },
 		Open: func(inner netip.AddrPort, wish uint16) (uint16, bool) {
 			for h.taken[wish] {
 				wish++
@@ -49,28 +51,59 @@ func newHome(t *testing.T) *home {
 		},
 		Close: func(inner netip.AddrPort) { delete(h.open, inner) },
 	}
-	h.k = New(h.now, Config{Client: client, Port: meshPort, Nonce: Nonce{1, 2, 3}, Rand: rand.New(rand.NewPCG(1, 2))})
+	h.k = New(h.now, Config{Router: inside, Client: client, Port: meshPort, Nonce: Nonce{1, 2, 3}, Rand: rand.New(rand.NewPCG(1, 2))})
 	return h
 }
 
 // exchange sends, and hands in what the router answers, until nobody has anything to say.
-func (h *home) exchange(b []byte) {
-	for b != nil {
-		h.sent = append(h.sent, fmt.Sprintf("%s %s", h.now.Sub(begin).Round(100*time.Millisecond), name(b)))
-		if h.off || (h.deaf != nil && h.deaf(b)) {
+func (h *home) exchange(r *Request) {
+	for r != nil {
+		h.sent = append(h.sent, fmt.Sprintf("%s %s", h.now.Sub(begin).Round(100*time.Millisecond), name(r)))
+		mute := h.off || (h.deaf != nil && h.deaf(r))
+		switch {
+		case r.Via == HTTP:
+			r = h.k.Fetched(h.now, r, h.fetch(r, mute))
+		case mute:
 			return
+		default:
+			r = h.datagram(r)
 		}
-		answer := h.r.Answer(h.now, netip.AddrPortFrom(client, 40000), b)
-		if h.change != nil && answer != nil {
-			h.change(answer)
-		}
-		b = h.k.Received(h.now, answer)
 		h.states[h.k.State()] = true
 	}
 }
 
-func name(b []byte) string {
+func (h *home) datagram(r *Request) *Request {
+	if r.Via == Search {
+		return h.k.Found(h.now, h.r.Found(r.Body))
+	}
+	answer := h.r.Answer(h.now, netip.AddrPortFrom(client, 40000), r.Body)
+	if h.change != nil && answer != nil {
+		h.change(answer)
+	}
+	return h.k.Received(h.now, answer)
+}
+
+func (h *home) fetch(r *Request, mute bool) []byte {
+	if mute || r.Port != portmaptest.HTTPPort {
+		return nil
+	}
+	_, answer := h.r.Fetch(h.now, client, r.Path, r.Action, r.Body)
+	if h.say != nil {
+		return []byte(h.say(name(r), string(answer)))
+	}
+	return answer
+}
+
+func name(r *Request) string {
+	b := r.Body
 	switch {
+	case r.Via == Search:
+		return "search"
+	case r.Via == HTTP && b == nil:
+		return "description"
+	case r.Via == HTTP:
+		_, action, _ := strings.Cut(strings.Trim(r.Action, `"`), "#")
+		return action
 	case len(b) == 60 && b[7]|b[6]|b[5]|b[4] == 0:
 		return "PCP delete"
 	case len(b) == 60:
@@ -141,7 +174,7 @@ func TestGranted(t *testing.T) {
 		{"another port", func(h *home) { h.taken[meshPort] = true }, PCP, "PCP map", 0, "203.0.113.7:8086"},
 		{"NAT-PMP, said", func(h *home) { h.r.NoPCP = true }, NATPMP, "PCP map, PMP address, PMP map", 0, "203.0.113.7:8085"},
 		{
-			"NAT-PMP, in silence", func(h *home) { h.deaf = func(b []byte) bool { return b[0] == 2 } },
+			"NAT-PMP, in silence", func(h *home) { h.deaf = func(r *Request) bool { return r.Body[0] == 2 } },
 			NATPMP, "PCP map, PCP map, PMP address, PMP map", 10 * time.Second, "203.0.113.7:8085",
 		},
 		{"PCP refused, NAT-PMP not", func(h *home) {
@@ -321,7 +354,7 @@ func TestLostAndSilent(t *testing.T) {
 	h.pass(time.Minute)
 	h.r.Restart(h.now)
 	h.r.NoNATPMP = true
-	h.deaf = func(b []byte) bool { return name(b) == "PCP map" }
+	h.deaf = func(r *Request) bool { return name(r) == "PCP map" }
 	h.pass(3*time.Minute + lostGrace)
 	if s := h.k.State(); s.Kind != Silent && s.Kind != Asking {
 		t.Errorf("%+v", s)
@@ -337,7 +370,7 @@ func TestSilentRouter(t *testing.T) {
 		t.Errorf("%+v", h.k.State())
 	}
 	first := h.sent
-	if got := strings.Join(h.words(), ", "); got != "PCP map, PCP map, PMP address, PMP address, PMP address, PMP address, PMP address" {
+	if got := strings.Join(h.words(), ", "); got != "PCP map, PCP map, PMP address, PMP address, PMP address, PMP address, PMP address, search, search" {
 		t.Errorf("sent %s", got)
 	}
 	at := func(i int) time.Duration {
@@ -348,13 +381,13 @@ func TestSilentRouter(t *testing.T) {
 		}
 		return d
 	}
-	for i, want := range []time.Duration{3 * time.Second, 6 * time.Second, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second} {
+	for i, want := range []time.Duration{3 * time.Second, 6 * time.Second, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 2 * time.Second} {
 		if got := at(i+1) - at(i); got < want*9/10-100*time.Millisecond || got > want*11/10+100*time.Millisecond {
 			t.Errorf("%s after %s", got, first[i])
 		}
 	}
 	h.pass(24 * time.Hour)
-	if n := len(h.sent); n < 400 || n > 700 {
+	if n := len(h.sent); n < 600 || n > 900 {
 		t.Errorf("%d datagrams in a day", n)
 	}
 	h.off = false
@@ -452,7 +485,7 @@ func TestWithdrawn(t *testing.T) {
 			t.Error("nothing is there to be withdrawn")
 		}
 		h.pass(time.Minute)
-		h.r.Answer(h.now, netip.AddrPortFrom(client, 40000), h.k.Withdraw())
+		h.r.Answer(h.now, netip.AddrPortFrom(client, 40000), h.k.Withdraw().Body)
 		if len(h.open) != 0 {
 			t.Errorf("no PCP: %v; the port is open still", noPCP)
 		}
@@ -463,11 +496,11 @@ func TestWithdrawn(t *testing.T) {
 func TestNonceOfBefore(t *testing.T) {
 	h := newHome(t)
 	h.pass(time.Minute)
-	h.k = New(h.now, Config{Client: client, Port: meshPort, Nonce: Nonce{1, 2, 3}, Rand: rand.New(rand.NewPCG(5, 6))})
+	h.k = New(h.now, Config{Router: inside, Client: client, Port: meshPort, Nonce: Nonce{1, 2, 3}, Rand: rand.New(rand.NewPCG(5, 6))})
 	h.pass(0)
 	h.want(Granted, PCP, "203.0.113.7:8085")
 	h.r.NoNATPMP = true
-	h.k = New(h.now, Config{Client: client, Port: meshPort, Nonce: Nonce{9}, Rand: rand.New(rand.NewPCG(5, 6))})
+	h.k = New(h.now, Config{Router: inside, Client: client, Port: meshPort, Nonce: Nonce{9}, Rand: rand.New(rand.NewPCG(5, 6))})
 	h.pass(30 * time.Second)
 	if s := h.k.State(); s.Kind != Refused {
 		t.Errorf("with another nonce: %+v", s)
@@ -478,7 +511,12 @@ func TestUnreachable(t *testing.T) {
 	h := newHome(t)
 	h.off = true
 	h.pass(0)
-	h.k.Unreachable(h.now)
+	h.exchange(h.k.Unreachable(h.now))
+	h.exchange(h.k.Unreachable(h.now)) // it says so for each datagram
+	h.pass(7 * time.Second)
+	if got := strings.Join(h.words(), ", "); got != "PCP map, search, search" {
+		t.Errorf("sent %s", got)
+	}
 	if s := h.k.State(); s.Kind != Silent || h.k.Next().Sub(h.now) < firstRest*9/10 {
 		t.Errorf("%+v, next in %s", s, h.k.Next().Sub(h.now))
 	}
@@ -489,7 +527,7 @@ func TestUnreachable(t *testing.T) {
 	for h.k.open == nothing {
 		h.pass(time.Second)
 	}
-	h.k.Unreachable(h.now)
+	h.exchange(h.k.Unreachable(h.now))
 	h.want(Granted, PCP, "203.0.113.7:8085")
 }
 
@@ -529,7 +567,7 @@ func TestH8_AnswersThatAreNotOurs(t *testing.T) {
 		}
 	}
 	h := newHome(t)
-	answer := h.r.Answer(h.now, netip.AddrPortFrom(client, 40000), h.k.words(pcpMap, 7200))
+	answer := h.r.Answer(h.now, netip.AddrPortFrom(client, 40000), h.k.words(pcpMap, 7200).Body)
 	if h.k.Received(h.now, answer); h.k.State().Kind != Asking {
 		t.Error("an answer counts that nobody has asked for")
 	}
@@ -590,15 +628,23 @@ func FuzzKeeper(f *testing.F) {
 	h := newHome(&testing.T{})
 	from := netip.AddrPortFrom(client, 40000)
 	for _, q := range []question{pcpMap, pcpClock, pmpAddress, pmpMap} {
-		f.Add(uint8(q), h.r.Answer(begin, from, h.k.words(q, 7200)))
+		f.Add(uint8(q), h.r.Answer(begin, from, h.k.words(q, 7200).Body))
+	}
+	h.r.UPnP = true
+	f.Add(uint8(igdSearch), h.r.Found(searchRequest(1).Body))
+	h.k.igd = igd{described: place{5000, "/rootDesc.xml"}, services: []service{{serviceKinds()[1], place{5000, "/ctl/IPConn"}}}}
+	for _, q := range []question{igdDescription, igdAddress, igdMap} {
+		f.Add(uint8(q), h.fetch(h.k.words(q, 7200), false))
 	}
 	f.Add(uint8(pcpMap), []byte{0, 0x81, 0, 1, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, q uint8, b []byte) {
-		k := New(begin, Config{Client: client, Port: meshPort, Nonce: Nonce{1, 2, 3}, Rand: rand.New(rand.NewPCG(1, 2))})
-		k.addr = global
-		k.ask(begin, question(q)%(pmpMap+1))
+		k := New(begin, Config{Router: inside, Client: client, Port: meshPort, Nonce: Nonce{1, 2, 3}, Rand: rand.New(rand.NewPCG(1, 2))})
+		k.addr, k.igd = global, h.k.igd
+		k.ask(begin, question(q)%(igdMap+1))
 		before := slices.Clone(b)
 		k.Received(begin.Add(time.Second), b)
+		k.Found(begin.Add(time.Second), b)
+		k.Fetched(begin.Add(time.Second), k.last, b)
 		if !slices.Equal(before, b) {
 			t.Error("what was received was changed")
 		}

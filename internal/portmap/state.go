@@ -12,7 +12,7 @@ type Kind string
 const (
 	Asking   Kind = "asking"   // no answer yet, for the first time
 	Granted  Kind = "granted"  //
-	Silent   Kind = "silent"   // the router answers neither PCP nor NAT-PMP
+	Silent   Kind = "silent"   // the router answers none of the protocols
 	Refused  Kind = "refused"  // it answers, and grants nothing
 	Unusable Kind = "unusable" // its outer address is of no use to others
 )
@@ -20,7 +20,7 @@ const (
 // State is what a Keeper knows of its mapping.
 type State struct {
 	Kind     Kind
-	Protocol string         // PCP or NAT-PMP: who granted or refused
+	Protocol string         // one of the protocols: who granted or refused
 	Outer    netip.AddrPort // of Granted: where others reach us; of Unusable the address alone, with port 0
 	Until    time.Time      // of Granted
 	Reason   string         // of Refused, in words
@@ -30,4 +30,5 @@ type State struct {
 const (
 	PCP    = "PCP"
 	NATPMP = "NAT-PMP"
+	UPnP   = "UPnP"
 )

@@ -51,8 +51,8 @@ const (
 
 // PortMapping is what the router of this host's network lets in for it.
 type PortMapping struct {
-	// State is "off"; "none" where no router is to be asked, for a reason; "asking"; "granted"; "silent" when the router knows neither
-	// PCP nor NAT-PMP; "refused" for a reason; or "unusable" when the router's own address leads nowhere.
+	// State is "off"; "none" where no router is to be asked, for a reason; "asking"; "granted"; "silent" when the router knows none
+	// of PCP, NAT-PMP and UPnP; "refused" for a reason; or "unusable" when the router's own address leads nowhere.
 	State    string    `json:"state"`
 	Router   string    `json:"router,omitempty"`
 	Protocol string    `json:"protocol,omitempty"`

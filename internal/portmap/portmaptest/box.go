@@ -2,6 +2,9 @@ package portmaptest
 
 import (
 	"context"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -30,7 +33,7 @@ type Box struct {
 // NewBox makes a Box of a NAT's gateway. change, which may be nil, says what kind of router it is.
 func NewBox(nat *netsim.NAT, inside *netsim.Host, change func(*Router)) *Box {
 	b := &Box{nat: nat, inside: inside, undo: map[netip.AddrPort]func(){}, taken: map[uint16]bool{}}
-	b.router = Router{Began: time.Now(), Outer: nat.Addr, Open: b.open, Close: b.shut}
+	b.router = Router{Began: time.Now(), Inside: inside.Addr(), Outer: nat.Addr, Open: b.open, Close: b.shut}
 	if change != nil {
 		change(&b.router)
 	}
@@ -55,24 +58,83 @@ func (b *Box) shut(inner netip.AddrPort) {
 	delete(b.undo, inner)
 }
 
-// Run answers until ctx ends.
+// Run answers until ctx ends. Where it speaks neither PCP nor NAT-PMP nothing listens at their port.
 func (b *Box) Run(ctx context.Context) error {
-	c, err := b.inside.ListenPacket(ctx, netip.AddrPortFrom(netip.IPv4Unspecified(), port))
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	if b.router.UPnP {
+		if err := b.upnp(ctx, &tasks); err != nil {
+			return err
+		}
+	}
+	if b.router.NoPCP && b.router.NoNATPMP {
+		return nil
+	}
+	c, err := b.listen(ctx, port)
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	defer stop()
+	b.talk(c, b.answer)
+	return nil
+}
+
+// listen opens a socket that ctx closes.
+func (b *Box) listen(ctx context.Context, port uint16) (net.PacketConn, error) {
+	c, err := b.inside.ListenPacket(ctx, netip.AddrPortFrom(netip.IPv4Unspecified(), port))
+	if err == nil {
+		context.AfterFunc(ctx, func() { _ = c.Close() })
+	}
+	return c, err
+}
+
+// talk answers datagrams until the socket is closed, or the device is off.
+func (b *Box) talk(c net.PacketConn, answer func(from netip.AddrPort, question []byte) []byte) {
 	buf := make([]byte, 2048)
 	for {
 		n, from, err := c.ReadFrom(buf)
 		if err != nil {
-			return nil // it was closed, or the device is off
+			return
 		}
-		if answer := b.answer(micronet.AddrPortOf(from), buf[:n]); answer != nil {
-			_, _ = c.WriteTo(answer, from) // datagrams may get lost
+		if out := answer(micronet.AddrPortOf(from), buf[:n]); out != nil {
+			_, _ = c.WriteTo(out, from) // datagrams may get lost
 		}
 	}
+}
+
+// upnp answers searches, and over HTTP.
+func (b *Box) upnp(ctx context.Context, tasks *sync.WaitGroup) error {
+	c, err := b.listen(ctx, SearchPort)
+	if err != nil {
+		return err
+	}
+	ln, err := b.inside.Listen(ctx, netip.AddrPortFrom(netip.IPv4Unspecified(), HTTPPort))
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: http.HandlerFunc(b.serve), ReadTimeout: 5 * time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	tasks.Go(func() { b.talk(c, func(_ netip.AddrPort, q []byte) []byte { return b.router.Found(q) }) })
+	tasks.Go(func() { _ = server.Serve(ln) })
+	return nil
+}
+
+// serve answers a request over HTTP.
+func (b *Box) serve(w http.ResponseWriter, r *http.Request) {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	body, err2 := io.ReadAll(io.LimitReader(r.Body, 1<<16))
+	if err != nil || err2 != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if r.Method == http.MethodGet {
+		body = nil
+	}
+	b.mu.Lock()
+	status, answer := b.router.Fetch(time.Now(), from.Addr(), r.URL.Path, r.Header.Get("SOAPAction"), body)
+	b.mu.Unlock()
+	w.Header().Set("Content-Type", `text/xml; charset="utf-8"`)
+	w.WriteHeader(status)
+	_, _ = w.Write(answer)
 }
 
 func (b *Box) answer(from netip.AddrPort, question []byte) []byte {

@@ -9,9 +9,12 @@ import (
 // Router answers as a router does. It is not safe for concurrent use.
 type Router struct {
 	NoPCP, NoNATPMP bool // what it does not speak; with NoPCP it says so in NAT-PMP's words
-	Refuse          byte // a result code of PCP that every wish for a mapping gets; NAT-PMP's is 2
+	UPnP            bool // what it speaks besides
+	Permanent       bool // with UPnP it grants mappings without end alone
+	Refuse          byte // a result code of PCP that every wish for a mapping gets; NAT-PMP's is 2, UPnP's 606
 	Began           time.Time
 	Longest         time.Duration // that it grants; 0: a day
+	Inside          netip.Addr    // where hosts find it
 	Outer           func() netip.Addr
 	// Open has an outer port lead to an inner address and port, the wished one if it can; false where there is none. Close ends that.
 	Open  func(inner netip.AddrPort, wish uint16) (outer uint16, ok bool)
