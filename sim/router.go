@@ -15,7 +15,11 @@ func (m *mesh) addRouter(g *scenario.Group, nat *netsim.NAT) {
 		return
 	}
 	inside := nat.Gateway(g.Name+"-gateway", netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, 0, 1}), 16))
-	box := portmaptest.NewBox(nat, inside, func(r *portmaptest.Router) { r.NoPCP = g.NAT.PortMap == scenario.NATPMP })
+	box := portmaptest.NewBox(nat, inside, func(r *portmaptest.Router) {
+		r.UPnP = g.NAT.PortMap == scenario.UPnP
+		r.NoNATPMP = r.UPnP
+		r.NoPCP = r.UPnP || g.NAT.PortMap == scenario.NATPMP
+	})
 	m.routers = append(m.routers, box)
 	m.boxes[g.Name] = box
 }

@@ -99,6 +99,6 @@ func (r *reader) natFields(n *NAT) fields {
 		"hairpin": into(r, &n.Hairpin, (*value).boolean),
 		"levels":  into(r, &n.Levels, within(1, 2)),
 
-		"port_map": into(r, &n.PortMap, oneOf(PCP, NATPMP)),
+		"port_map": into(r, &n.PortMap, oneOf(PCP, NATPMP, UPnP)),
 	}
 }

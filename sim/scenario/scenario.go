@@ -99,6 +99,7 @@ const (
 	NoPortMap PortMap = ""
 	PCP       PortMap = "pcp"     // RFC 6887, and NAT-PMP
 	NATPMP    PortMap = "nat_pmp" // RFC 6886 alone
+	UPnP      PortMap = "upnp"    // WANIPConnection:1 alone
 )
 
 // NodeRef names a node.
