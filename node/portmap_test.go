@@ -309,6 +309,7 @@ func searchAnswer(host string) string {
 // the router is heard.
 func TestH8_HostileIGD(t *testing.T) {
 	const state, reason = "refused", "it describes no service that maps ports"
+	var written atomic.Int64
 	for _, c := range []struct {
 		name          string
 		found         string
@@ -323,7 +324,8 @@ func TestH8_HostileIGD(t *testing.T) {
 		}, true, state, reason},
 		{"without end", searchAnswer("192.168.1.1"), func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
-				if _, err := w.Write([]byte(strings.Repeat("<root>", 1000))); err != nil {
+				n, err := w.Write([]byte(strings.Repeat("<root>", 1000)))
+				if written.Add(int64(n)); err != nil {
 					return
 				}
 			}
@@ -357,6 +359,9 @@ func TestH8_HostileIGD(t *testing.T) {
 				})
 				if (asked.Load() > 0) != c.asked || elsewhere.Load() != 0 {
 					t.Errorf("%d requests, %d of them elsewhere", asked.Load(), elsewhere.Load())
+				}
+				if n := written.Load(); n > 2<<20 {
+					t.Errorf("%d bytes were taken", n)
 				}
 				begin := time.Now()
 				b.halt(h)

@@ -1,6 +1,7 @@
 package portmap
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -84,7 +85,7 @@ func (h *home) datagram(r *Request) *Request {
 }
 
 func (h *home) fetch(r *Request, mute bool) []byte {
-	if mute || r.Port != portmaptest.HTTPPort {
+	if mute || r.Port != cmp.Or(h.r.Web, portmaptest.HTTPPort) {
 		return nil
 	}
 	_, answer := h.r.Fetch(h.now, client, r.Path, r.Action, r.Body)

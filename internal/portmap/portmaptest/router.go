@@ -8,10 +8,11 @@ import (
 
 // Router answers as a router does. It is not safe for concurrent use.
 type Router struct {
-	NoPCP, NoNATPMP bool // what it does not speak; with NoPCP it says so in NAT-PMP's words
-	UPnP            bool // what it speaks besides
-	Permanent       bool // with UPnP it grants mappings without end alone
-	Refuse          byte // a result code of PCP that every wish for a mapping gets; NAT-PMP's is 2, UPnP's 606
+	NoPCP, NoNATPMP bool   // what it does not speak; with NoPCP it says so in NAT-PMP's words
+	UPnP            bool   // what it speaks besides
+	Web             uint16 // where it says so over HTTP; 0: HTTPPort
+	Permanent       bool   // with UPnP it grants mappings without end alone
+	Refuse          byte   // a result code of PCP that every wish for a mapping gets; NAT-PMP's is 2, UPnP's 606
 	Began           time.Time
 	Longest         time.Duration // that it grants; 0: a day
 	Inside          netip.Addr    // where hosts find it

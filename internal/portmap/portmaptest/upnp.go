@@ -1,6 +1,7 @@
 package portmaptest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -31,7 +32,7 @@ func (r *Router) Found(search []byte) []byte {
 		return nil
 	}
 	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=120\r\nST: %[1]s\r\nUSN: uuid:00000000-0000-0000-0000-000000000001::%[1]s\r\nEXT:\r\n"+
-		"SERVER: box/1 UPnP/1.1 box/1\r\nLOCATION: http://%[2]s:%[3]d%[4]s\r\n\r\n", deviceType, r.Inside, HTTPPort, descriptionPath)
+		"SERVER: box/1 UPnP/1.1 box/1\r\nLOCATION: http://%[2]s:%[3]d%[4]s\r\n\r\n", deviceType, r.Inside, cmp.Or(r.Web, HTTPPort), descriptionPath)
 }
 
 // description is nested as the routers' are: the service is one of a device in a device in the router.
