@@ -126,10 +126,10 @@ func (k *Keeper) igdUnusable(now time.Time, a soapAnswer) *Request {
 	return k.igdFailed(now, "it has no connection to the outside")
 }
 
-// igdLooked takes what the router says of our mapping. One that it does not know, or has given to others, is asked for anew; how
+// igdLooked takes what the router says of our mapping. One that it does not know, whatever it refuses that with, or has given to others, is asked for anew; how
 // long it lasts is known only now.
 func (k *Keeper) igdLooked(now time.Time, a soapAnswer) *Request {
-	if a.refusal != 0 || a.client != k.config.Client || a.port != k.config.Port {
+	if a.client != k.config.Client || a.port != k.config.Port {
 		return k.lost(now, igdMap)
 	}
 	left := time.Duration(a.seconds) * time.Second

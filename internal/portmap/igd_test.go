@@ -164,6 +164,25 @@ func TestIGDShortLease(t *testing.T) {
 		h.pass(time.Minute)
 		h.port(Granted, UPnP, "203.0.113.7:8085", 1)
 	}
+	h.off = true // and what it does not renew has ended when the router says so
+	h.pass(11 * time.Minute)
+	if s := h.k.State(); s.Kind == Granted {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Others that take port after port do not exhaust the ports that are tried: these count anew each time.
+func TestIGDTakenAgain(t *testing.T) {
+	h := upnpHome(t)
+	for p := range uint16(portsTried) - 1 {
+		h.others(8085 + p)
+	}
+	h.start()
+	h.port(Granted, UPnP, "203.0.113.7:8092", portsTried)
+	h.r.Restart(h.now)
+	h.others(8092)
+	h.pass(2*time.Minute + 12*time.Second)
+	h.port(Granted, UPnP, "203.0.113.7:8093", 2)
 }
 
 // A router that fails for a moment keeps the mapping until it ends; one that is gone is given up then.
@@ -195,7 +214,7 @@ func TestIGDRefused(t *testing.T) {
 		return func(h *home) {
 			h.say = func(q, s string) string {
 				if q == question {
-					return strings.Replace(s, old, by, 1)
+					return strings.ReplaceAll(s, old, by)
 				}
 				return s
 			}
@@ -230,7 +249,7 @@ func TestIGDRefused(t *testing.T) {
 		{"no service", replace("description", "WANIPConnection:1", "WANIPConnection:9"), Refused, "it describes no service that maps ports", ""},
 		{"a service elsewhere", replace("description", "/ctl/IPConn", "http://192.168.1.50:5000/ctl/IPConn"), Refused, "it describes no service that maps ports", ""},
 		{"no description", replace("description", "<root", "<html"), Refused, "it describes no service that maps ports", ""},
-		{"the answer to something else", replace(actionAddress, "<u:GetExternalIPAddressResponse", "<u:AddPortMappingResponse"), Refused, noSense, ""},
+		{"the answer to something else", replace(actionAddress, "GetExternalIPAddressResponse", "AddPortMappingResponse"), Refused, noSense, ""},
 		{"no answer", func(h *home) { h.deaf = func(r *Request) bool { return strings.HasSuffix(r.Action, actionMap+`"`) } }, Refused, noSense, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -363,5 +382,17 @@ func TestH8_HostileIGDIsToldLittle(t *testing.T) {
 		if len(h.sent) > 250 || len(addrs) > 60 {
 			t.Errorf("%s: %d requests and %d addresses in an hour", what, len(h.sent), len(addrs))
 		}
+	}
+}
+
+// A router with a mapping that describes itself no more, or says nothing that makes sense, may have the mapping still: it can be given back.
+func TestIGDDescriptionVanishes(t *testing.T) {
+	h := upnpHome(t)
+	h.start()
+	h.say = func(string, string) string { return "<root></root>" }
+	h.pass(10 * time.Minute)
+	h.port(Granted, UPnP, "203.0.113.7:8085", 1)
+	if h.fetch(h.k.Withdraw(), false); len(h.open) != 0 {
+		t.Errorf("open: %v", h.open)
 	}
 }

@@ -30,7 +30,7 @@ func TestParseFound(t *testing.T) {
 		{"port 0", "39475", "0"},
 		{"no port", "39475", "x"},
 		{"a long path", "rootDesc", strings.Repeat("x", pathLargest)},
-		{"no end", "rootDesc", strings.Repeat("x", foundLargest)},
+		{"no end", "EXT:", "EXT: " + strings.Repeat("x", foundLargest)},
 		{"another device", "InternetGatewayDevice", "MediaServer"},
 		{"no type", "st: ", "xt: "},
 		{"a refusal", "200 OK", "404 Not Found"},
