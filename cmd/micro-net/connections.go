@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/micro/micro-net/node/api"
 	"github.com/spf13/cobra"
 )
 
@@ -23,9 +24,25 @@ func (a *app) connectionsCommand() *cobra.Command {
 					if c.Relay != "" {
 						path += " via " + c.Relay
 					}
-					t.row(c.Node, c.Cluster, path, c.Transport, c.Remote, rtt(c.RTTMs), fmt.Sprintf("%.1f%%", 100*c.Loss), c.MTU,
+					t.row(c.Node, c.Cluster, path, transport(c), c.Remote, rtt(c.RTTMs), fmt.Sprintf("%.1f%%", 100*c.Loss), mtu(c.MTU),
 						c.Streams, size(c.SentBytes), size(c.ReceivedBytes), age(a.env.Wall().Sub(c.Since).Milliseconds()))
 				}
 			})
 		})))
+}
+
+// transport is what carries a connection, and how many lanes that are.
+func transport(c *api.Connection) string {
+	if c.Lanes > 0 {
+		return string(c.Transport) + ", " + plural(c.Lanes, "lane", "lanes")
+	}
+	return string(c.Transport)
+}
+
+// mtu is the size of packets; TCP makes its own.
+func mtu(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
 }
