@@ -160,6 +160,9 @@ func (c *carrier) take(h header, r *reading) error {
 	case kindResume:
 		return c.t.resumed(c, h, r)
 	}
+	if c.ours && (h.kind == kindResumed || h.kind == kindGone) {
+		return c.t.promoted(c, h, r)
+	}
 	s := c.t.sessionOn(c, h.turn)
 	if s == nil {
 		return discard(r.in, h.length) // late, of a session that is not here any more

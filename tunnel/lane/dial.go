@@ -72,15 +72,17 @@ func (t *Tunnel) dialled(c *carrier, l *lanes) bool {
 	l.dialling--
 	if c == nil {
 		t.counts.failed.Add(1)
+		l.proved = false
 		l.failed(time.Now())
 		return false
 	}
-	l.pause = 0
+	l.pause, l.proved = 0, true
 	if !t.running || t.peers[c.peer] != l {
 		return false
 	}
 	t.keepLocked(c)
 	l.idle = append([]*carrier{c}, l.idle...)
+	t.promoteLocked(l, time.Now())
 	return true
 }
 
@@ -128,6 +130,6 @@ func (s *session) detach(c *carrier) bool {
 	if s.carrier != c || s.over {
 		return false
 	}
-	s.carrier, s.lost = nil, time.Now()
+	s.carrier, s.lost, s.asking = nil, time.Now(), false
 	return s.ours
 }

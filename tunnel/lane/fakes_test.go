@@ -210,7 +210,7 @@ func (n *testNode) warm(to micronet.NodeID) bool {
 			n.peers[to] = l
 		}
 		l.wanted = time.Now()
-		addr, ok := l.suits(info)
+		addr, ok := l.suits(info, time.Now())
 		if !ok || n.ctx.Err() != nil {
 			n.mu.Unlock()
 			return false

@@ -159,7 +159,7 @@ func transfer(t *testing.T, out, in net.Conn, n int) {
 
 // TestSessionsOutliveLanes cuts lanes while streams run over them, at moments drawn from seeds.
 func TestSessionsOutliveLanes(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(12) {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := pair(t)
 			start(t, a, b)
@@ -168,7 +168,7 @@ func TestSessionsOutliveLanes(t *testing.T) {
 			for range 3 {
 				out, in := call(t, a, b)
 				group.Go(func() {
-					transfer(t, out, in, 3<<20)
+					transfer(t, out, in, 2<<20)
 					finish(t, out, in)
 				})
 				for range draw.IntN(4) {
@@ -410,3 +410,92 @@ func TestSessionsBeginAgain(t *testing.T) {
 		group.Wait()
 	})
 }
+
+// TestSessionsMoveToLanes: connections that found no lane get one while they run, and lose nothing by it.
+func TestSessionsMoveToLanes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t)
+		start(t, a, b)
+		a.warm(b.self)
+		time.Sleep(2 * settled)
+		var group sync.WaitGroup
+		below := 0
+		for range 20 {
+			out, err := a.Tunnel.Open(t.Context(), b.self, program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !onLane(t, out) {
+				below++
+			}
+			in, err := b.Accept(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := in.Accept(); err != nil {
+				t.Fatal(err)
+			}
+			group.Go(func() {
+				say(t, out, in, "hello")
+				time.Sleep(time.Second)
+				if !onLane(t, out) {
+					t.Error("a stream is on no lane after a second")
+				}
+				transfer(t, out, in, 400_000)
+				finish(t, out, in)
+			})
+		}
+		group.Wait()
+		if below == 0 {
+			t.Error("all streams found a lane at once: nothing was tested")
+		}
+		time.Sleep(time.Second)
+		if len(a.sessions)+len(b.sessions) != 0 {
+			t.Errorf("%d and %d sessions are left", len(a.sessions), len(b.sessions))
+		}
+	})
+}
+
+// TestSessionsMoveToAndFro: lanes come and go while streams run.
+func TestSessionsMoveToAndFro(t *testing.T) {
+	for seed := range uint64(5) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := pair(t)
+			start(t, a, b)
+			draw := rand.New(rand.NewPCG(seed, 2))
+			out, in := call(t, a, b)
+			done := make(chan struct{})
+			var group sync.WaitGroup
+			group.Go(func() {
+				transfer(t, slow{out}, slow{in}, 4<<20)
+				close(done)
+			})
+			for running := true; running; {
+				select {
+				case <-done:
+					running = false
+				case <-time.After(time.Duration(draw.IntN(1500)) * time.Millisecond):
+					if c := laneOf(t, out); c != nil && c.isLane() {
+						c.end()
+					}
+				}
+			}
+			group.Wait()
+			finish(t, out, in)
+			if n := a.Counters()["moved"]; n < 3 {
+				t.Errorf("seed %d: moved %d times, want more", seed, n)
+			}
+		})
+	}
+}
+
+// slow is a stream whose user writes a little at a time.
+type slow struct{ net.Conn }
+
+func (s slow) Write(p []byte) (int, error) {
+	time.Sleep(80 * time.Millisecond)
+	return s.Conn.Write(p)
+}
+
+func (s slow) CloseWrite() error { return s.Conn.(tunnel.Stream).CloseWrite() }
+func (s slow) Abort()            { s.Conn.(tunnel.Stream).Abort() }

@@ -15,18 +15,24 @@ type lanes struct {
 	busy     int
 	dialling int
 	quick    bool      // the path was near enough at the last look
+	since    time.Time // it has been
 	wanted   time.Time // when a stream was opened last
 	pause    time.Duration
-	again    time.Time // no dial before
+	again    time.Time  // no dial before
+	proved   bool       // the last dial led there
+	waiting  []*session // those on streams that would rather be on lanes, oldest first
 }
 
 // suits reports whether the path to a peer is one for lanes, and where the peer takes them.
-func (l *lanes) suits(p tunnel.PathInfo) (netip.AddrPort, bool) {
+func (l *lanes) suits(p tunnel.PathInfo, now time.Time) (netip.AddrPort, bool) {
 	limit := enterRTT
 	if l.quick {
 		limit = leaveRTT
 	}
-	l.quick = straight(p) && p.Lane.IsValid() && p.RTT > 0 && p.RTT <= limit
+	was := l.quick
+	if l.quick = straight(p) && p.Lane.IsValid() && p.RTT > 0 && p.RTT <= limit; l.quick && !was {
+		l.since = now
+	}
 	return p.Lane, l.quick
 }
 
@@ -51,10 +57,10 @@ func (l *lanes) take(now time.Time) *carrier {
 
 // missing is how many are to be dialled now.
 func (l *lanes) missing(now time.Time) int {
-	if !l.quick || now.Before(l.again) || now.Sub(l.wanted) > spareFor {
+	if !l.quick || now.Before(l.again) || (now.Sub(l.wanted) > spareFor && len(l.waiting) == 0) {
 		return 0
 	}
-	spare := min(max(l.busy/2, spareLanes), mostSpares)
+	spare := max(min(max(l.busy/2, spareLanes), mostSpares), len(l.waiting))
 	n := min(spare, maxLanesEach-l.busy) - len(l.idle) - l.dialling
 	return max(0, min(n, maxDials-l.dialling))
 }
@@ -77,11 +83,12 @@ func (l *lanes) spent(now time.Time) (out []*carrier) {
 	return out
 }
 
-// takeLane returns a lane to a peer, nil where there is none. In any case it sees to those that will be needed.
-func (t *Tunnel) takeLane(to micronet.NodeID) *carrier {
+// takeLane returns a lane to a peer, nil where there is none. In any case it sees to those that will be needed. soon: there
+// will be one for who waits.
+func (t *Tunnel) takeLane(to micronet.NodeID) (c *carrier, soon bool) {
 	info, ok := t.paths.Path(to)
 	if !ok {
-		return nil
+		return nil, false
 	}
 	now := time.Now()
 	t.mu.Lock()
@@ -90,15 +97,15 @@ func (t *Tunnel) takeLane(to micronet.NodeID) *carrier {
 	if l == nil {
 		l = &lanes{}
 	}
-	addr, ok := l.suits(info)
+	addr, ok := l.suits(info, now)
 	if !ok || !t.running {
-		return nil
+		return nil, false
 	}
 	t.peers[to] = l
 	l.wanted = now
-	c := l.take(now)
+	c = l.take(now)
 	t.fillLocked(to, l, addr, now)
-	return c
+	return c, l.proved && l.busy+l.dialling < maxLanesEach
 }
 
 // fillLocked dials what is missing.
@@ -129,6 +136,7 @@ func (t *Tunnel) restLocked(c *carrier) (end bool) {
 	l.busy--
 	if end = c.gone() || time.Since(c.since) >= maxAge; !end {
 		l.idle = append(l.idle, c)
+		t.promoteLocked(l, time.Now())
 	}
 	return end
 }

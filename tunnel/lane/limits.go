@@ -33,6 +33,7 @@ const (
 	dialTime   = 3 * time.Second
 	againFirst = 5 * time.Second // a peer is dialled again after a dial in vain; it doubles, up to againMost
 	againMost  = 5 * time.Minute
+	settled    = time.Second      // a path that is near for so long gets sessions back
 	spareFor   = 30 * time.Second // a lane that nobody uses is kept
 	guestFor   = time.Minute      // one that a peer has dialled
 	maxAge     = 10 * time.Minute // an older one is used for no further session: certificates and rules are looked at anew

@@ -55,7 +55,7 @@ func (s *session) transmitOn(c *carrier, turn byte) error {
 func (s *session) nextFrame(c *carrier, turn byte) (frame []byte, p piece, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.carrier != c || s.turn != turn || s.over {
+	if s.carrier != c || s.turn != turn || s.over || s.asking {
 		return nil, piece{}, false
 	}
 	ack := s.in.consumed

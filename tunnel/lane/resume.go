@@ -70,6 +70,7 @@ func (t *Tunnel) ask(s *session, until time.Time) (*carrier, *reading, bool) {
 		return nil, nil, over
 	}
 	s.push()
+	t.await(s)
 	return c, r, false
 }
 

@@ -45,8 +45,11 @@ type session struct {
 	heard   bool      // something came from the peer
 	life    uint64    // of the peer's process that it began with; 0: not known
 	over    bool      // nothing is carried any more
+	asking  bool      // the peer was asked to go on over carrier, and has not answered
 
 	due due
+
+	waits bool // for a lane; guarded by Tunnel.mu
 }
 
 // due are frames of a session that are to be sent before its bytes.

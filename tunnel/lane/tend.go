@@ -40,8 +40,9 @@ func (t *Tunnel) look(now time.Time) {
 	for id, l := range t.peers {
 		end = append(end, l.spent(now)...)
 		if way, ok := ways[id]; ok {
-			if addr, ok := l.suits(way); ok {
+			if addr, ok := l.suits(way, now); ok {
 				t.fillLocked(id, l, addr, now)
+				t.promoteLocked(l, now)
 			}
 		}
 		if l.busy == 0 && l.dialling == 0 && len(l.idle) == 0 && now.Sub(l.wanted) > againMost {

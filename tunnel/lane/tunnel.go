@@ -206,8 +206,8 @@ func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening)
 	if err != nil {
 		return nil, err
 	}
-	c := t.takeLane(to)
-	if c == nil {
+	c, soon := t.takeLane(to)
+	if c == nil && !soon {
 		return t.below.Open(ctx, to, o)
 	}
 	s := newSession(t, key{peer: to, ours: true})
@@ -216,7 +216,11 @@ func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening)
 	}
 	s.due.open = true
 	s.out.add(frame)
-	t.begin(s, c)
+	if c != nil {
+		t.begin(s, c)
+	} else if err := t.beginBelow(ctx, s); err != nil {
+		return nil, err
+	}
 	s.push()
 	return newOutbound(s), nil
 }
