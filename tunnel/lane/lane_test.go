@@ -85,6 +85,13 @@ func laneOf(t *testing.T, c net.Conn) *carrier {
 	return s.carrier
 }
 
+// left is how many sessions a node has.
+func left(n *testNode) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.sessions)
+}
+
 func say(t *testing.T, from, to net.Conn, word string) {
 	t.Helper()
 	if _, err := io.WriteString(from, word); err != nil {
@@ -122,8 +129,8 @@ func TestLanesAreUsedAgain(t *testing.T) {
 		if n := a.Counters(); n["dialled"] > spareLanes+2 || n["sessions"] != 300 || n["moved"] != 0 {
 			t.Errorf("counters = %v, want 300 sessions over at most %d lanes", n, spareLanes+2)
 		}
-		if len(a.sessions)+len(b.sessions) != 0 {
-			t.Errorf("%d and %d sessions are left", len(a.sessions), len(b.sessions))
+		if left(a)+left(b) != 0 {
+			t.Errorf("%d and %d sessions are left", left(a), left(b))
 		}
 	})
 }
@@ -181,8 +188,8 @@ func TestSessionsOutliveLanes(t *testing.T) {
 			}
 			group.Wait()
 			time.Sleep(orphanTime + time.Second)
-			if n := a.Counters(); len(a.sessions)+len(b.sessions) != 0 {
-				t.Errorf("seed %d: %d and %d sessions are left (%v)", seed, len(a.sessions), len(b.sessions), n)
+			if n := a.Counters(); left(a)+left(b) != 0 {
+				t.Errorf("seed %d: %d and %d sessions are left (%v)", seed, left(a), left(b), n)
 			}
 		})
 		if t.Failed() {
@@ -205,6 +212,10 @@ func TestSilentLanesAreLeft(t *testing.T) {
 		}{{"caller", 0, 1}, {"callee", 1, 0}} {
 			out, in := call(t, a, b)
 			say(t, out, in, "hello")
+			for !onLane(t, out) {
+				time.Sleep(tick)
+			}
+			time.Sleep(tick)
 			heal := w.Cut(hosts[c.from], hosts[c.to])
 			began := time.Now()
 			both := []net.Conn{out, in}
@@ -212,7 +223,12 @@ func TestSilentLanesAreLeft(t *testing.T) {
 			if took := time.Since(began); took > deafAfter+2*tick+time.Second || onLane(t, out) {
 				t.Errorf("%s: bytes took %v, lane: %v", c.name, took, onLane(t, out))
 			}
+			time.Sleep(2 * time.Second)
+			if onLane(t, out) {
+				t.Errorf("%s: the stream is on another lane that leads nowhere", c.name)
+			}
 			heal()
+			time.Sleep(2 * againFirst)
 			transfer(t, out, in, 1<<20)
 			finish(t, out, in)
 		}
@@ -450,8 +466,8 @@ func TestSessionsMoveToLanes(t *testing.T) {
 			t.Error("all streams found a lane at once: nothing was tested")
 		}
 		time.Sleep(time.Second)
-		if len(a.sessions)+len(b.sessions) != 0 {
-			t.Errorf("%d and %d sessions are left", len(a.sessions), len(b.sessions))
+		if left(a)+left(b) != 0 {
+			t.Errorf("%d and %d sessions are left", left(a), left(b))
 		}
 	})
 }

@@ -71,6 +71,16 @@ func (l *lanes) failed(now time.Time) {
 	l.again = now.Add(l.pause)
 }
 
+// distrust takes out all that nobody uses, as another one leads nowhere, and has none dialled for a while.
+func (l *lanes) distrust(now time.Time) (out []*carrier) {
+	if l == nil {
+		return nil
+	}
+	out, l.idle, l.proved = l.idle, nil, false
+	l.failed(now)
+	return out
+}
+
 // spent are those that nobody needs any more: too old, or unused for too long while there are others.
 func (l *lanes) spent(now time.Time) (out []*carrier) {
 	l.idle = slices.DeleteFunc(l.idle, func(c *carrier) bool {

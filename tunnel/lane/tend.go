@@ -30,6 +30,8 @@ func (t *Tunnel) look(now time.Time) {
 	carriers, sessions := t.allLocked(func(*carrier) bool { return true }, func(s *session) bool { return !s.ours })
 	for _, c := range carriers {
 		switch {
+		case c.deaf():
+			end = append(append(end, c), t.peers[c.peer].distrust(now)...)
 		case c.useless(now, ways[c.peer]):
 			end = append(end, c)
 		case c.asks():
@@ -85,13 +87,18 @@ func (c *carrier) useless(now time.Time, way tunnel.PathInfo) bool {
 	case !c.isLane():
 		return false // the tunnel below looks after it
 	case c.ours && busy:
-		return c.silence() > deafAfter || !straight(way)
+		return !straight(way)
 	case c.ours:
 		return false // see lanes.spent
 	case busy:
 		return c.silence() > 2*deafAfter
 	}
 	return now.Sub(c.used) > guestFor
+}
+
+// deaf reports whether a lane of ours leads nowhere: it is in use, and nothing has come for long.
+func (c *carrier) deaf() bool {
+	return c.ours && c.isLane() && c.session != nil && c.silence() > deafAfter
 }
 
 // asks reports whether a sign of life is to be asked for.
