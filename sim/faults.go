@@ -179,7 +179,7 @@ func convert(l scenario.Link) netsim.Link {
 	return netsim.Link{
 		Latency: l.Latency, Jitter: l.Jitter, Loss: l.Loss, Duplicate: l.Duplicate, Reorder: l.Reorder, MTU: l.MTU,
 		Burst:   burst(l.Burst),
-		Corrupt: l.Corrupt, Bandwidth: int(l.Bandwidth), Queue: int(l.Queue), ICMP: l.ICMP,
+		Corrupt: l.Corrupt, Bandwidth: int(l.Bandwidth), Queue: int(l.Queue), ICMP: l.ICMP, Drops: content(l.Drops),
 	}
 }
 

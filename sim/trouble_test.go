@@ -194,7 +194,7 @@ func TestConvertSaysAll(t *testing.T) {
 	s, err := scenario.Parse("test", []byte(`name: link
 nodes: 1
 duration: 1s
-network: {latency: 20ms, jitter: 5ms, loss: 1%, burst: {share: 2%, length: 1s, loss: 50%}, duplicate: 3%, reorder: 4%, corrupt: 5%, bandwidth: 8Mbit/s, queue: 64KB, mtu: 1400, icmp: false}
+network: {latency: 20ms, jitter: 5ms, loss: 1%, burst: {share: 2%, length: 1s, loss: 50%}, duplicate: 3%, reorder: 4%, corrupt: 5%, bandwidth: 8Mbit/s, queue: 64KB, mtu: 1400, icmp: false, drops: quic}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -202,6 +202,7 @@ network: {latency: 20ms, jitter: 5ms, loss: 1%, burst: {share: 2%, length: 1s, l
 	want := netsim.Link{
 		Latency: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.01, Duplicate: 0.03, Reorder: 0.04, MTU: 1400,
 		Burst: netsim.Burst{Share: 0.02, Time: time.Second, Loss: 0.5}, Corrupt: 0.05, Bandwidth: 1_000_000, Queue: 64_000,
+		Drops: quicAlone{},
 	}
 	if got := convert(s.Network); got != want {
 		t.Errorf("%+v\nwant %+v", got, want)

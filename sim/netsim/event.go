@@ -70,6 +70,7 @@ const (
 	WhyQueue    Why = "queue"    // too many bytes waited for the bandwidth
 	WhyNAT      Why = "nat"      // a NAT has no mapping for it, does not let it in, or has no port left
 	WhyFirewall Why = "firewall"
+	WhyContent  Why = "content" // the path drops what is in it
 )
 
 // What was done to a datagram that is delivered all the same.
@@ -107,6 +108,7 @@ type Stats struct {
 	Queue      uint64 // thrown away at full queues of bottlenecks
 	NAT        uint64 // not let through by NATs
 	Firewall   uint64 // thrown away by firewalls
+	Content    uint64 // thrown away for what was in them
 	Duplicated uint64
 	Reordered  uint64
 	Corrupted  uint64 // delivered with a bit flipped
@@ -137,6 +139,8 @@ func (s *Stats) drop(why Why) {
 		s.NAT++
 	case WhyFirewall:
 		s.Firewall++
+	case WhyContent:
+		s.Content++
 	}
 }
 

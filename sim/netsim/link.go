@@ -31,6 +31,7 @@ type Link struct {
 	Bandwidth int     // bytes per second that pass, headers included, datagrams and streams together; 0: no limit
 	Queue     int     // bytes that wait for the bandwidth, more is dropped; 0: what passes in 100 ms, 34 KiB at least
 	ICMP      bool    // senders of datagrams larger than the MTU are told, unless that is lost on the way back
+	Drops     Content // datagrams of this kind vanish; nil: none does
 }
 
 // The stream of decisions about one packet.

@@ -108,6 +108,8 @@ func (w *World) fateLocked(p *packet, way *path) fate {
 			w.tooBigLocked(p, link.MTU)
 		}
 		return f
+	case link.sieves(p):
+		return fate{why: WhyContent}
 	}
 	if link.Bandwidth > 0 { // also for what is lost: that happens behind the bottleneck
 		wait, fits := w.pipeLocked(d).admit(now, p.bytes(), link.Bandwidth, link.queueBytes())

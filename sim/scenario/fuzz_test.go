@@ -17,8 +17,8 @@ fidelity: gossip
 groups:
   - {name: eu, nodes: 10, nat: {kind: symmetric, timeout: 30s, hairpin: true, levels: 2}, network: {latency: 1ms}}
   - {name: us, nodes: 5, nat: full_cone}
-network: &net {latency: 20ms, jitter: 5ms, loss: 1%, burst: {share: 1%, length: 1s, loss: 50%}, duplicate: 1%, reorder: 1%, corrupt: 1%, bandwidth: 10Mbit/s, queue: 64KB, mtu: 1400, icmp: false}
-links: [{from: eu, to: us, both: true, latency: 80ms, burst: 0, loss: 0}]
+network: &net {latency: 20ms, jitter: 5ms, loss: 1%, burst: {share: 1%, length: 1s, loss: 50%}, duplicate: 1%, reorder: 1%, corrupt: 1%, bandwidth: 10Mbit/s, queue: 64KB, mtu: 1400, icmp: false, drops: quic}
+links: [{from: eu, to: us, both: true, latency: 80ms, burst: 0, loss: 0, drops: nothing}]
 services:
   - {name: web, instances: 4, protocol: http, check: {kind: http, path: /, interval: 1s, timeout: 1s, failures_before_critical: 1, successes_before_passing: 1}}
   - {name: db, on: [2, eu3], protocol: tcp, port: 5432, check: none}

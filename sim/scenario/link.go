@@ -15,9 +15,20 @@ type Link struct {
 	Queue     int64   // bytes that wait for the bandwidth, 0: the simulator's default
 	MTU       int     // largest IP packet in bytes, 0: no limit
 	ICMP      bool    // who sends too large a packet is told; true unless the file says false
+	Drops     Content // datagrams that are dropped for what is in them
 
 	named linkKeys // what the file says
 }
+
+// Content is a kind of datagrams.
+type Content string
+
+// The kinds of datagrams that a path may drop while others pass.
+const (
+	AnyContent  Content = ""        // none is dropped
+	QUIC        Content = "quic"    // the datagrams of QUIC; sealed ones pass, probes among them
+	CarriedQUIC Content = "carried" // those that go to a relay or come from one
+)
 
 // Burst is loss that comes in bursts (Gilbert and Elliott).
 type Burst struct {
@@ -49,6 +60,7 @@ const (
 	namedQueue
 	namedMTU
 	namedICMP
+	namedDrops
 )
 
 // Over returns base with what the file says in l. A Link of which the file says nothing changes
@@ -65,6 +77,7 @@ func (l Link) Over(base Link) Link {
 	set(l.named&namedQueue, &base.Queue, l.Queue)
 	set(l.named&namedMTU, &base.MTU, l.MTU)
 	set(l.named&namedICMP, &base.ICMP, l.ICMP)
+	set(l.named&namedDrops, &base.Drops, l.Drops)
 	base.named |= l.named
 	return base
 }

@@ -46,7 +46,19 @@ func (r *reader) linkFields(l *Link) fields {
 		"queue":     named(l, namedQueue, into(r, &l.Queue, (*value).size)),
 		"mtu":       named(l, namedMTU, into(r, &l.MTU, within(minMTU, maxMTU))),
 		"icmp":      named(l, namedICMP, into(r, &l.ICMP, (*value).boolean)),
+		"drops":     named(l, namedDrops, into(r, &l.Drops, content)),
 	}
+}
+
+// noContent is how files write AnyContent.
+const noContent Content = "nothing"
+
+func content(v *value) (Content, *Mistake) {
+	kind, m := oneOf(noContent, QUIC, CarriedQUIC)(v)
+	if kind == noContent {
+		return AnyContent, m
+	}
+	return kind, m
 }
 
 const (

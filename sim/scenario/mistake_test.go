@@ -66,6 +66,7 @@ func TestMistakesOfTheParts(t *testing.T) {
 		"links:\n- {from: eu, to: 1, queue: 1500}\n":                                                             "10: links[0].queue: want a size like 64KB or 10MB, found 1500; give the unit: 1500B",
 		"links:\n- {from: eu, to: 1, mtu: 500}\n":                                                                "10: links[0].mtu: want a whole number from 576 to 65535, found 500",
 		"links:\n- {from: eu, to: 1, icmp: maybe}\n":                                                             `10: links[0].icmp: want true or false, found "maybe"`,
+		"links:\n- {from: eu, to: 1, drops: quik}\n":                                                             `10: links[0].drops: want one of nothing, quic, carried, found "quik"; did you mean "quic"?`,
 		"links:\n- {from: eu, to: 1, burst: {share: 100%, length: 1s}}\n":                                        "10: links[0].burst: a burst that never ends; use loss",
 		"links:\n- {from: eu, to: 1, burst: {share: 1%}}\n":                                                      "10: links[0].burst: length is missing",
 		"timeline:\n- {kill: 3}\n":                                                                               "10: timeline[0]: at is missing",

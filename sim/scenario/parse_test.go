@@ -81,16 +81,17 @@ func TestLinks(t *testing.T) {
     queue: 64KB
     mtu: 1280
     icmp: false
+    drops: quic
   - {from: 1, to: 2, burst: 0, loss: 0, bandwidth: 1MB/s}
 `)
 	full := Link{
 		80 * time.Millisecond, time.Millisecond, 0.005,
 		Burst{0.02, 200 * time.Millisecond, 1},
-		0.01, 0.02, 0.03, 1_250_000, 64_000, 1280, false, 1<<11 - 1,
+		0.01, 0.02, 0.03, 1_250_000, 64_000, 1280, false, QUIC, 1<<12 - 1,
 	}
 	want := []LinkRule{
 		{10, sel(t, "eu"), sel(t, "us-east, 1"), true, full},
-		{24, sel(t, "1"), sel(t, "2"), false, Link{Bandwidth: 1e6, named: namedBurst | namedLoss | namedBandwidth}},
+		{25, sel(t, "1"), sel(t, "2"), false, Link{Bandwidth: 1e6, named: namedBurst | namedLoss | namedBandwidth}},
 	}
 	if !reflect.DeepEqual(s.Links, want) {
 		t.Errorf("got  %+v\nwant %+v", s.Links, want)
@@ -99,7 +100,7 @@ func TestLinks(t *testing.T) {
 	if over.Latency != full.Latency || over.Loss != 0 || over.Burst != (Burst{}) || over.Bandwidth != 1e6 || over.MTU != 1280 {
 		t.Errorf("the second over the first: %+v", over)
 	}
-	if all := full.Over(Link{Latency: 1, Queue: 5, ICMP: true}); all != full {
+	if all := full.Over(Link{Latency: 1, Queue: 5, ICMP: true, Drops: CarriedQUIC}); all != full {
 		t.Errorf("one that says everything: %+v", all)
 	}
 	if got := (Link{}).Over(full); got != full {
