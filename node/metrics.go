@@ -251,6 +251,7 @@ func (b backend) gauges(w io.Writer) error {
 		{"lane_streams_total", "Streams that began on a lane.", float64(lanes["sessions"])},
 		{"lane_moves_total", "Streams that left a lane which was lost, or whose path was.", float64(lanes["moved"])},
 		{"lane_dials_failed_total", "Lanes that could not be dialled.", float64(lanes["failed"])},
+		{"ways_grey_total", "Times that a way to a peer answered probes and carried no data.", float64(carried["ways_grey"])},
 		{"relayed_packets_total", "Packets of other nodes that were forwarded.", float64(carried["relayed_packets"])},
 		{"relayed_bytes_total", "Bytes of other nodes that were forwarded.", float64(carried["relayed_bytes"])},
 	} {

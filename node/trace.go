@@ -61,7 +61,7 @@ func bestOf(routes []router.View) *micronet.Route {
 }
 
 func (b backend) addWays(t *api.Trace, n *micronet.Node, ways []tunnel.Way) {
-	direct, answers := 0, 0
+	var d directWays
 	for i := range ways {
 		w := &ways[i]
 		shown := api.Way{Path: pathKind(w.Relay), Transport: transportKind(w.TCP), State: stateOf(w), RTTMs: ms(w.RTT), Unanswered: w.Missed}
@@ -69,10 +69,7 @@ func (b backend) addWays(t *api.Trace, n *micronet.Node, ways []tunnel.Way) {
 			shown.Remote = w.Remote.String()
 		}
 		if w.Relay.IsZero() {
-			direct++
-			if w.Confirmed {
-				answers++
-			}
+			d.add(w)
 		} else {
 			shown.Relay = b.l.node.nameOf(w.Relay)
 		}
@@ -87,7 +84,7 @@ func (b backend) addWays(t *api.Trace, n *micronet.Node, ways []tunnel.Way) {
 		t.RTTMs = t.Ways[0].RTTMs
 	}
 	t.Hops = append(t.Hops, api.Hop{Kind: api.HopNode, Name: n.Name, Address: firstOf(n), RTTMs: t.RTTMs})
-	t.Why = whyNotDirect(t.Path, direct, answers)
+	t.Why = whyNotDirect(t.Path, d)
 }
 
 func firstOf(n *micronet.Node) string {
@@ -101,23 +98,40 @@ func stateOf(w *tunnel.Way) api.WayState {
 	switch {
 	case w.InUse && w.Confirmed:
 		return api.WayInUse
+	case w.Confirmed && w.Grey:
+		return api.WayGrey
 	case w.Confirmed:
 		return api.WayAnswers
 	}
 	return api.WaySilent
 }
 
+// directWays counts those that lead over no relay: all, those that answer, and those of them that carry no data.
+type directWays struct{ all, answer, grey int }
+
+func (d *directWays) add(w *tunnel.Way) {
+	d.all++
+	if w.Confirmed {
+		d.answer++
+	}
+	if w.Confirmed && w.Grey {
+		d.grey++
+	}
+}
+
 // whyNotDirect says it in words, "" for a direct path.
-func whyNotDirect(path micronet.PathKind, direct, answers int) string {
+func whyNotDirect(path micronet.PathKind, d directWays) string {
 	switch {
 	case path == micronet.PathDirect:
 		return ""
-	case answers > 0:
+	case d.answer > 0 && d.answer == d.grey:
+		return "a direct address answers, and nothing but probes gets through: a device between drops QUIC's packets"
+	case d.answer > 0:
 		return "a direct address answers, and the relay is much faster"
-	case direct == 0:
+	case d.all == 0:
 		return "no address of the node can be tried from here"
 	case path == micronet.PathRelay:
-		return fmt.Sprintf("none of %d addresses of the node answers: NATs or firewalls are between, or the link is down", direct)
+		return fmt.Sprintf("none of %d addresses of the node answers: NATs or firewalls are between, or the link is down", d.all)
 	}
-	return fmt.Sprintf("none of %d addresses of the node answers, and no relay leads there", direct)
+	return fmt.Sprintf("none of %d addresses of the node answers, and no relay leads there", d.all)
 }

@@ -45,18 +45,19 @@ func TestTrace(t *testing.T) {
 
 func TestWhyNotDirect(t *testing.T) {
 	for _, c := range []struct {
-		path            micronet.PathKind
-		direct, answers int
-		want            string
+		path   micronet.PathKind
+		direct directWays
+		want   string
 	}{
-		{micronet.PathDirect, 2, 1, ""},
-		{micronet.PathRelay, 2, 1, "a direct address answers, and the relay is much faster"},
-		{micronet.PathRelay, 0, 0, "no address of the node can be tried from here"},
-		{micronet.PathRelay, 3, 0, "none of 3 addresses of the node answers: NATs or firewalls are between, or the link is down"},
-		{"", 1, 0, "none of 1 addresses of the node answers, and no relay leads there"},
+		{micronet.PathDirect, directWays{2, 1, 0}, ""},
+		{micronet.PathRelay, directWays{2, 2, 1}, "a direct address answers, and the relay is much faster"},
+		{micronet.PathRelay, directWays{2, 1, 1}, "a direct address answers, and nothing but probes gets through: a device between drops QUIC's packets"},
+		{micronet.PathRelay, directWays{}, "no address of the node can be tried from here"},
+		{micronet.PathRelay, directWays{all: 3}, "none of 3 addresses of the node answers: NATs or firewalls are between, or the link is down"},
+		{"", directWays{all: 1}, "none of 1 addresses of the node answers, and no relay leads there"},
 	} {
-		if got := whyNotDirect(c.path, c.direct, c.answers); got != c.want {
-			t.Errorf("%q %d %d: %q", c.path, c.direct, c.answers, got)
+		if got := whyNotDirect(c.path, c.direct); got != c.want {
+			t.Errorf("%q %+v: %q", c.path, c.direct, got)
 		}
 	}
 }

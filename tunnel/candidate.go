@@ -51,7 +51,7 @@ type candidate struct {
 	udp       *net.UDPAddr   // of addr
 	local     netip.Addr     // our own address that its packets arrive at, zero: not known
 	source    []byte         // control message that names local
-	binding   *binding       // set once an authenticated frame came from it
+	binding   *binding       // set once an authenticated frame came from it; with via its own, of no address
 	replied   time.Time      // last reply over it
 	heard     time.Time      // last authenticated frame from it
 	came      time.Time      // last one that was no reply
@@ -64,6 +64,7 @@ type candidate struct {
 	sent      [outstandingProbes]sentProbe
 	allowance int64 // bytes that may still be sent while unproven
 	refilled  time.Time
+	ledger
 }
 
 // sentProbe is a probe whose reply may still come.
@@ -72,10 +73,12 @@ type sentProbe struct {
 	at         time.Time
 	generation uint64 // of our credential that the peer must have to answer it
 	clean      bool   // it was sent while none was unanswered: its reply is a sample
+	small      uint64 // QUIC packets that had left by then, see tally
+	large      uint64
 }
 
 func newCandidate(addr netip.AddrPort) *candidate {
-	return &candidate{addr: addr, udp: net.UDPAddrFromAddrPort(addr)}
+	return &candidate{addr: addr, udp: net.UDPAddrFromAddrPort(addr), ledger: ledger{left: new(tally)}}
 }
 
 // note records that a probe was due now, whether it could be sent or not.
@@ -102,6 +105,8 @@ func (c *candidate) knock(now time.Time) {
 // remember keeps a probe until its reply; the oldest one gives way.
 func (c *candidate) remember(p sentProbe) {
 	p.clean = c.clean
+	p.small, p.large = c.left.small.Load(), c.left.large.Load()
+	c.asked = p.small + p.large
 	copy(c.sent[1:], c.sent[:])
 	c.sent[0] = p
 }
@@ -137,6 +142,7 @@ func (c *candidate) forget() {
 	c.rtt.stale = true
 	c.confirmed, c.open, c.hurried = false, false, false
 	c.missed, c.attempts, c.since = 0, 0, time.Time{}
+	c.reset()
 }
 
 // lost reports whether the unanswered probes are enough to give the path up, in number and in time.

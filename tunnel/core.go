@@ -62,6 +62,7 @@ type core struct {
 	called      bool      // somebody whom we had not spoken to reached us
 	survey      *survey   // nil: none is under way
 	nonce       uint64    // of probes; unique is enough, frames are sealed
+	greys       uint64    // ways that were found to be grey
 	checked     bucket
 }
 
@@ -279,7 +280,7 @@ func (c *core) seal(now time.Time, p *peer, k *pairing, to *candidate, m *messag
 }
 
 // maxMessageOverhead is the most bytes of a message besides its payload.
-const maxMessageOverhead = 40
+const maxMessageOverhead = 48
 
 // frameLen is how long a frame becomes.
 func (c *core) frameLen(m *message, attach bool) int {
@@ -324,7 +325,9 @@ func (c *core) probe(now time.Time, p *peer, to *candidate, full bool, out *effe
 // creditQUIC takes over the QUIC bytes that came from an address.
 func (c *core) creditQUIC(k *candidate) {
 	if k.binding != nil {
-		k.credit(k.binding.received.Swap(0))
+		came := k.binding.received.Load()
+		k.credit(came - k.binding.credited)
+		k.binding.credited = came
 	}
 }
 
@@ -436,12 +439,14 @@ func (c *core) sync(p *peer) {
 	if t := instant(c.start, p.flow.arrived.Load()); t.After(p.paths.arrived) {
 		p.paths.arrived = t
 	}
-	if b := p.paths.best; b != nil && b.binding != nil && b.binding == p.flow.over.Load() {
-		b.carried = instant(c.start, p.flow.arrived.Load())
+	if b := p.paths.best; b != nil && b.binding != nil {
+		b.carried = later(b.carried, instant(c.start, b.binding.came.Load()))
 	}
 	if t := instant(c.start, p.flow.asked.Load()); t.After(p.paths.asked) {
 		p.paths.asked = t
 	}
+	p.paths.met = instant(c.start, p.flow.arrived.Load())
+	p.paths.unmet, p.paths.strange = instant(c.start, p.flow.unmet.Load()), instant(c.start, p.flow.strange.Load())
 }
 
 // tick looks at the peers that are due, and returns when the next one is, zero for never.
@@ -491,7 +496,11 @@ func (c *core) settle(now time.Time, p *peer, out *effects) {
 	if m.reason == PathLost || (shown != nil && p.paths.best == nil) {
 		p.answered = 0 // it may have restarted and know us no more
 	}
+	if p.paths.best != shown {
+		p.changeWay(m.reason)
+	}
 	c.publish(p)
+	p.flow.copied.Store(len(p.paths.seconds()) > 0)
 	c.agenda.set(p, c.appointment(now, p))
 }
 
@@ -521,5 +530,5 @@ func (c *core) publish(p *peer) {
 	if r != nil && r.udp == b.udp && r.confirmed == b.confirmed && string(r.source) == string(b.source) {
 		return
 	}
-	p.flow.route.Store(&route{remote: b.addr, udp: b.udp, confirmed: b.confirmed, source: b.source, relayed: b.via != nil})
+	p.flow.route.Store(&route{remote: b.addr, udp: b.udp, confirmed: b.confirmed, source: b.source, relayed: b.via != nil, left: b.left})
 }

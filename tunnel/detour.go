@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	// maxDetours is how many relays a peer is asked for over at once; maxObservedDetours is how many more
-	// ways over relays are remembered because the peer came over them, the one longest silent out.
+	// maxDetours is how many relays a peer is asked for over at once. With those that answer and have turned out to be grey there
+	// are mostDetours; maxObservedDetours is how many more ways over relays are remembered because the peer came over
+	// them, the one longest silent out.
 	maxDetours         = 3
+	mostDetours        = 3 * maxDetours
 	maxObservedDetours = 3
 	// detourTries is how many probes a relay gets to show that it leads to the peer; then the next one is tried.
 	detourTries = 4
@@ -54,7 +56,7 @@ type detours struct {
 // go when it has. It returns the new ones, which are to be probed. Gossip takes the ways that there are: in a
 // split everybody gossips with everybody whom no relay reaches either.
 func (c *core) detour(now time.Time, p *peer) []*candidate {
-	if p.paths.answers() && !p.paths.best.parting() {
+	if p.paths.answers() && !p.paths.best.doubted() && !p.paths.best.parting() {
 		p.detours = detours{} // what did not lead there before may do when this way ends
 		if p.paths.best.via == nil {
 			p.paths.straighten(now)
@@ -65,7 +67,7 @@ func (c *core) detour(now time.Time, p *peer) []*candidate {
 		return nil
 	}
 	before := len(p.paths.candidates)
-	for p.paths.detours() < maxDetours {
+	for p.paths.mayDetour() {
 		relay := c.relayTo(now, p)
 		if relay == nil {
 			break
@@ -74,14 +76,14 @@ func (c *core) detour(now time.Time, p *peer) []*candidate {
 			p.detours.rest = now.Add(detourWait)
 			break
 		}
-		p.paths.candidates = append(p.paths.candidates, newDetour(relay))
+		p.paths.candidates = append(p.paths.candidates, newDetour(p, relay))
 	}
 	return p.paths.candidates[before:]
 }
 
-func newDetour(relay *peer) *candidate {
+func newDetour(p, relay *peer) *candidate {
 	k := newCandidate(relay.flow.identity.AddrPort())
-	k.via, k.hurried = relay, true
+	k.via, k.hurried, k.binding = relay, true, &binding{flow: p.flow}
 	return k
 }
 
@@ -124,7 +126,7 @@ func (c *core) relayTo(now time.Time, p *peer) *peer {
 			return r
 		}
 	}
-	p.detours.exhausted(now, waits || p.paths.detours() > 0)
+	p.detours.exhausted(now, waits || p.paths.mayBeLed())
 	return nil
 }
 
@@ -172,9 +174,23 @@ func (c *core) approach(now time.Time, p *peer) {
 }
 
 // direct reports whether a peer answers directly.
-func (p *peer) direct() bool {
-	b := p.paths.best
-	return b != nil && b.confirmed && b.via == nil && p.known
+func (p *peer) direct() bool { return p.door() != nil }
+
+// door is the direct way to a peer, nil when it does not answer directly. What a relay is to forward goes there: also where
+// QUIC's own packets to it take another way, because they alone do not pass.
+func (p *peer) door() *candidate {
+	switch b := p.paths.best; {
+	case b == nil || !b.confirmed || !p.known:
+		return nil
+	case b.via == nil:
+		return b
+	}
+	for _, k := range p.paths.candidates {
+		if k.via == nil && k.grey && k.confirmed {
+			return k
+		}
+	}
+	return nil
 }
 
 // relay is over whom packets to a candidate go, zero: directly.
@@ -193,14 +209,14 @@ func (k *candidate) remote() netip.AddrPort {
 	case k.via == nil:
 		return k.addr
 	case k.via.direct():
-		return k.via.paths.best.remote()
+		return k.via.door().remote()
 	}
 	return netip.AddrPort{}
 }
 
 // overTCP reports whether packets to a candidate leave over a trunk.
 func (k *candidate) overTCP() bool {
-	return k.trunk() || (k.via != nil && k.via.direct() && k.via.paths.best.trunk())
+	return k.trunk() || (k.via != nil && k.via.direct() && k.via.door().trunk())
 }
 
 // nearby are the relays that we reach directly, by their round trips, as they were a moment ago.
@@ -220,7 +236,7 @@ func (c *core) nearRelays(now time.Time) []*peer {
 		}
 	}
 	slices.SortFunc(list, func(a, b *peer) int {
-		return cmp.Or(cmp.Compare(a.paths.best.rtt.value, b.paths.best.rtt.value), a.ID.Compare(b.ID))
+		return cmp.Or(cmp.Compare(a.door().rtt.value, b.door().rtt.value), a.ID.Compare(b.ID))
 	})
 	c.near = nearby{list, now.Add(nearbyFor)}
 	return list
@@ -232,10 +248,10 @@ func (c *core) observeDetour(a arrival, p *peer, fresh bool) *candidate {
 		return nil
 	}
 	if p.paths.find(a.from) == nil {
-		if p.paths.detours() >= maxDetours+maxObservedDetours && !p.paths.dropDetour() {
+		if p.paths.detours() >= mostDetours+maxObservedDetours && !p.paths.dropDetour() {
 			return nil
 		}
-		p.paths.candidates = append(p.paths.candidates, newDetour(a.via))
+		p.paths.candidates = append(p.paths.candidates, newDetour(p, a.via))
 		if b := p.paths.best; b != nil {
 			b.hurried = true
 		}
@@ -275,8 +291,8 @@ func (c *core) dismiss(gone *peer) {
 // proven reports whether the way in use has answered and was not given up since.
 func (s *paths) proven() bool { return s.best != nil && s.best.confirmed }
 
-// answers reports whether the way in use does, as far as is known.
-func (s *paths) answers() bool { return s.proven() && !s.silent(s.best) }
+// answers reports whether the way in use does, and is not grey.
+func (s *paths) answers() bool { return s.proven() && !s.silent(s.best) && !s.best.grey }
 
 // stuck reports, of a peer that no way answers for, whether that is so for too long, or not worth waiting for: the way
 // that was proven has fallen silent, or, with listed, the peer names relays, because it is not reached directly.
@@ -293,6 +309,22 @@ func (s *paths) detours() (n int) {
 		}
 	}
 	return n
+}
+
+// mayBeLed reports whether there is a way over a relay of which it is not known that it carries nothing.
+func (s *paths) mayBeLed() bool {
+	return slices.ContainsFunc(s.candidates, func(k *candidate) bool { return k.via != nil && !k.grey })
+}
+
+// mayDetour reports whether another relay may be tried.
+func (s *paths) mayDetour() bool {
+	hopeful := 0
+	for _, k := range s.candidates {
+		if k.via != nil && !k.grey && k.missed == 0 {
+			hopeful++
+		}
+	}
+	return hopeful < maxDetours && s.detours() < mostDetours
 }
 
 // straighten lets go of the ways over relays that neither side uses. When the peer takes one again, that is news: the

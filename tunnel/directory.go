@@ -21,13 +21,33 @@ type flow struct {
 	heard   atomic.Int64 // last authenticated frame
 	arrived atomic.Int64 // last QUIC packet from the peer
 	used    atomic.Int64 // last QUIC packet to it
-	asked   atomic.Int64 // the first one since one arrived
+	asked   atomic.Int64 // the first one since anything arrived
+	unmet   atomic.Int64 // the first one since a QUIC packet arrived
+	strange atomic.Int64 // when the last QUIC packet came that took another way than the one before
 
 	route atomic.Pointer[route]   // nil: no way is known
-	over  atomic.Pointer[binding] // where the last QUIC packet came from, nil: the core knows
+	over  atomic.Pointer[binding] // of the way that the last QUIC packet came, halves aside
 
 	sizes  sizes       // of QUIC's large packets to the peer
 	narrow atomic.Bool // large packets have to be cut
+
+	wide   atomic.Int32 // the largest size that a test of the way in use found to pass
+	copied atomic.Bool  // QUIC packets go over other ways as well
+}
+
+// comes takes note of a QUIC packet from the peer, and reports whether it came another way than the one before.
+func (f *flow) comes(b *binding, now int64) (another bool) {
+	f.arrived.Store(now)
+	b.came.Store(now)
+	before := f.over.Load()
+	if before == b {
+		return false
+	}
+	f.over.Store(b)
+	if before != nil {
+		f.strange.Store(now)
+	}
+	return before != nil
 }
 
 // route is where packets to a peer go now. It is never changed, only replaced.
@@ -37,13 +57,17 @@ type route struct {
 	confirmed bool
 	relayed   bool   // the core knows the way
 	source    []byte // control message that names our own address, nil: the system chooses
+	left      *tally
 }
 
 // binding says that authenticated frames of a peer came from an address.
 type binding struct {
 	flow     *flow
 	firm     atomic.Bool  // a reply proved it
-	received atomic.Int64 // QUIC bytes that the path core was not told of yet
+	received atomic.Int64 // QUIC bytes that came
+	came     atomic.Int64 // when the last did, as in flow
+	credited int64        // those that have made an allowance; guarded by the core's lock, as is count
+	count    uint32       // tells this count of bytes from others that began at zero, 0: not drawn yet
 	// local is our own address its packets arrive at. The read loop alone reads and writes it.
 	local netip.Addr
 }

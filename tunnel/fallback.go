@@ -156,7 +156,7 @@ const walledFor = 30 * time.Second
 func (c *core) overTrunks(now time.Time) (walled, dialled bool) {
 	reached := false
 	for _, p := range c.peers {
-		reached = reached || (p.direct() && p.paths.best.straight())
+		reached = reached || (p.direct() && p.door().straight())
 		for _, k := range p.paths.candidates {
 			switch {
 			case !k.trunk() || !k.confirmed:
@@ -226,8 +226,8 @@ func (s *paths) doubt(now time.Time) {
 	}
 }
 
-// unanswered reports whether UDP has been asked for an answer for long enough: the way in use has fallen silent, or none
-// has answered yet.
+// unanswered reports whether UDP has been asked for an answer for long enough: the way in use has fallen silent or is grey,
+// or none has answered yet.
 func (s *paths) unanswered(now time.Time) bool {
 	return s.proven() || slices.ContainsFunc(s.candidates, func(k *candidate) bool {
 		return !k.since.IsZero() && now.Sub(k.since) >= trunkAfter

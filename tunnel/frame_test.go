@@ -50,9 +50,9 @@ func TestMessageRoundTrip(t *testing.T) {
 		{kind: messagePacket, channel: 7, payload: []byte("payload")},
 		{kind: messagePacket, channel: 7, payload: []byte{}},
 		{kind: messageProbe, flags: probeWantsCredential, nonce: 1<<63 + 5},
-		{kind: messageReply, nonce: 4, floor: 9},
-		{kind: messageReply, nonce: 4, observed: netip.MustParseAddrPort("192.0.2.1:8085")},
-		{kind: messageReply, nonce: 4, observed: netip.MustParseAddrPort("[2001:db8::1]:1")},
+		{kind: messageReply, nonce: 4, floor: 9, counts: true, took: 1 << 40},
+		{kind: messageReply, nonce: 4, observed: netip.MustParseAddrPort("192.0.2.1:8085"), counts: true, took: 7},
+		{kind: messageReply, nonce: 4, observed: netip.MustParseAddrPort("[2001:db8::1]:1"), counts: true, took: 7},
 	} {
 		b := appendMessage(nil, &m)
 		if m.kind != messagePacket {

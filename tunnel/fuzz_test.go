@@ -28,6 +28,7 @@ func FuzzFrame(f *testing.F) {
 func FuzzPlaintext(f *testing.F) {
 	f.Add(appendMessage(nil, &message{kind: messagePacket, channel: 1, payload: []byte("x")}))
 	f.Add(appendMessage(nil, &message{kind: messageProbe, nonce: 1}))
+	f.Add(appendMessage(nil, &message{kind: messageReply, nonce: 1, counts: true, took: 1<<32 + 2}))
 	f.Add(appendMessage(nil, &message{kind: messageReply, nonce: 1, observed: netip.MustParseAddrPort("10.0.0.1:1")}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		m, err := parseMessage(in)

@@ -38,7 +38,9 @@ type graphMesh struct {
 
 	pairs    [maxGraph][maxGraph]meshPair
 	changed  time.Time      // the last time
-	enclosed map[string]int // how often a datagram was put into an envelope to a relay
+	enclosed map[string]int // how often a datagram was put into an envelope to a relay, lately
+	senders  map[string]int // who did so first
+	passedOn int            // datagrams that somebody else put into one as well
 	sent     int            // datagrams
 	strays   int            // packets that came although no way leads there over one node at most
 }
@@ -102,7 +104,7 @@ func (w *meshWire) Pop() any {
 // newGraphMesh makes n nodes that have not spoken yet.
 func newGraphMesh(t *testing.T, n int, g graph, draw *rand.Rand) *graphMesh {
 	t.Helper()
-	m := &graphMesh{t: t, n: n, graph: g, enclosed: map[string]int{}}
+	m := &graphMesh{t: t, n: n, graph: g, enclosed: map[string]int{}, senders: map[string]int{}}
 	names := draw.Perm(n) // who has the smaller id decides ties
 	for i := range n {
 		for j := range i {
@@ -165,7 +167,7 @@ func (x *meshNode) WriteTo(b []byte, to net.Addr) (int, error) {
 	m := x.mesh
 	m.sent++
 	if e, err := parseEnvelope(b); err == nil && e.leg == legTo {
-		m.enclosed[string(e.inner)]++
+		m.enclose(x.index, string(e.inner))
 	}
 	at := to.(*net.UDPAddr).AddrPort()
 	for _, y := range m.nodes {
@@ -175,6 +177,15 @@ func (x *meshNode) WriteTo(b []byte, to net.Addr) (int, error) {
 		}
 	}
 	return len(b), nil
+}
+
+// enclose takes note of a datagram that is to go over a relay. Where ways have just failed copies go over several.
+func (m *graphMesh) enclose(from int, inner string) {
+	m.enclosed[inner]++
+	if first, known := m.senders[inner]; known && first != from {
+		m.passedOn++
+	}
+	m.senders[inner] = from
 }
 
 // Close, LocalAddr and the deadlines are net.PacketConn's.

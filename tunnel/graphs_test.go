@@ -71,6 +71,7 @@ func (r graphRun) play(t *testing.T) (out outages) {
 		}
 		m.run(r.opened)
 		m.sent = 0
+		clear(m.enclosed)
 		m.run(time.Second)
 		out = r.judge(m, stayed)
 	})
@@ -111,6 +112,9 @@ func (r graphRun) judge(m *graphMesh, stayed graph) (out outages) {
 	}
 	if m.strays > 0 {
 		r.fault(&out, "%d packets took more than one relay", m.strays)
+	}
+	if m.passedOn > 0 {
+		r.fault(&out, "%d packets were sent to relays by who had them from others", m.passedOn)
 	}
 	for _, n := range m.enclosed {
 		if n > 1 {

@@ -32,7 +32,8 @@ var (
 //	packet  1, channel, payload
 //	probe   2, flags, nonce of 8 bytes
 //	reply   3, flags (0), nonce of 8 bytes, floor of 8 bytes, length of the address (0, 4 or
-//	        16), address, port of 2 bytes
+//	        16), address, port of 2 bytes; a number of 4 bytes that tells one count from
+//	        the next, and the bytes of QUIC that came the way the probe did, modulo 2^32
 //
 // Bytes after a probe or a reply belong to newer versions and are skipped, as are unknown flags.
 type message struct {
@@ -43,6 +44,8 @@ type message struct {
 	nonce    uint64
 	floor    uint64         // counters of the sender below it were used more than staleAfter ago
 	observed netip.AddrPort // where the probe came from, zero: not told
+	counts   bool           // took is told
+	took     uint64         // the number of the count, and the count
 }
 
 // parseMessage takes an opened frame apart. The payload points into b.
@@ -75,14 +78,17 @@ func parseReply(m message, b []byte) (message, error) {
 	m.nonce = binary.BigEndian.Uint64(b[2:])
 	m.floor = binary.BigEndian.Uint64(b[10:])
 	n, rest := int(b[18]), b[19:]
-	if n == 0 {
-		return m, nil
+	if n != 0 {
+		if (n != 4 && n != 16) || len(rest) < n+2 {
+			return message{}, errMessageShort
+		}
+		addr, _ := netip.AddrFromSlice(rest[:n])
+		m.observed = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(rest[n:]))
+		rest = rest[n+2:]
 	}
-	if (n != 4 && n != 16) || len(rest) < n+2 {
-		return message{}, errMessageShort
+	if m.counts = len(rest) >= 8; m.counts {
+		m.took = binary.BigEndian.Uint64(rest)
 	}
-	addr, _ := netip.AddrFromSlice(rest[:n])
-	m.observed = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(rest[n:]))
 	return m, nil
 }
 
@@ -98,11 +104,18 @@ func appendMessage(b []byte, m *message) []byte {
 	if m.kind == messageProbe {
 		return b
 	}
-	b = binary.BigEndian.AppendUint64(b, m.floor)
-	if !m.observed.IsValid() {
+	b = appendObserved(binary.BigEndian.AppendUint64(b, m.floor), m.observed)
+	if m.counts {
+		b = binary.BigEndian.AppendUint64(b, m.took)
+	}
+	return b
+}
+
+func appendObserved(b []byte, observed netip.AddrPort) []byte {
+	if !observed.IsValid() {
 		return append(b, 0)
 	}
-	addr := m.observed.Addr()
+	addr := observed.Addr()
 	b = append(b, byte(addr.BitLen()/8))
 	if addr.Is4() {
 		a := addr.As4()
@@ -111,5 +124,5 @@ func appendMessage(b []byte, m *message) []byte {
 		a := addr.As16()
 		b = append(b, a[:]...)
 	}
-	return binary.BigEndian.AppendUint16(b, m.observed.Port())
+	return binary.BigEndian.AppendUint16(b, observed.Port())
 }

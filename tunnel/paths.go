@@ -45,6 +45,7 @@ const (
 	pathConfirmed = "confirmed"
 	pathFaster    = "faster"
 	pathSilent    = "silent"
+	pathGrey      = "grey" // probes are answered, and nothing that QUIC sends arrives
 	PathLost      = "lost" // the way in use does not answer; without another one nothing is left
 	pathRemoved   = "removed"
 	pathStopped   = "relay-stopped" // the relay in use has said goodbye
@@ -59,6 +60,9 @@ type paths struct {
 	used       time.Time // last packet of a user to the peer
 	asked      time.Time // the first one since something arrived
 	arrived    time.Time // last packet from the peer, QUIC's included
+	unmet      time.Time // the first packet of QUIC to it since one came from it
+	met        time.Time // last packet of QUIC from it
+	strange    time.Time // last one that came another way than the one before
 	urgent     time.Time // until then probes go out without use
 	sought     time.Time // the same, for others: over no relay
 	hello      time.Time // last hello beside a packet
@@ -269,10 +273,11 @@ func (s *paths) due(now time.Time, dst []*candidate) []*candidate {
 		return dst
 	}
 	s.try(now)
-	if s.quiet(now) || s.aside(now) {
+	if s.quiet(now) || s.aside(now) || s.curious(now) {
 		s.best.hurried = true
 	}
 	for _, c := range s.candidates {
+		c.hurried = c.hurried || (c.confirmed && c.rested(now) && !c.onTrial())
 		if now.Before(s.dueAt(c)) {
 			continue
 		}
@@ -413,9 +418,15 @@ func (s *paths) next(now time.Time) time.Time {
 	}
 	if s.best != nil && s.best.confirmed {
 		at = earlier(at, s.quietAt(now))
+		if t := s.curiousAt(now); !t.IsZero() {
+			at = earlier(at, t)
+		}
 	}
 	for _, c := range s.candidates {
 		at = earlier(at, s.dueAt(c))
+		if c.grey && c.rest.After(s.ticked) {
+			at = earlier(at, c.rest)
+		}
 	}
 	if at.Before(now) {
 		return now
@@ -435,6 +446,13 @@ func (s *paths) nextIdle() time.Time {
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return b
 	}
 	return a
@@ -492,7 +510,7 @@ func (s *paths) show(to netip.AddrPort, rtt time.Duration, reason string) (pathM
 // pick returns the best candidate given the one in use.
 func (s *paths) pick(current *candidate) (*candidate, string) {
 	if current == nil || !current.confirmed {
-		if c := s.fastest(nil); c != nil {
+		if c := s.refuge(nil); c != nil {
 			return c, pathConfirmed
 		}
 		return s.likeliest(), ""
@@ -504,12 +522,15 @@ func (s *paths) pick(current *candidate) (*candidate, string) {
 		return current, ""
 	}
 	if s.silent(current) {
-		if c := s.fastest(func(c *candidate) bool { return c.replied.After(current.since) }); c != nil {
+		if c := s.refuge(func(c *candidate) bool { return c.replied.After(current.since) }); c != nil {
 			return c, pathSilent
 		}
 		return current, ""
 	}
 	c := s.fastest(nil)
+	if c != nil && current.grey {
+		return c, pathGrey
+	}
 	if c != nil && c.cost() < current.cost()*3/4 && current.cost()-c.cost() > betterBy {
 		return c, pathFaster
 	}
@@ -522,11 +543,23 @@ func (s *paths) silent(c *candidate) bool {
 	return c.missed >= silentAfter || (c.missed > 0 && !s.arrived.After(c.since))
 }
 
-// fastest returns the confirmed candidate with the least cost that answers and passes ok.
+// refuge is fastest, but where there is none it takes a grey way: that is better than none.
+func (s *paths) refuge(ok func(*candidate) bool) *candidate {
+	if c := s.fastest(ok); c != nil {
+		return c
+	}
+	return s.quickest(func(c *candidate) bool { return ok == nil || ok(c) })
+}
+
+// fastest returns the confirmed candidate with the least cost that answers, is not grey and passes ok.
 func (s *paths) fastest(ok func(*candidate) bool) *candidate {
+	return s.quickest(func(c *candidate) bool { return !c.grey && (ok == nil || ok(c)) })
+}
+
+func (s *paths) quickest(ok func(*candidate) bool) *candidate {
 	var best *candidate
 	for _, c := range s.candidates {
-		if !c.confirmed || c.missed > 0 || (ok != nil && !ok(c)) {
+		if !c.confirmed || c.missed > 0 || !ok(c) {
 			continue
 		}
 		if best == nil || c.cost() < best.cost() {

@@ -84,13 +84,6 @@ func (w *pathWorld) oversleep(d time.Duration) {
 	}
 }
 
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}
-
 // run lets time pass; every gap a user sends a packet (0: never).
 func (w *pathWorld) run(d, gap time.Duration) {
 	end := w.now.Add(d)

@@ -162,7 +162,6 @@ func (u *Underlay) takeHalf(from micronet.NodeID, p *piece, at time.Time) {
 		return
 	}
 	f.arrived.Store(moment(u.start, at))
-	f.over.Store(nil)
 	u.pass(rejoined{f.identity, whole, from})
 }
 
@@ -208,6 +207,7 @@ func (u *Underlay) outPieces(f *flow, r *route, b, oob []byte) error {
 			if err := u.write(one, nil, r.source, r.remote, r.udp, f.peer); err != nil {
 				return err
 			}
+			u.tell(r.left, f, one, nil)
 			continue
 		}
 		u.do(func(now time.Time, c *core, out *effects) { c.cut(now, f.id, one, out) })
@@ -221,12 +221,27 @@ func (c *core) cut(now time.Time, id micronet.NodeID, b []byte, out *effects) {
 	if p == nil || !c.joined() {
 		return
 	}
-	p.cuts++
-	middle := (len(b) + 1) / 2
-	for _, one := range []piece{{pieceFirst, p.cuts, b[:middle]}, {pieceSecond, p.cuts, b[middle:]}} {
+	for _, one := range p.halve(b) {
 		// A half that cannot go now is a lost packet.
 		_ = c.send(now, p, channelPieces, appendPiece(nil, &one), out)
 	}
+}
+
+// cutOver does so for a copy, which goes another way than all else.
+func (c *core) cutOver(now time.Time, p *peer, k *candidate, b []byte, out *effects) {
+	if p.proven == nil || !c.joined() {
+		return
+	}
+	for _, one := range p.halve(b) {
+		m := message{kind: messagePacket, channel: channelPieces, payload: appendPiece(nil, &one)}
+		c.seal(now, p, p.proven, k, &m, false, out)
+	}
+}
+
+func (p *peer) halve(b []byte) [2]piece {
+	p.cuts++
+	middle := (len(b) + 1) / 2
+	return [2]piece{{pieceFirst, p.cuts, b[:middle]}, {pieceSecond, p.cuts, b[middle:]}}
 }
 
 // sizeUsed takes note that QUIC sends large packets again.
@@ -247,6 +262,7 @@ func (c *core) sizeAnswered(now time.Time, from micronet.NodeID, nonce uint32, o
 	if p := c.peers[from]; p != nil {
 		p.sizing.answered(now, nonce)
 		p.flow.narrow.Store(p.sizing.narrow)
+		p.flow.wide.Store(int32(p.sizing.passed))
 		c.settle(now, p, out)
 	}
 }

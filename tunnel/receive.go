@@ -198,6 +198,7 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 		c.packet(a, p, f, m, fresh, out)
 	case messageProbe:
 		c.answer(a, p, k, from, m, out)
+		p.paths.wonder(a.now, from)
 		if a.via != nil && fresh {
 			c.meet(a.now, p, out)
 		}
@@ -308,6 +309,7 @@ func (c *core) reply(a arrival, p *peer, f *frame, m *message, fresh bool, out *
 	if !fresh {
 		c.confirm(a.now, p, f, m.floor, out)
 	}
+	c.weigh(a.now, p, to, s, m)
 	c.wake(p, to, a.now, s.at)
 	return true
 }
@@ -404,7 +406,7 @@ func (c *core) answer(a arrival, p *peer, k *pairing, to *candidate, m *message,
 		p.drop(out, dropNoPath)
 		return
 	}
-	r := message{kind: messageReply, nonce: m.nonce}
+	r := message{kind: messageReply, nonce: m.nonce, counts: true, took: c.took(to)}
 	if a.via == nil && !to.trunk() {
 		r.observed = a.from
 	}

@@ -22,13 +22,13 @@ const (
 	maxHomes = 2
 )
 
-// enclose puts a datagram into an envelope and queues it for the next node, or drops it.
-func (c *core) enclose(now time.Time, next *peer, l leg, far tag, datagram []byte, out *effects) {
-	k := next.proven
-	if !next.direct() || k == nil {
+// enclose puts a datagram into an envelope and queues it for the next node, or drops it, and reports which.
+func (c *core) enclose(now time.Time, next *peer, l leg, far tag, datagram []byte, out *effects) bool {
+	k, to := next.proven, next.door()
+	if to == nil || k == nil {
 		next.drop(out, dropRelayNoPath)
 		c.approach(now, next)
-		return
+		return false
 	}
 	c.sync(next)
 	idle := !next.paths.wanted(now)
@@ -37,11 +37,11 @@ func (c *core) enclose(now time.Time, next *peer, l leg, far tag, datagram []byt
 	next.counter++
 	start := len(out.arena)
 	out.arena = appendEnvelope(out.arena, k, next.session, l, far, next.counter, datagram)
-	to := next.paths.best
 	out.datagrams = append(out.datagrams, outgoing{next, to.addr, to.udp, to.source, out.arena[start:]})
 	if idle {
 		c.settle(now, next, out)
 	}
+	return true
 }
 
 // envelope takes an envelope: one to be forwarded, or one whose datagram is for us.
@@ -122,13 +122,15 @@ func (c *core) unwrap(a arrival, relay *peer, e *envelope, out *effects) {
 		relay.drop(out, dropUnknownPeer)
 		return
 	}
-	if from.paths.turned(a.now, way) {
-		c.agenda.set(from, a.now)
-	}
+	turned := from.paths.turned(a.now, way)
 	way.carried = a.now
-	from.flow.arrived.Store(moment(c.start, a.now))
-	from.flow.over.Store(nil)
+	way.binding.received.Add(int64(len(e.inner)))
+	another := from.flow.comes(way.binding, moment(c.start, a.now))
 	out.whole = append(out.whole, rejoined{from.flow.identity, slices.Clone(e.inner), from.ID})
+	if turned || another {
+		c.sync(from)
+		c.settle(a.now, from, out)
+	}
 }
 
 // outRelayed sends QUIC packets, perhaps a batch, to a peer that is reached over a relay.
@@ -155,7 +157,7 @@ func (c *core) relay(now time.Time, f *flow, b []byte, out *effects) {
 		c.cut(now, f.id, b, out)
 		return
 	}
-	c.enclose(now, p.paths.best.via, legTo, p.tag, b, out)
+	c.carry(now, p, p.paths.best, b, out)
 }
 
 // share is how much a node may have forwarded.
@@ -242,7 +244,7 @@ func (c *core) keepHomes(now time.Time, n int, out *effects) []RelayTag {
 func farHome(r *peer, near []*peer, n int) bool {
 	closer := 0
 	for _, x := range near {
-		if x != r && x.direct() && farApart(x.paths.best.rtt.value, r.paths.best.rtt.value) {
+		if x != r && x.direct() && farApart(x.door().rtt.value, r.door().rtt.value) {
 			closer++
 		}
 	}

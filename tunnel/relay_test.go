@@ -500,7 +500,7 @@ func TestRelayWhereOneWayIsCut(t *testing.T) {
 // Two that were each other's relay and have lost both direct ways show no address, and do not ask each other for ever.
 func TestRelaysOfEachOther(t *testing.T) {
 	a, b := &peer{flow: newFlow(newTestKey(1).id)}, &peer{flow: newFlow(newTestKey(2).id)}
-	a.paths.best, b.paths.best = newDetour(b), newDetour(a)
+	a.paths.best, b.paths.best = newDetour(a, b), newDetour(b, a)
 	for _, p := range []*peer{a, b} {
 		if i := p.info(time.Time{}, time.Time{}); i.Remote.IsValid() || i.Relay.IsZero() {
 			t.Errorf("%+v", i)

@@ -85,6 +85,9 @@ type sizing struct {
 	sent   time.Time // when the test that is under way was sent, zero for none
 	misses int
 	at     time.Time // when the next test may be sent
+
+	passed   int       // the size of the last test that was answered, 0: none on this way
+	passedAt time.Time // when it was sent
 }
 
 // use takes note of the size of QUIC's packets.
@@ -158,12 +161,23 @@ func (s *sizing) miss(now time.Time, alive bool) {
 	}
 }
 
+// hurry has a size tested at once, if none is under way.
+func (s *sizing) hurry(now time.Time) {
+	if s.sent.IsZero() && !s.narrow && now.Before(s.at) {
+		s.at = now
+	}
+}
+
+// leave forgets what is known of a way that is not in use any more, but not that it was narrow: most are the same for that.
+func (s *sizing) leave() { s.sent, s.passed, s.passedAt = time.Time{}, 0, time.Time{} }
+
 // answered takes an answer.
 func (s *sizing) answered(now time.Time, nonce uint32) {
 	if nonce != s.nonce || s.sent.IsZero() {
 		return
 	}
 	s.able = true
+	s.passed, s.passedAt = s.tested, s.sent
 	s.misses, s.sent, s.at = 0, time.Time{}, now.Add(testEvery)
 	switch {
 	case s.tested == smallTest:

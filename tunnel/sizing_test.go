@@ -123,3 +123,21 @@ func TestSizingNeedsThePeer(t *testing.T) {
 		t.Error("an answer to nothing made the path wide")
 	}
 }
+
+// A size is tested at once when it matters whether it passes, but only one at a time.
+func TestSizeInAHurry(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := sizing{able: true, at: now.Add(testEvery)}
+	s.use(1400, now)
+	if s.hurry(now); s.step(now, now, 0) != 1400 {
+		t.Error("nothing is tested")
+	}
+	if s.hurry(now); s.step(now.Add(testWait/2), now, 0) != 0 {
+		t.Error("a second test while one is under way")
+	}
+	s = sizing{able: true, narrow: true, at: now.Add(testAgain)}
+	s.use(1400, now)
+	if s.hurry(now); s.step(now, now, 0) != 0 {
+		t.Error("a narrow path is asked more often")
+	}
+}

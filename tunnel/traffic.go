@@ -52,10 +52,7 @@ func (u *Underlay) inQUIC(now time.Time, n int, from netip.AddrPort, local netip
 	}
 	u.countIn(n)
 	b.received.Add(int64(n))
-	b.flow.arrived.Store(moment(u.start, now))
-	if b.flow.over.Load() != b {
-		b.flow.over.Store(b)
-	}
+	b.flow.comes(b, moment(u.start, now))
 	if local.IsValid() && local != b.local {
 		b.local = local
 		u.do(func(_ time.Time, c *core, out *effects) { c.moved(b.flow.id, from, local) })
@@ -104,8 +101,14 @@ func (u *Underlay) outPeer(b, oob []byte, identity netip.Addr) error {
 	if f.asked.Load() <= max(f.arrived.Load(), f.heard.Load()) {
 		f.asked.Store(now)
 	}
+	if f.unmet.Load() <= f.arrived.Load() {
+		f.unmet.Store(now)
+	}
 	u.traffic.quicOut.Add(1)
 	large := u.isLarge(f, b, oob, now)
+	if f.copied.Load() {
+		u.outCopies(f, b, oob)
+	}
 	if r.relayed {
 		u.outRelayed(f, b, oob)
 		return nil
@@ -114,7 +117,20 @@ func (u *Underlay) outPeer(b, oob []byte, identity netip.Addr) error {
 	if large && f.narrow.Load() {
 		return u.outPieces(f, r, b, oob)
 	}
-	return u.write(b, oob, r.source, r.remote, r.udp, f.peer)
+	err := u.write(b, oob, r.source, r.remote, r.udp, f.peer)
+	if err == nil {
+		u.tell(r.left, f, b, oob)
+	}
+	return err
+}
+
+// tell counts QUIC packets, perhaps a batch, that have left.
+func (u *Underlay) tell(t *tally, f *flow, b, oob []byte) {
+	n, size := 1, len(b)
+	if s := u.socket.segment(oob); s > 0 && s < size {
+		n, size = (size+s-1)/s, s
+	}
+	t.add(n, size, int(f.wide.Load()))
 }
 
 // prepare tells the path core that QUIC is used after a pause, or without a confirmed path, and

@@ -342,6 +342,7 @@ func (u *Underlay) Counters() map[string]uint64 {
 	m["quic_received"], m["quic_sent"] = t.quicIn.Load(), t.quicOut.Load()
 	m["trunks_open"] = uint64(u.trunks.count())
 	m["relayed_packets"], m["relayed_bytes"] = u.relayed()
+	m["ways_grey"] = u.greys()
 	m["bytes_received"], m["bytes_sent"] = t.bytesIn.Load(), t.bytesOut.Load()
 	return m
 }

@@ -46,6 +46,7 @@ type testConn struct {
 
 	mu      sync.Mutex
 	expired chan struct{} // closed once the read deadline has passed
+	stopped time.Time     // until then its process stands still
 }
 
 func newTestNet() *testNet { return &testNet{conns: map[netip.AddrPort]*testConn{}} }
@@ -96,10 +97,24 @@ func (c *testConn) ReadFrom(b []byte) (int, net.Addr, error) {
 		return 0, nil, os.ErrDeadlineExceeded
 	case d := <-c.inbox:
 		time.Sleep(time.Until(d.at.Add(wireDelay)))
+		time.Sleep(time.Until(c.standstill()))
 		return copy(b, d.data), net.UDPAddrFromAddrPort(d.from), nil
 	case <-c.done:
 		return 0, nil, net.ErrClosed
 	}
+}
+
+// stall has the process that reads stand still for a while; what comes meanwhile waits.
+func (c *testConn) stall(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now().Add(d)
+}
+
+func (c *testConn) standstill() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped
 }
 
 func (c *testConn) WriteTo(b []byte, to net.Addr) (int, error) {

@@ -15,6 +15,7 @@ type Way struct {
 	TCP       bool            // over a trunk
 	InUse     bool            // packets go there now
 	Confirmed bool            // it has answered, and was not given up since
+	Grey      bool            // it answers, and carries nothing of QUIC
 	RTT       time.Duration   // 0: not measured
 	Missed    int             // probes in a row without an answer
 	Replied   time.Time       // the last answer, zero for never
@@ -72,7 +73,7 @@ func (u *Underlay) ways(id micronet.NodeID) (out []Way) {
 	for _, k := range p.paths.candidates {
 		w := Way{
 			Remote: k.remote(), Relay: k.relay(), TCP: k.overTCP(), InUse: k == p.paths.best, Confirmed: k.confirmed, RTT: k.rtt.value,
-			Missed: k.missed + k.attempts, Replied: k.replied, Seen: k.seen, Unasked: k.unasked,
+			Missed: k.missed + k.attempts, Replied: k.replied, Seen: k.seen, Unasked: k.unasked, Grey: k.grey,
 		}
 		if w.InUse {
 			out = append([]Way{w}, out...)

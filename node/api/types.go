@@ -308,6 +308,7 @@ const (
 	WayInUse   WayState = "in use"
 	WayAnswers WayState = "answers"
 	WaySilent  WayState = "silent"
+	WayGrey    WayState = "grey" // it answers, and carries no data
 )
 
 // Clock is how far another node's wall clock is ahead of this host's, give or take WithinMs.

@@ -170,6 +170,11 @@ func ways() []Defence {
 			About: "A relay that says goodbye is left while it still forwards",
 			Files: edit("node/serve.go", "\t\tl.under.SetParted(n.ID, n.Status == micronet.Left)\n", ""),
 		},
+		{
+			Name: "data-outweighs-probes", Scenario: "grey-path", Breaks: "success_rate", Seeds: 1,
+			About: "A path that answers probes and carries nothing of QUIC is left",
+			Files: edit("tunnel/grey.go", "	if !m.counts {", "	if true {"),
+		},
 	}
 }
 
