@@ -3,10 +3,16 @@ package tunnel
 import (
 	"net"
 	"sync"
+
+	micronet "github.com/micro/micro-net"
 )
 
-// gatherKeep is how much of its buffer a Gather keeps once it is empty.
-const gatherKeep = 128 << 10
+const (
+	// gatherKeep is how much of its buffer a Gather keeps once it is empty.
+	gatherKeep = 128 << 10
+	// gatherMost bounds what waits: a peer can have TLS answer as often as it likes. Who holds flushes long before.
+	gatherMost = 1 << 20
+)
 
 // Gather is a connection whose writes wait for Flush once Hold was called: TLS above it makes a system call of each record
 // otherwise. Flush is called by one goroutine at a time; TLS may write from its reader too.
@@ -28,19 +34,23 @@ func (g *Gather) Hold() {
 
 // Write keeps a copy of p, or sends it where nobody holds.
 func (g *Gather) Write(p []byte) (int, error) {
-	if g.keep(p) {
-		return len(p), nil
+	if held, err := g.keep(p); held {
+		return len(p), err
 	}
 	return g.Conn.Write(p)
 }
 
-func (g *Gather) keep(p []byte) bool {
+func (g *Gather) keep(p []byte) (held bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.held {
-		g.buf = append(g.buf, p...)
+	switch {
+	case !g.held:
+		return false, nil
+	case len(g.buf)+len(p) > gatherMost:
+		return true, micronet.E("tunnel.write", micronet.Overloaded, "too much waits to be sent")
 	}
-	return g.held
+	g.buf = append(g.buf, p...)
+	return true, nil
 }
 
 // Waits is how many bytes wait.

@@ -24,6 +24,7 @@ const (
 	benchHAProxy  = "HAProxy mTLS"
 	benchQUIC     = "plain quic-go"
 	benchMicroNet = "micro-net"
+	benchNoLane   = benchMicroNet + ", QUIC alone" // --lane off
 )
 
 func benchPeerList() []benchPeer {
@@ -35,7 +36,7 @@ func benchPeerList() []benchPeer {
 	if *benchBeside != "" {
 		all = append(all, benchPeer{benchMicroNet + " beside", nil, microNet(*benchBeside)})
 	}
-	return append(all, benchPeer{benchMicroNet, nil, microNet(*benchBinary)})
+	return append(all, benchPeer{benchNoLane, nil, microNet(*benchBinary, "--lane", "off")}, benchPeer{benchMicroNet, nil, microNet(*benchBinary)})
 }
 
 // available drops the peers whose programs are missing, with a line.
@@ -121,12 +122,12 @@ var benchServices = fmt.Sprintf(`services:
 
 var benchServiceOf = map[int]string{benchBulk: "bulk", benchHTTP: "web", benchPong: "echo"}
 
-// microNet runs two daemons with default settings, the VIPs redirected by the kernel, in a new
+// microNet runs two daemons with default settings but for flags, the VIPs redirected by the kernel, in a new
 // cluster.
-func microNet(binary string) func(w *benchWorld) benchRunning {
+func microNet(binary string, flags ...string) func(w *benchWorld) benchRunning {
 	return func(w *benchWorld) benchRunning {
 		w.t.Helper()
-		server, client := benchMesh(w.t, binary, w.a, w.b)
+		server, client := benchMesh(w.t, binary, w.a, w.b, flags...)
 		vips := map[string]string{}
 		for port, name := range benchServiceOf {
 			vips[name] = client.vip(name, port)
@@ -139,12 +140,13 @@ func microNet(binary string) func(w *benchWorld) benchRunning {
 }
 
 // benchMesh founds a cluster on b with the services, and joins a to it.
-func benchMesh(t testing.TB, binary string, a, b *Host) (server, client *benchDaemon) {
+func benchMesh(t testing.TB, binary string, a, b *Host, flags ...string) (server, client *benchDaemon) {
 	t.Helper()
 	benchWrite(t, b.Path("/etc/micro-net/services.d/bench.yaml"), []byte(benchServices))
-	server = startDaemon(t, binary, b, "--capture", "on")
+	flags = append(flags, "--capture", "on")
+	server = startDaemon(t, binary, b, flags...)
 	server.awaitReady()
-	client = startDaemon(t, binary, a, "--capture", "on", "--join", server.invite())
+	client = startDaemon(t, binary, a, append(flags, "--join", server.invite())...)
 	client.awaitReady()
 	return server, client
 }

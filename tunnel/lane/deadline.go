@@ -5,16 +5,17 @@ import "time"
 // deadline is the end of waiting for one side of a session. It is guarded by the session's lock.
 type deadline struct {
 	at    time.Time // zero: never
+	rung  bool      // the timer has, whatever the clock says
 	timer *time.Timer
 }
 
-func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+func (d *deadline) passed() bool { return d.rung || (!d.at.IsZero() && !time.Now().Before(d.at)) }
 
-func (d *deadline) set(at time.Time, wake func()) {
+func (d *deadline) set(at time.Time, ring func(at time.Time)) {
 	d.stop()
-	d.at = at
+	d.at, d.rung = at, false
 	if !at.IsZero() {
-		d.timer = time.AfterFunc(time.Until(at), wake)
+		d.timer = time.AfterFunc(time.Until(at), func() { ring(at) })
 	}
 }
 

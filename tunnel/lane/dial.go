@@ -14,11 +14,12 @@ import (
 // readBuffer is what is read ahead of a lane: a header, and what is short.
 const readBuffer = 4 << 10
 
-// dial makes a lane to a peer, and reads it to its end.
+// dial makes a lane to a peer, and reads it to its end. It is of use once the peer has said hello, see greeted: until then
+// the peer may think better of it.
 func (t *Tunnel) dial(to micronet.NodeID, l *lanes, addr netip.AddrPort) {
 	t.counts.dialled.Add(1)
 	c, r := t.connect(to, addr)
-	if !t.dialled(c, l) {
+	if !t.register(c, l) {
 		if c != nil {
 			c.end()
 		}
@@ -57,39 +58,70 @@ func (t *Tunnel) connect(to micronet.NodeID, addr netip.AddrPort) (*carrier, *re
 // newLane makes a carrier of a connection whose other end is proven.
 func (t *Tunnel) newLane(conn *tls.Conn, wire *tunnel.Gather, conf *tls.Config, peer micronet.NodeID, ours bool) (*carrier, *reading) {
 	wire.Hold()
-	// It says no goodbye in TLS, which could wait for the other side.
-	c := newCarrier(t, peer, conn, wire, ours, func() { _ = wire.Close() })
+	c := newCarrier(t, peer, conn, wire, ours)
+	c.hang = func() { _ = wire.Close() } // it says no goodbye in TLS, which could wait for the other side
+	c.bye = c.hang
 	c.holds = func() bool {
 		return conf.VerifyConnection == nil || conf.VerifyConnection(conn.ConnectionState()) == nil
 	}
 	return c, &reading{in: bufio.NewReaderSize(conn, readBuffer)}
 }
 
-// dialled takes note of how a dial went; false when the lane is not wanted.
-func (t *Tunnel) dialled(c *carrier, l *lanes) bool {
+// register takes note of how a dial went; false when there is no lane, or it is not wanted any more.
+func (t *Tunnel) register(c *carrier, l *lanes) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l.dialling--
-	if c == nil {
+	switch {
+	case c == nil:
 		t.counts.failed.Add(1)
-		l.proved = false
 		l.failed(time.Now())
-		return false
+	case t.running && t.peers[c.peer] == l:
+		c.of = l
+		t.keepLocked(c)
+		return true
 	}
-	l.pause, l.proved = 0, true
-	if !t.running || t.peers[c.peer] != l {
-		return false
-	}
-	t.keepLocked(c)
-	l.idle = append([]*carrier{c}, l.idle...)
-	t.promoteLocked(l, time.Now())
-	return true
+	l.dialling--
+	return false
 }
 
 func (t *Tunnel) keepLocked(c *carrier) {
 	t.last++
 	c.number = t.last
 	t.carriers[c] = true
+}
+
+// greeted takes the number of the peer's life. A lane of ours is of use from then on.
+func (c *carrier) greeted(r *reading) error {
+	b, err := r.few(8)
+	if err != nil {
+		return err
+	}
+	t, life := c.t, number(b)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !c.ours || c.life != 0 || life == 0 {
+		return badFrame("a hello that was not to come")
+	}
+	c.life = life
+	if s := c.session; s != nil {
+		s.beganWith(life)
+	}
+	if l := c.of; l != nil {
+		l.dialling--
+		l.pause, l.proved = 0, true
+		l.idle = append([]*carrier{c}, l.idle...)
+		t.promoteLocked(l, time.Now())
+	}
+	return nil
+}
+
+// beganWith notes in which life of the peer a session begins.
+func (s *session) beganWith(life uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life == 0 {
+		s.life = life
+	}
 }
 
 // lose cleans up after a carrier whose reader has ended.
@@ -99,27 +131,22 @@ func (t *Tunnel) lose(c *carrier) {
 	delete(t.carriers, c)
 	s := c.session
 	c.session = nil
-	if l := t.peers[c.peer]; l != nil && c.ours && c.isLane() {
-		l.drop(c, s != nil)
+	if l := c.of; l != nil {
+		switch {
+		case c.life == 0: // it was no lane yet
+			t.counts.failed.Add(1)
+			l.dialling--
+			l.failed(time.Now())
+		case s != nil:
+			l.busy--
+		default:
+			l.forget(c)
+		}
 	}
 	t.mu.Unlock()
 	if s != nil && s.detach(c) {
 		t.counts.moved.Add(1)
 		t.spawn(func() { t.resume(s) })
-	}
-}
-
-// drop forgets a lane.
-func (l *lanes) drop(c *carrier, busy bool) {
-	if busy {
-		l.busy--
-		return
-	}
-	for i, x := range l.idle {
-		if x == c {
-			l.idle = append(l.idle[:i], l.idle[i+1:]...)
-			return
-		}
 	}
 }
 
@@ -130,6 +157,14 @@ func (s *session) detach(c *carrier) bool {
 	if s.carrier != c || s.over {
 		return false
 	}
-	s.carrier, s.lost, s.asking = nil, time.Now(), false
+	s.looseLocked()
 	return s.ours
+}
+
+// looseLocked leaves a session without a carrier. The caller holds mu.
+func (s *session) looseLocked() {
+	s.carrier, s.asking, s.due.said = nil, false, false
+	if s.lost.IsZero() {
+		s.lost = time.Now()
+	}
 }

@@ -28,7 +28,7 @@ const (
 	kindAck     kind = 4  // nothing but what is acknowledged
 	kindReset   kind = 5  // the session has ended, what is on its way is lost: one byte says why
 	kindStop    kind = 6  // nothing more is read: one byte says why
-	kindResume  kind = 7  // a session goes on here: its id, and how many of its bytes have come (8 bytes)
+	kindResume  kind = 7  // a session goes on here: its id, how many of its bytes have come (8 bytes), and the how manieth time (4 bytes)
 	kindResumed kind = 8  // so be it: how many of its bytes have come (8 bytes)
 	kindGone    kind = 9  // there is none: whether there was one (1 byte), and the number of this node's life (8 bytes)
 	kindPing    kind = 10 // is anybody there
@@ -42,7 +42,7 @@ const goneSize = 9
 // sessionID names a session between two nodes. Who opens it draws it.
 type sessionID [16]byte
 
-const resumeSize = len(sessionID{}) + 8
+const resumeSize = len(sessionID{}) + 12
 
 // header is the beginning of a frame.
 type header struct {
@@ -101,9 +101,21 @@ func shortFrame(k kind, turn byte, ack uint64, payload ...byte) []byte {
 	return append(b, payload...)
 }
 
-// resumeFrame names a session and how many of its bytes have come.
-func resumeFrame(turn byte, id sessionID, received, ack uint64) []byte {
-	return shortFrame(kindResume, turn, ack, binary.BigEndian.AppendUint64(id[:], received)...)
+// resumption is the payload of kindResume.
+type resumption struct {
+	id       sessionID
+	received uint64
+	move     uint32 // counts from 1: an older one that comes late counts for nothing
+}
+
+func (q resumption) frame(turn byte, ack uint64) []byte {
+	b := binary.BigEndian.AppendUint64(q.id[:], q.received)
+	return shortFrame(kindResume, turn, ack, binary.BigEndian.AppendUint32(b, q.move)...)
+}
+
+func parseResumption(b []byte) resumption {
+	n := len(sessionID{})
+	return resumption{sessionID(b[:n]), number(b[n:]), binary.BigEndian.Uint32(b[n+8:])}
 }
 
 // numberFrame is a frame of one number.

@@ -35,7 +35,8 @@ func newPeerless(t testing.TB, ours bool) *peerless {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	tun.running, tun.ctx = true, ctx
-	p.c = newCarrier(tun, peer, readWriter{nil, &p.said}, nil, ours, func() {})
+	p.c = newCarrier(tun, peer, readWriter{nil, &p.said}, nil, ours)
+	p.c.hang, p.c.bye = func() {}, func() {}
 	tun.mu.Lock()
 	tun.keepLocked(p.c)
 	tun.mu.Unlock()
@@ -48,7 +49,10 @@ func (p *peerless) session(t testing.TB) *session {
 	s := newSession(p.Tunnel, key{peer: p.c.peer, ours: true, id: sessionID{1}})
 	s.due.open = true
 	s.out.add([]byte("opening"))
-	p.begin(s, p.c)
+	p.mu.Lock()
+	p.addLocked(s)
+	p.joinLocked(s, p.c, 1)
+	p.mu.Unlock()
 	s.push()
 	return s
 }
@@ -79,8 +83,8 @@ func FuzzFrames(f *testing.F) {
 	f.Add(true, append(shortFrame(kindFin, 1, 7), shortFrame(kindStop, 1, 7, 0)...))
 	f.Add(false, shortFrame(kindOpen, 1, 0, open...))
 	f.Add(false, append(shortFrame(kindOpen, 1, 0, open...), shortFrame(kindFin, 1, 0, 'x')...))
-	f.Add(false, resumeFrame(1, sessionID{}, 0, 0))
-	f.Add(false, append(shortFrame(kindOpen, 1, 0, open...), resumeFrame(2, sessionID{}, 0, 0)...))
+	f.Add(false, resumption{move: 1}.frame(1, 0))
+	f.Add(false, append(shortFrame(kindOpen, 1, 0, open...), resumption{move: 1}.frame(2, 0)...))
 	f.Add(false, append(numberFrame(kindHello, 0, 7, 0), shortFrame(kindPing, 0, 0)...))
 	f.Add(true, goneFrame(1, endedWell, 3))
 	f.Fuzz(func(t *testing.T, ours bool, said []byte) {
@@ -114,7 +118,7 @@ func TestH8_BadFramesEndTheCarrier(t *testing.T) {
 		"more than the window":  {true, flood},
 		"bytes after the end":   {true, append(shortFrame(kindFin, 1, 0), shortFrame(kindData, 1, 0, 'x')...)},
 		"opens from our side":   {true, shortFrame(kindOpen, 2, 0, open...)},
-		"resumes from our side": {true, resumeFrame(2, sessionID{1}, 0, 0)},
+		"resumes from our side": {true, resumption{id: sessionID{1}, move: 1}.frame(2, 0)},
 		"opens twice":           {false, append(shortFrame(kindOpen, 1, 0, open...), shortFrame(kindOpen, 2, 0, open...)...)},
 		"no opening":            {false, shortFrame(kindOpen, 1, 0, make([]byte, 20)...)},
 		"short opening":         {false, shortFrame(kindOpen, 1, 0, make([]byte, 3)...)},
@@ -148,8 +152,9 @@ func TestSessionsBelongToPeers(t *testing.T) {
 	p.c.read(&reading{in: bytes.NewReader(shortFrame(kindOpen, 1, 0, open...))})
 	group.Wait()
 	var said bytes.Buffer
-	other := newCarrier(p.Tunnel, micronet.NodeID{3}, readWriter{nil, &said}, nil, false, func() {})
-	other.read(&reading{in: bytes.NewReader(resumeFrame(1, sessionID{}, 0, 0))})
+	other := newCarrier(p.Tunnel, micronet.NodeID{3}, readWriter{nil, &said}, nil, false)
+	other.hang = func() {}
+	other.read(&reading{in: bytes.NewReader(resumption{move: 1}.frame(1, 0))})
 	p.mu.Lock()
 	p.running = false
 	p.mu.Unlock()

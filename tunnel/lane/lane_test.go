@@ -103,6 +103,14 @@ func say(t *testing.T, from, to net.Conn, word string) {
 	}
 }
 
+// expectEnd reads the end of a stream.
+func expectEnd(t *testing.T, c net.Conn) {
+	t.Helper()
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("Read = %d, %v, want the end", n, err)
+	}
+}
+
 func finish(t *testing.T, out, in net.Conn) {
 	t.Helper()
 	for _, c := range []net.Conn{in, out} {

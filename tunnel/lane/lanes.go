@@ -13,14 +13,15 @@ import (
 type lanes struct {
 	idle     []*carrier // used last at the end
 	busy     int
-	dialling int
-	quick    bool      // the path was near enough at the last look
-	since    time.Time // it has been
-	wanted   time.Time // when a stream was opened last
-	pause    time.Duration
-	again    time.Time  // no dial before
-	proved   bool       // the last dial led there
+	dialling int        // of which the peer has not said hello
+	below    int        // sessions that began on a stream, for want of a lane, and are there
 	waiting  []*session // those on streams that would rather be on lanes, oldest first
+	quick    bool       // the path was near enough at the last look
+	since    time.Time  // it has been
+	wanted   time.Time  // when a stream was opened last
+	pause    time.Duration
+	again    time.Time // no dial before
+	proved   bool      // the last dial led there
 }
 
 // suits reports whether the path to a peer is one for lanes, and where the peer takes them.
@@ -41,18 +42,25 @@ func straight(p tunnel.PathInfo) bool {
 	return p.Relay.IsZero() && !p.TCP && p.Confirmed && !p.InVain
 }
 
-// take returns a lane that nobody uses, the one used last: so the others grow old, and are closed when they are too many.
-func (l *lanes) take(now time.Time) *carrier {
-	for n := len(l.idle); n > 0; n = len(l.idle) {
-		c := l.idle[n-1]
-		l.idle = l.idle[:n-1]
-		if !c.gone() && now.Sub(c.since) < maxAge {
-			l.busy++
+// next is a lane that nobody uses, nil for none: the one used last, so that the others grow old and are closed when they are
+// too many. It stays among those.
+func (l *lanes) next(now time.Time) *carrier {
+	for i := len(l.idle) - 1; i >= 0; i-- {
+		if c := l.idle[i]; !c.gone() && now.Sub(c.since) < maxAge {
 			return c
 		}
-		c.end()
 	}
 	return nil
+}
+
+// takes notes that a lane is in use.
+func (l *lanes) takes(c *carrier) {
+	l.forget(c)
+	l.busy++
+}
+
+func (l *lanes) forget(c *carrier) {
+	l.idle = slices.DeleteFunc(l.idle, func(x *carrier) bool { return x == c })
 }
 
 // missing is how many are to be dialled now.
@@ -65,23 +73,24 @@ func (l *lanes) missing(now time.Time) int {
 	return max(0, min(n, maxDials-l.dialling))
 }
 
-// failed notes a dial in vain.
+// failed notes a dial in vain, once for those that were made together.
 func (l *lanes) failed(now time.Time) {
+	l.proved = false
+	if now.Before(l.again) {
+		return
+	}
 	l.pause = min(againMost, max(againFirst, 2*l.pause))
 	l.again = now.Add(l.pause)
 }
 
 // distrust takes out all that nobody uses, as another one leads nowhere, and has none dialled for a while.
 func (l *lanes) distrust(now time.Time) (out []*carrier) {
-	if l == nil {
-		return nil
-	}
-	out, l.idle, l.proved = l.idle, nil, false
+	out, l.idle = l.idle, nil
 	l.failed(now)
 	return out
 }
 
-// spent are those that nobody needs any more: too old, or unused for too long while there are others.
+// spent are those that nobody needs any more: too old, or unused for too long.
 func (l *lanes) spent(now time.Time) (out []*carrier) {
 	l.idle = slices.DeleteFunc(l.idle, func(c *carrier) bool {
 		spent := now.Sub(c.used) >= spareFor || now.Sub(c.since) >= maxAge || c.gone()
@@ -93,29 +102,54 @@ func (l *lanes) spent(now time.Time) (out []*carrier) {
 	return out
 }
 
-// takeLane returns a lane to a peer, nil where there is none. In any case it sees to those that will be needed. soon: there
-// will be one for who waits.
-func (t *Tunnel) takeLane(to micronet.NodeID) (c *carrier, soon bool) {
-	info, ok := t.paths.Path(to)
+// unused reports whether nothing is known of a peer that would be missed.
+func (l *lanes) unused(now time.Time) bool {
+	return l.busy == 0 && l.dialling == 0 && len(l.idle) == 0 && l.below == 0 && len(l.waiting) == 0 && now.Sub(l.wanted) > againMost
+}
+
+// place is where a session begins.
+type place int
+
+const (
+	laned    place = iota // it is on one
+	awaiting              // it is to wait for one on a stream
+	plain                 // it is to be none
+)
+
+// enlist has a session of this node begin on a lane, if there is one, and sees to those that will be needed.
+func (t *Tunnel) enlist(s *session) place {
+	info, ok := t.paths.Path(s.peer)
 	if !ok {
-		return nil, false
+		return plain
 	}
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := t.peers[to]
+	l := t.peers[s.peer]
 	if l == nil {
 		l = &lanes{}
 	}
 	addr, ok := l.suits(info, now)
 	if !ok || !t.running {
-		return nil, false
+		return plain
 	}
-	t.peers[to] = l
+	t.peers[s.peer] = l
 	l.wanted = now
-	c = l.take(now)
-	t.fillLocked(to, l, addr, now)
-	return c, l.proved && l.busy+l.dialling < maxLanesEach
+	c := l.next(now)
+	if c != nil {
+		l.takes(c)
+		t.addLocked(s)
+		t.joinLocked(s, c, c.turn+1)
+	}
+	t.fillLocked(s.peer, l, addr, now)
+	switch {
+	case c != nil:
+		return laned
+	case l.proved && l.below < maxBelow && l.busy+l.dialling < maxLanesEach:
+		l.below++
+		return awaiting
+	}
+	return plain
 }
 
 // fillLocked dials what is missing.
@@ -134,19 +168,20 @@ func (t *Tunnel) dialledLocked() (n int) {
 	return n
 }
 
-// restLocked has a carrier of no session wait for the next one, and reports whether it is to be ended instead.
-func (t *Tunnel) restLocked(c *carrier) (end bool) {
-	l := t.peers[c.peer]
+// restLocked has a carrier of no session wait for the next one, and reports whether it is to be finished instead.
+func (t *Tunnel) restLocked(c *carrier) (finish bool) {
 	switch {
 	case !c.ours:
 		return false // the peer decides
-	case !c.isLane(), l == nil: // it was for that session alone, or Disconnect came
+	case !c.isLane():
+		return true // it was for that session alone
+	}
+	l := c.of
+	l.busy--
+	if t.peers[c.peer] != l || c.gone() || time.Since(c.since) >= maxAge {
 		return true
 	}
-	l.busy--
-	if end = c.gone() || time.Since(c.since) >= maxAge; !end {
-		l.idle = append(l.idle, c)
-		t.promoteLocked(l, time.Now())
-	}
-	return end
+	l.idle = append(l.idle, c)
+	t.promoteLocked(l, time.Now())
+	return false
 }

@@ -19,8 +19,15 @@ const (
 	// spareLanes is how many are kept ready at least for a peer that lanes are used to, mostSpares at most.
 	spareLanes = 4
 	mostSpares = 32
-	// maxEnded bounds what is remembered of sessions that ended badly; the oldest is forgotten.
+	// maxBelow bounds the sessions of one peer and direction that are on streams of the tunnel below because they found no
+	// lane; further ones are plain streams. maxStreams bounds those of one peer on streams for whatever reason, which
+	// are refused beyond.
+	maxBelow   = 128
+	maxStreams = 2 * maxLanesEach
+	// maxEnded bounds what is remembered of sessions that have ended; the oldest is forgotten.
 	maxEnded = 1024
+	// maxWords bounds what the reader of a carrier wants said; the carrier of who asks for more ends.
+	maxWords = 8
 )
 
 // Times.
@@ -40,6 +47,7 @@ const (
 	resumeTime = 6 * time.Second  // a session whose carrier was lost goes on within, or has ended
 	orphanTime = 8 * time.Second  // the same at the other side
 	resumePace = 100 * time.Millisecond
-	wordTime   = 2 * time.Second // for the first word of a carrier
+	askedFor   = resumeTime + 2*orphanTime // a session that has ended may be asked for
+	wordTime   = 2 * time.Second           // for the first word of a carrier
 	partTime   = 100 * time.Millisecond
 )

@@ -28,13 +28,24 @@ func (s *session) transmit() {
 		c.end() // its reader looks after the session
 		return
 	}
-	s.mu.Lock()
-	reset := s.over && s.due.reset && s.carrier == c && s.turn == turn
-	whole := s.carrier == c && s.turn == turn && s.completeLocked()
-	s.mu.Unlock()
-	if whole || reset {
-		s.t.complete(s, c, whole)
+	if over, well := s.transmitted(c, turn); over {
+		s.t.complete(s, c, well)
 	}
+}
+
+// transmitted reports whether the session is over now that all that was due has been sent, and whether it came to its end.
+func (s *session) transmitted(c *carrier, turn byte) (over, well bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.carrier != c || s.turn != turn || s.over:
+		return false, false
+	case s.due.said:
+		s.over = true
+		return true, false
+	}
+	well = s.completeLocked()
+	return well, well
 }
 
 func (s *session) transmitOn(c *carrier, turn byte) error {
@@ -63,8 +74,10 @@ func (s *session) nextFrame(c *carrier, turn byte) (frame []byte, p piece, ok bo
 	case s.due.resumed:
 		s.due.resumed = false
 		return numberFrame(kindResumed, turn, s.in.received, ack), piece{}, true
+	case s.due.said:
+		return nil, piece{}, false
 	case s.due.reset:
-		s.over = true
+		s.due.said = true
 		return shortFrame(kindReset, turn, ack, byte(s.due.why)), piece{}, true
 	case s.due.open:
 		s.due.open = false

@@ -9,24 +9,35 @@ import (
 	"github.com/micro/micro-net/tunnel"
 )
 
-// resume finds another carrier for a session that this node has opened, and reads it to its end. The session has ended when
-// there is none within resumeTime.
+// resume finds another carrier for a session that this node has opened. The session has ended when there is none within
+// resumeTime, or when no byte gets on for as long over any that is found.
 func (t *Tunnel) resume(s *session) {
-	until := time.Now().Add(resumeTime)
-	for time.Now().Before(until) && t.ctx.Err() == nil {
-		c, r, ok := t.ask(s, until)
-		switch {
-		case c != nil:
-			c.read(r)
-			t.lose(c)
+	until, again := s.lostUntil()
+	if again {
+		pause(t.ctx, resumePace)
+	}
+	for time.Now().Before(until) && t.ctx.Err() == nil && !s.isOver() {
+		if t.ask(s, until) {
 			return
-		case ok:
-			return // it is over
 		}
 		pause(t.ctx, resumePace)
 	}
-	err := micronet.E("tunnel.stream", micronet.Unreachable, "the peer fell silent").WithPeer(s.peer)
-	s.breakWith(err, err)
+	s.end(micronet.E("tunnel.stream", micronet.Unreachable, "the peer fell silent").WithPeer(s.peer))
+}
+
+// lostUntil is until when a carrier is looked for, and whether one was found since the last byte got on.
+func (s *session) lostUntil() (until time.Time, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	again = s.again
+	s.again = true
+	return s.lost.Add(resumeTime), again
+}
+
+func (s *session) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -38,174 +49,205 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// ask asks the peer over a stream to go on with a session. It returns the carrier when the peer does, and true when the
-// session is over instead.
-func (t *Tunnel) ask(s *session, until time.Time) (*carrier, *reading, bool) {
+// ask asks the peer over a stream to go on with a session, and reads that to its end when the peer does; false when it is to
+// be asked again.
+func (t *Tunnel) ask(s *session, until time.Time) bool {
 	ctx, cancel := context.WithDeadline(t.ctx, until)
 	defer cancel()
 	out, err := t.below.Open(ctx, s.peer, tunnel.Opening{Purpose: tunnel.PurposeCarrier})
 	if err != nil {
-		return nil, nil, false
+		return false
 	}
-	c := newCarrier(t, s.peer, out, nil, true, out.Abort)
-	t.mu.Lock()
-	t.keepLocked(c)
-	t.mu.Unlock()
-	drop := context.AfterFunc(t.ctx, c.end)
-	frame, ok := s.question(1)
-	if !ok {
-		drop()
-		t.lose(c)
-		return nil, nil, true
+	c := newStream(t, s.peer, out, true)
+	if !t.askOver(s, c) {
+		out.Abort()
+		return true // it has ended meanwhile
 	}
-	c.say(frame)
-	r := &reading{in: out}
-	went, over := false, false
-	if out.SetReadDeadline(time.Now().Add(wordTime)) == nil {
-		went, over = t.answered(s, c, r)
-	}
-	drop()
-	if !went || out.SetReadDeadline(time.Time{}) != nil {
-		t.lose(c)
-		return nil, nil, over
-	}
-	s.push()
-	t.await(s)
-	return c, r, false
+	late := time.AfterFunc(min(wordTime, time.Until(until)), func() {
+		if s.stillAsks(c) {
+			c.end()
+		}
+	})
+	defer late.Stop()
+	c.read(&reading{in: out})
+	t.lose(c) // looks for another one, if need be
+	return true
 }
 
-// question is the frame with which a session goes on elsewhere; false when it is over.
-func (s *session) question(turn byte) ([]byte, bool) {
+// askOver sends the question.
+func (t *Tunnel) askOver(s *session, c *carrier) bool {
+	t.mu.Lock()
+	s.mu.Lock()
+	var frame []byte
+	if t.running && !s.over && s.carrier == nil {
+		s.carrier, s.turn, s.asking = c, 1, true
+		frame = s.questionLocked(1)
+		t.keepLocked(c)
+		c.session, c.turn = s, 1
+	}
+	s.mu.Unlock()
+	t.mu.Unlock()
+	if frame != nil {
+		c.say(frame)
+	}
+	return frame != nil
+}
+
+// questionLocked is the frame with which a session goes on elsewhere. The caller holds mu.
+func (s *session) questionLocked(turn byte) []byte {
+	s.in.told = s.in.consumed
+	s.moves++
+	return resumption{s.id, s.in.received, s.moves}.frame(turn, s.in.consumed)
+}
+
+func (s *session) stillAsks(c *carrier) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over {
-		return nil, false
-	}
-	s.in.told = s.in.consumed
-	return resumeFrame(turn, s.id, s.in.received, s.in.consumed), true
+	return s.asking && s.carrier == c
 }
 
-// answered reads the peer's answer. went: the session goes on; over: it has ended.
-func (t *Tunnel) answered(s *session, c *carrier, r *reading) (went, over bool) {
-	for {
-		h, err := readHeader(r.in, r.scratch[:headerSize])
-		if err != nil {
-			return false, false
-		}
-		c.heard.Store(int64(time.Since(c.since)))
-		switch h.kind {
-		case kindHello:
-			if c.greeted(r) != nil {
-				return false, false
-			}
-			continue
-		case kindResumed:
-			if _, err := io.ReadFull(r.in, r.scratch[:8]); err != nil {
-				return false, false
-			}
-			return t.goOn(s, c, h, number(r.scratch[:8]))
-		case kindGone:
-			if _, err := io.ReadFull(r.in, r.scratch[:goneSize]); err != nil {
-				return false, false
-			}
-			return t.isGone(s, c, r.scratch[0], number(r.scratch[1:]))
-		}
-		return false, false
+// answered takes the peer's answer to the question whether a session goes on over this carrier.
+func (t *Tunnel) answered(c *carrier, h header, r *reading) error {
+	b, err := r.few(h.length)
+	if err != nil {
+		return err
 	}
+	s := t.sessionOn(c, h.turn)
+	if s == nil {
+		return nil // it has ended meanwhile
+	}
+	if !s.stillAsks(c) {
+		return badFrame("an answer to nothing")
+	}
+	if h.kind == kindResumed {
+		err = s.goOn(c, h, number(b))
+	} else {
+		err = s.isGone(b[0], number(b[1:]))
+	}
+	if err != nil {
+		s.end(err)
+		t.complete(s, c, false)
+		return nil
+	}
+	if !c.isLane() {
+		t.await(s)
+	}
+	t.spawn(s.push)
+	return nil
 }
 
-// goOn joins a session with its new carrier: the peer has received so many of its bytes.
-func (t *Tunnel) goOn(s *session, c *carrier, h header, received uint64) (went, over bool) {
+// goOn: the peer has so many of the session's bytes, and wants the rest here.
+func (s *session) goOn(c *carrier, h header, received uint64) error {
 	s.mu.Lock()
-	ok := !s.over && s.out.rewind(received) && s.out.acknowledge(widen(s.out.base, h.ack))
-	s.heard = true
-	s.due.open = false
-	s.writable.Broadcast()
-	s.mu.Unlock()
-	if !ok {
-		s.end(tunnel.ResetError("tunnel.stream", s.peer, "the peer lost what was sent"))
-		return false, true
+	defer s.mu.Unlock()
+	s.asking, s.heard, s.due.open = false, true, false
+	if s.over || s.carrier != c || !s.out.rewind(received) || !s.out.acknowledge(widen(s.out.base, h.ack)) {
+		return tunnel.ResetError("tunnel.stream", s.peer, "the peer lost what was sent")
 	}
-	t.mu.Lock()
-	t.useLocked(s, c, h.turn)
-	t.mu.Unlock()
-	return true, false
+	s.writable.Broadcast()
+	return nil
 }
 
 // isGone: the peer has no such session. One that it has not seen begin begins now, if it is still the same life.
-func (t *Tunnel) isGone(s *session, c *carrier, was byte, life uint64) (went, over bool) {
+func (s *session) isGone(was byte, life uint64) error {
 	s.mu.Lock()
-	fresh := was == neverWas && s.life != 0 && life == s.life && !s.heard && s.out.base == 0 && s.out.rewind(0)
-	whole := was == endedWell && s.in.fin
-	s.due.open = fresh
-	s.mu.Unlock()
-	if fresh {
-		t.mu.Lock()
-		t.useLocked(s, c, 1)
-		t.mu.Unlock()
-		return true, false
+	defer s.mu.Unlock()
+	switch {
+	case s.over:
+		return tunnel.ResetError("tunnel.stream", s.peer, "")
+	case was == neverWas && s.life != 0 && life == s.life && !s.heard && s.out.base == 0 && s.out.rewind(0):
+		s.asking, s.due.open = false, true
+		return nil
+	case was == endedWell && s.in.fin:
+		return s.closedHere("tunnel.stream")
 	}
-	if whole {
-		s.end(nil)
-	} else {
-		s.end(tunnel.ResetError("tunnel.stream", s.peer, ""))
-	}
-	return false, true
+	return tunnel.ResetError("tunnel.stream", s.peer, "")
 }
 
 // end breaks the session with an error for both sides.
-func (s *session) end(err error) {
-	if err == nil {
-		s.breakWith(io.EOF, s.closedHere("tunnel.write"))
-		return
-	}
-	s.breakWith(err, err)
-}
+func (s *session) end(err error) { s.breakWith(err, err) }
 
 // resumed goes on with a session of a peer over another carrier.
 func (t *Tunnel) resumed(c *carrier, h header, r *reading) error {
-	b := r.scratch[:resumeSize]
-	if _, err := io.ReadFull(r.in, b); err != nil {
+	b, err := r.few(resumeSize)
+	if err != nil {
 		return err
 	}
 	if c.ours {
 		return badFrame("a session was gone on with from the wrong side")
 	}
-	k := key{peer: c.peer, id: sessionID(b)}
+	q := parseResumption(b)
+	k := key{peer: c.peer, id: q.id}
 	t.mu.Lock()
-	s, was := t.sessions[k], t.past.of[k]
+	s, was := t.sessions[k], t.past.was(k, time.Now())
 	t.mu.Unlock()
-	if s == nil || !t.moveTo(s, c, h, number(b[len(k.id):])) {
-		t.spawn(func() { c.say(goneFrame(h.turn, was, t.life)) })
+	if s == nil {
+		c.utter(goneFrame(h.turn, was, t.life))
 		return nil
 	}
-	t.counts.moved.Add(1)
-	t.spawn(s.push)
+	switch t.moveTo(s, c, h, q) {
+	case moved:
+		t.counts.moved.Add(1)
+		t.spawn(s.push)
+	case cannot:
+		s.end(tunnel.ResetError("tunnel.stream", s.peer, ""))
+		c.utter(goneFrame(h.turn, endedBadly, t.life))
+	case tooLate:
+		return io.EOF // the peer has given this carrier up
+	}
 	return nil
 }
 
-// moveTo takes a session to another carrier; false when it cannot go on.
-func (t *Tunnel) moveTo(s *session, c *carrier, h header, received uint64) bool {
-	s.mu.Lock()
-	old := s.carrier
-	s.carrier = nil
-	ok := !s.over && s.out.rewind(received) && s.out.acknowledge(widen(s.out.base, h.ack))
-	if ok {
-		s.due.resumed = true
-		s.in.told = s.in.consumed
-		s.writable.Broadcast()
-	}
-	s.mu.Unlock()
+// moving is how a move went.
+type moving int
+
+const (
+	moved   moving = iota
+	cannot         // what is to be sent again is not there
+	tooLate        // the session has moved on
+)
+
+// moveTo takes a session to another carrier.
+func (t *Tunnel) moveTo(s *session, c *carrier, h header, q resumption) moving {
 	t.mu.Lock()
-	if old != nil && old.session == s {
-		old.session = nil
-	}
-	if ok {
-		t.useLocked(s, c, h.turn)
+	old, how := s.moveLocked(q, h)
+	var loser *session
+	if how == moved {
+		if old != nil && old.session == s {
+			old.session = nil
+		}
+		loser = t.joinLocked(s, c, h.turn)
 	}
 	t.mu.Unlock()
-	if old != nil {
+	if how == moved && old != nil {
 		old.end() // the peer has given it up
 	}
-	return ok
+	loser.superseded()
+	return how
+}
+
+// moveLocked takes a session off its carrier, to go on with what the peer lacks. The caller holds Tunnel.mu.
+func (s *session) moveLocked(q resumption, h header) (*carrier, moving) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case q.move <= s.moves:
+		return nil, tooLate
+	case s.over || !s.out.rewind(q.received) || !s.out.acknowledge(widen(s.out.base, h.ack)):
+		return nil, cannot
+	}
+	old := s.carrier
+	s.moves = q.move
+	s.looseLocked()
+	s.due.resumed = true
+	s.in.told = s.in.consumed
+	s.writable.Broadcast()
+	return old, moved
+}
+
+// superseded ends a session whose carrier its peer uses for another one: that has given it up.
+func (s *session) superseded() {
+	if s != nil {
+		s.end(tunnel.ResetError("tunnel.stream", s.peer, ""))
+	}
 }

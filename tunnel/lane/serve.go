@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"time"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
@@ -28,20 +27,24 @@ func (t *Tunnel) ServeLane(ctx context.Context, conn *tls.Conn, wire *tunnel.Gat
 	t.lose(c)
 }
 
-// adopt takes a lane of a peer into the table; false when there are too many.
+// adopt takes a carrier of a peer into the table; false when there are too many.
 func (t *Tunnel) adopt(c *carrier) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all, its := 0, 0
 	for k := range t.carriers {
-		if k.isLane() && !k.ours {
+		if k.isLane() == c.isLane() && !k.ours {
 			all++
 			if k.peer == c.peer {
 				its++
 			}
 		}
 	}
-	if !t.running || all >= maxLanes || its >= maxLanesEach+mostSpares {
+	most, each := maxLanes, maxLanesEach+mostSpares
+	if !c.isLane() {
+		most, each = maxLanes, maxStreams
+	}
+	if !t.running || all >= most || its >= each {
 		return false
 	}
 	t.keepLocked(c)
@@ -50,15 +53,13 @@ func (t *Tunnel) adopt(c *carrier) bool {
 
 // serveStream serves a stream of the tunnel below over which a peer goes on with a session.
 func (t *Tunnel) serveStream(in tunnel.Inbound) {
-	c := newCarrier(t, in.From(), in, nil, false, in.Abort)
-	t.mu.Lock()
-	running := t.running
-	if running {
-		t.keepLocked(c)
+	c := newStream(t, in.From(), in, false)
+	if !t.adopt(c) {
+		// Nobody is there to take the error; the peer sees the stream end either way.
+		_ = in.Refuse(micronet.Overloaded, "too many streams have lost their lane")
+		return
 	}
-	t.mu.Unlock()
-	if !running || in.Accept() != nil {
-		in.Abort()
+	if in.Accept() != nil {
 		t.lose(c)
 		return
 	}
@@ -84,6 +85,9 @@ func (t *Tunnel) opened(c *carrier, h header, r *reading) error {
 	if err != nil {
 		return badFrame("the opening of a session: %w", err)
 	}
+	if opening.Purpose != tunnel.PurposeService {
+		return badFrame("a session for purpose %d", opening.Purpose)
+	}
 	s := newSession(t, key{peer: c.peer, id: id})
 	s.heard = true
 	s.in.received = uint64(len(b) - len(rest))
@@ -92,36 +96,25 @@ func (t *Tunnel) opened(c *carrier, h header, r *reading) error {
 		buf := t.store.take(len(rest))
 		s.in.put(piece{buf: buf, n: copy(buf.b, rest)})
 	}
-	if !t.place(s, c, h.turn) {
+	if !t.admit(s, c, h.turn) {
 		return badFrame("a session was opened twice")
 	}
 	t.handOver(newInbound(s, opening))
 	return nil
 }
 
-// place takes a session of a peer into the table; false when it is there already.
-func (t *Tunnel) place(s *session, c *carrier, turn byte) bool {
+// admit takes a session of a peer into the table; false when it is there already, or the node stops.
+func (t *Tunnel) admit(s *session, c *carrier, turn byte) bool {
 	t.mu.Lock()
-	old, known := c.session, t.sessions[s.key] != nil
-	if !known {
-		t.counts.sessions.Add(1)
+	may := t.running && t.sessions[s.key] == nil
+	var former *session
+	if may {
 		t.addLocked(s)
-		t.useLocked(s, c, turn)
+		former = t.joinLocked(s, c, turn)
 	}
 	t.mu.Unlock()
-	if old != nil && !known {
-		old.leave(c)
-	}
-	return !known
-}
-
-// leave takes a session off a carrier that its peer uses for another one now.
-func (s *session) leave(c *carrier) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.carrier == c && !s.over {
-		s.carrier, s.lost = nil, time.Now()
-	}
+	former.superseded()
+	return may
 }
 
 // handOver gives a session to Accept. When InboundQueue of them wait already, it is refused.

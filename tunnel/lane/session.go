@@ -37,11 +37,14 @@ type session struct {
 	readErr, writeErr  error // what reads and writes end with
 	readBy, writeBy    deadline
 	finishing          bool // the user writes no more
+	stopping           bool // the peer reads no more
 	closed             bool // the user has closed or aborted
 
 	carrier *carrier // nil while there is none
 	turn    byte
-	lost    time.Time // since when there is none
+	lost    time.Time // since when it has looked for one, and no byte got on
+	again   bool      // it has found one since, and lost it
+	moves   uint32    // how often it has moved, as its opener counts
 	heard   bool      // something came from the peer
 	life    uint64    // of the peer's process that it began with; 0: not known
 	over    bool      // nothing is carried any more
@@ -49,7 +52,9 @@ type session struct {
 
 	due due
 
-	waits bool // for a lane; guarded by Tunnel.mu
+	// Guarded by Tunnel.mu.
+	waits bool   // for a lane
+	below *lanes // that count it among those that began on a stream
 }
 
 // due are frames of a session that are to be sent before its bytes.
@@ -58,8 +63,12 @@ type due struct {
 	resumed bool // it goes on here
 	stop    bool // nothing more is read
 	reset   bool // it has ended
+	said    bool // reset is on its way
 	why     code // of stop or reset
 }
+
+// any reports whether there is such a frame.
+func (d due) any() bool { return d.open || d.resumed || d.stop || d.reset }
 
 // code says why something was cut short. Numbers are wire values and are never reused.
 type code byte
@@ -83,7 +92,7 @@ func newSession(t *Tunnel, k key) *session {
 func (s *session) read(p []byte) (int, error) {
 	n, owes, err := s.takeBytes(p)
 	if owes {
-		s.push()
+		s.t.spawn(s.push) // who sends may be kept busy by others
 	}
 	return n, err
 }
@@ -180,7 +189,7 @@ func (s *session) finish() bool {
 func (s *session) endOut() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writeErr != nil {
+	if s.stopping {
 		return micronet.E("tunnel.close", micronet.Closed, "the peer reads no more").WithPeer(s.peer)
 	}
 	s.out.finish()
@@ -209,7 +218,9 @@ func (s *session) turnAway(why code) {
 	defer s.mu.Unlock()
 	s.fail(&s.readErr, s.closedHere("tunnel.read"))
 	if !s.over && !s.in.ended() {
-		s.due.stop, s.due.why = !s.in.fin, why
+		if !s.in.fin {
+			s.due.stop, s.due.why = true, why
+		}
 		s.in.turn()
 	}
 	s.readBy.stop()
@@ -227,13 +238,8 @@ func (s *session) abort(why code, err error) {
 		s.due.reset, s.due.why = true, why
 		s.forget()
 	}
-	lost := s.carrier == nil
 	s.mu.Unlock()
-	switch {
-	case again:
-	case lost && !s.ours:
-		s.t.forgetBadly(s)
-	default:
+	if !again {
 		s.t.spawn(s.push)
 	}
 }
@@ -277,14 +283,18 @@ func (s *session) setDeadline(d *deadline, at time.Time) {
 	if s.over && !at.IsZero() && s.closed {
 		return
 	}
-	d.set(at, s.wake)
+	d.set(at, func(at time.Time) { s.ring(d, at) })
 	s.readable.Broadcast()
 	s.writable.Broadcast()
 }
 
-func (s *session) wake() {
+// ring ends waiting, unless the deadline was set anew meanwhile.
+func (s *session) ring(d *deadline, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if d.at.Equal(at) {
+		d.rung = true
+	}
 	s.readable.Broadcast()
 	s.writable.Broadcast()
 }
@@ -324,13 +334,13 @@ func (s *session) under(c *carrier, h header, f func() error, late func()) error
 		}
 		return nil
 	}
-	s.heard = true
+	s.heard, s.again, s.lost = true, false, time.Time{}
 	err := f()
 	if err == nil && !s.out.acknowledge(widen(s.out.base, h.ack)) {
 		err = badFrame("bytes were acknowledged that were not sent")
 	}
 	s.writable.Broadcast()
-	push := s.in.owes(s.out.fin) || s.due.stop
+	push := s.in.owes(s.out.fin) || s.due.stop || h.kind == kindStop
 	whole := s.completeLocked()
 	s.mu.Unlock()
 	switch {
@@ -380,7 +390,7 @@ func (s *session) stopped(why code) {
 		words = "the peer refused the stream"
 	}
 	s.fail(&s.writeErr, micronet.E("tunnel.write", micronet.Closed, "%s", words).WithPeer(s.peer))
-	s.finishing = true
+	s.stopping = true
 	s.out.truncate()
 }
 
@@ -398,17 +408,20 @@ func (s *session) wasReset(c *carrier, h header, why code) {
 	case codeParted:
 		words = "the peer closed the connection"
 	}
-	s.fail(&s.readErr, tunnel.ResetError("tunnel.read", s.peer, words))
+	if !s.in.fin {
+		s.fail(&s.readErr, tunnel.ResetError("tunnel.read", s.peer, words))
+		s.in.turn()
+	} // else all is here
 	s.fail(&s.writeErr, tunnel.ResetError("tunnel.write", s.peer, words))
 	s.over = true
-	s.forget()
+	s.out.drop()
 	s.mu.Unlock()
 	s.t.complete(s, c, false)
 }
 
 // completeLocked ends the session once both sides have everything, and reports whether that is now.
 func (s *session) completeLocked() bool {
-	if s.over || s.due != (due{}) || !s.out.done() || !s.in.ended() || s.in.told != s.in.received {
+	if s.over || s.asking || s.due.any() || !s.out.done() || !s.in.ended() || s.in.told != s.in.received {
 		return false
 	}
 	s.over = true

@@ -1,7 +1,9 @@
 package lane
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -24,14 +26,35 @@ func (t *Tunnel) tend(ctx context.Context) {
 
 // look asks whether those in use still answer, ends those that do not or that nobody needs, and dials what is missing.
 func (t *Tunnel) look(now time.Time) {
-	ways := t.ways()
+	ids, ways := t.ways()
 	t.mu.Lock()
-	var end, ping []*carrier
-	carriers, sessions := t.allLocked(func(*carrier) bool { return true }, func(s *session) bool { return !s.ours })
+	end, ping := t.judgeLocked(now, ways)
+	for _, id := range ids {
+		end = append(end, t.lookAtLocked(id, ways[id], now)...)
+	}
+	orphans := t.orphansLocked(now)
+	t.mu.Unlock()
+	for _, c := range end {
+		c.end()
+	}
+	for _, c := range ping {
+		c.utter(shortFrame(kindPing, 0, 0))
+	}
+	for _, s := range orphans {
+		s.end(micronet.E("tunnel.stream", micronet.Unreachable, "the peer fell silent").WithPeer(s.peer))
+	}
+}
+
+// judgeLocked tells which carriers are to be ended, and which asked for a sign of life.
+func (t *Tunnel) judgeLocked(now time.Time, ways map[micronet.NodeID]tunnel.PathInfo) (end, ping []*carrier) {
+	carriers, _ := t.allLocked((*carrier).isLane, func(*session) bool { return false })
 	for _, c := range carriers {
 		switch {
 		case c.deaf():
-			end = append(append(end, c), t.peers[c.peer].distrust(now)...)
+			end = append(end, c)
+			if c.of != nil {
+				end = append(end, c.of.distrust(now)...)
+			}
 		case c.useless(now, ways[c.peer]):
 			end = append(end, c)
 		case c.asks():
@@ -39,58 +62,69 @@ func (t *Tunnel) look(now time.Time) {
 			ping = append(ping, c)
 		}
 	}
-	for id, l := range t.peers {
-		end = append(end, l.spent(now)...)
-		if way, ok := ways[id]; ok {
-			if addr, ok := l.suits(way, now); ok {
-				t.fillLocked(id, l, addr, now)
-				t.promoteLocked(l, now)
-			}
-		}
-		if l.busy == 0 && l.dialling == 0 && len(l.idle) == 0 && now.Sub(l.wanted) > againMost {
-			delete(t.peers, id)
-		}
-	}
-	t.mu.Unlock()
-	for _, c := range end {
-		c.end()
-	}
-	for _, c := range ping {
-		t.spawn(func() { c.say(shortFrame(kindPing, 0, 0)) })
-	}
-	for _, s := range sessions {
-		s.orphaned(now)
-	}
+	return end, ping
 }
 
-// ways are the paths to those that this node has lanes to.
-func (t *Tunnel) ways() map[micronet.NodeID]tunnel.PathInfo {
+// lookAtLocked sees to the lanes to one peer, and returns those that are to be ended.
+func (t *Tunnel) lookAtLocked(id micronet.NodeID, way tunnel.PathInfo, now time.Time) []*carrier {
+	l := t.peers[id]
+	if l == nil {
+		return nil // Disconnect came
+	}
+	spent := l.spent(now)
+	if addr, ok := l.suits(way, now); ok {
+		t.fillLocked(id, l, addr, now)
+	}
+	t.promoteLocked(l, now)
+	if l.unused(now) {
+		delete(t.peers, id)
+	}
+	return spent
+}
+
+// orphansLocked are the sessions of peers that these have not gone on with, oldest first.
+func (t *Tunnel) orphansLocked(now time.Time) (out []*session) {
+	for _, s := range t.sessions {
+		if !s.ours && s.orphaned(now) {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *session) int { return cmp.Compare(a.number, b.number) })
+	return out
+}
+
+func (s *session) orphaned(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.carrier == nil && !s.over && now.Sub(s.lost) > orphanTime
+}
+
+// ways are the peers that this node has lanes to, sorted, and the paths to them.
+func (t *Tunnel) ways() ([]micronet.NodeID, map[micronet.NodeID]tunnel.PathInfo) {
 	t.mu.Lock()
 	ids := make([]micronet.NodeID, 0, len(t.peers))
 	for id := range t.peers {
 		ids = append(ids, id)
 	}
 	t.mu.Unlock()
+	slices.SortFunc(ids, micronet.NodeID.Compare)
 	ways := make(map[micronet.NodeID]tunnel.PathInfo, len(ids))
 	for _, id := range ids {
-		if p, ok := t.paths.Path(id); ok {
-			ways[id] = p
-		}
+		ways[id], _ = t.paths.Path(id) // of one that is not known nothing is confirmed
 	}
-	return ways
+	return ids, ways
 }
 
-// useless reports whether a carrier leads nowhere, or is not needed.
+// useless reports whether a lane leads elsewhere than the path, takes nothing, or is not needed.
 func (c *carrier) useless(now time.Time, way tunnel.PathInfo) bool {
-	busy := c.session != nil
 	switch {
-	case !c.isLane():
-		return false // the tunnel below looks after it
-	case c.ours && busy:
-		return !straight(way)
+	case c.stuck() > 2*deafAfter:
+		return true
+	case c.ours && c.life == 0:
+		return now.Sub(c.since) > dialTime // no hello
 	case c.ours:
-		return false // see lanes.spent
-	case busy:
+		return c.session != nil && !straight(way) // of those in no use see lanes.spent
+	case c.session != nil:
 		return c.silence() > 2*deafAfter
 	}
 	return now.Sub(c.used) > guestFor
@@ -98,20 +132,10 @@ func (c *carrier) useless(now time.Time, way tunnel.PathInfo) bool {
 
 // deaf reports whether a lane of ours leads nowhere: it is in use, and nothing has come for long.
 func (c *carrier) deaf() bool {
-	return c.ours && c.isLane() && c.session != nil && c.silence() > deafAfter
+	return c.ours && c.session != nil && c.silence() > deafAfter
 }
 
 // asks reports whether a sign of life is to be asked for.
 func (c *carrier) asks() bool {
-	return c.ours && c.isLane() && c.session != nil && c.silence() > pingAfter && !c.asked.Load()
-}
-
-// orphaned ends a session that its peer does not go on with.
-func (s *session) orphaned(now time.Time) {
-	s.mu.Lock()
-	lost := s.carrier == nil && !s.over && now.Sub(s.lost) > orphanTime
-	s.mu.Unlock()
-	if lost {
-		s.end(micronet.E("tunnel.stream", micronet.Unreachable, "the peer fell silent").WithPeer(s.peer))
-	}
+	return c.ours && c.session != nil && c.silence() > pingAfter && !c.asked.Load()
 }

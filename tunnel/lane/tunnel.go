@@ -206,49 +206,48 @@ func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening)
 	if err != nil {
 		return nil, err
 	}
-	c, soon := t.takeLane(to)
-	if c == nil && !soon {
-		return t.below.Open(ctx, to, o)
-	}
 	s := newSession(t, key{peer: to, ours: true})
 	if _, err := io.ReadFull(t.env.Entropy, s.id[:]); err != nil {
 		return nil, micronet.E("tunnel.open", micronet.Internal, "draw a number: %w", err)
 	}
 	s.due.open = true
 	s.out.add(frame)
-	if c != nil {
-		t.begin(s, c)
-	} else if err := t.beginBelow(ctx, s); err != nil {
-		return nil, err
+	switch t.enlist(s) {
+	case plain:
+		s.out.drop()
+		return t.below.Open(ctx, to, o)
+	case awaiting:
+		if err := t.beginBelow(ctx, s); err != nil {
+			s.out.drop()
+			return nil, err
+		}
 	}
 	s.push()
 	return newOutbound(s), nil
-}
-
-// begin has a session that this node opened use a carrier.
-func (t *Tunnel) begin(s *session, c *carrier) {
-	t.counts.sessions.Add(1)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.addLocked(s)
-	t.useLocked(s, c, c.turn+1)
 }
 
 func (t *Tunnel) addLocked(s *session) {
 	t.last++
 	s.number = t.last
 	t.sessions[s.key] = s
+	t.counts.sessions.Add(1)
 }
 
-// useLocked joins a session and a carrier.
-func (t *Tunnel) useLocked(s *session, c *carrier, turn byte) {
+// joinLocked has a session use a carrier, which has to say something from now on. It returns the session that was on that
+// carrier until now: its peer has given it up.
+func (t *Tunnel) joinLocked(s *session, c *carrier, turn byte) (former *session) {
+	if former = c.session; former == s {
+		former = nil
+	}
 	c.session, c.turn, c.used = s, turn, time.Now()
+	c.hears()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.carrier, s.turn, s.lost = c, turn, time.Time{}
+	s.carrier, s.turn = c, turn
 	if s.life == 0 {
 		s.life = c.life
 	}
+	return former
 }
 
 // sessionOn returns the session that is on a carrier at a turn.
@@ -264,18 +263,15 @@ func (t *Tunnel) sessionOn(c *carrier, turn byte) *session {
 // complete takes a session that is over from its carrier, which is free for the next one.
 func (t *Tunnel) complete(s *session, c *carrier, well bool) {
 	t.mu.Lock()
-	if t.sessions[s.key] == s {
-		delete(t.sessions, s.key)
-		t.past.note(s.key, well)
-	}
-	end := false
+	t.dropLocked(s, well)
+	finish := false
 	if c.session == s {
 		c.session, c.used = nil, time.Now()
-		end = t.restLocked(c)
+		finish = t.restLocked(c)
 	}
 	t.mu.Unlock()
-	if end {
-		c.end()
+	if finish {
+		c.finish()
 	}
 }
 
@@ -283,9 +279,14 @@ func (t *Tunnel) complete(s *session, c *carrier, well bool) {
 func (t *Tunnel) forgetBadly(s *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.dropLocked(s, false)
+}
+
+func (t *Tunnel) dropLocked(s *session, well bool) {
 	if t.sessions[s.key] == s {
 		delete(t.sessions, s.key)
-		t.past.note(s.key, false)
+		t.past.note(s.key, well, time.Now())
+		t.leaveBelowLocked(s)
 	}
 }
 
@@ -331,7 +332,7 @@ func (t *Tunnel) part(carriers []*carrier, sessions []*session, why code, reason
 				c.say(shortFrame(kindReset, turn, 0, byte(why)))
 			}
 			timer.Stop()
-			c.end()
+			c.finish()
 		})
 	}
 	words.Wait()
