@@ -19,7 +19,7 @@ func mesh(nodes, instances, services int) sight {
 	s := sight{
 		now: now, self: micronet.Node{ID: id(0), Name: "node-0", Cluster: "main", Status: micronet.Alive, Epoch: 1, Heard: now}, synced: true,
 		heard: func(micronet.NodeID) time.Time { return time.Time{} }, issued: func(micronet.NodeID) time.Time { return time.Time{} },
-		name: calledBy(nil),
+		name: calledBy(nil), lanes: func(micronet.NodeID) int { return 0 },
 	}
 	for n := range nodes {
 		d := gossip.Document{Owner: id(n), Version: gossip.Version{Epoch: 1, Seq: 1}, Name: fmt.Sprintf("node-%d", n), Cluster: "main"}

@@ -89,7 +89,8 @@ func oneOtherSight(now time.Time, m *gossip.Member, e *gossip.Entry, path tunnel
 		heard: func(micronet.NodeID) time.Time { return time.Time{} }, issued: func(micronet.NodeID) time.Time { return time.Time{} },
 		met: met{id(1): now.Add(-time.Hour)},
 		now: now, self: micronet.Node{ID: id(0), Name: "zero", Cluster: "main", Status: micronet.Alive},
-		name: calledBy(map[micronet.NodeID]string{id(1): "uno"}),
+		name:  calledBy(map[micronet.NodeID]string{id(1): "uno"}),
+		lanes: func(micronet.NodeID) int { return 0 },
 		path: func(micronet.NodeID) (tunnel.PathInfo, bool) {
 			if !known {
 				return tunnel.PathInfo{}, false
