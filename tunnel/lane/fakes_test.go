@@ -135,7 +135,6 @@ type testNode struct {
 	*Tunnel
 	who   *identity
 	ln    net.Listener
-	once  sync.Once
 	group sync.WaitGroup
 }
 

@@ -23,8 +23,6 @@ type chunk struct {
 	n   int // bytes, from headerSize on
 }
 
-func (c chunk) bytes() []byte { return c.buf.b[headerSize : headerSize+c.n] }
-
 // room is how many bytes may be added while most may be kept.
 func (o *outgoing) room(most int) int {
 	if o.fin {
