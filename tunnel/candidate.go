@@ -47,6 +47,7 @@ type candidate struct {
 	unasked   bool // so it was, and a reply has proved the address
 	clean     bool // the last probe was sent while none was unanswered
 	lapsed    bool // given up since the last reply
+	abandoned bool // the peer has turned to another way, and not back since
 	rtt       roundTrip
 	udp       *net.UDPAddr   // of addr
 	local     netip.Addr     // our own address that its packets arrive at, zero: not known
@@ -102,6 +103,14 @@ func (c *candidate) knock(now time.Time) {
 	c.came = now
 }
 
+// sign is when anything came over the candidate last.
+func (c *candidate) sign() time.Time {
+	if c.carried.After(c.heard) {
+		return c.carried
+	}
+	return c.heard
+}
+
 // remember keeps a probe until its reply; the oldest one gives way.
 func (c *candidate) remember(p sentProbe) {
 	p.clean = c.clean
@@ -132,7 +141,7 @@ func (c *candidate) confirm(now time.Time, rtt time.Duration, clean bool) {
 		c.rtt.guess(rtt)
 		c.hurried = true
 	}
-	c.confirmed, c.open, c.lapsed = true, false, false
+	c.confirmed, c.open, c.lapsed, c.abandoned = true, false, false, false
 	c.replied, c.heard, c.since = now, now, time.Time{}
 	c.missed, c.attempts = 0, 0
 }

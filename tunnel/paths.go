@@ -329,18 +329,18 @@ func (s *paths) aside(now time.Time) bool {
 	if b == nil || !b.confirmed || b.open || now.Sub(s.used) >= quietAfter || now.Sub(b.probed) < asideAfter {
 		return false
 	}
-	last := b.heard
-	if b.carried.After(last) {
-		last = b.carried
-	}
-	return now.Sub(last) >= asideAfter && s.arrived.After(last)
+	return now.Sub(b.sign()) >= asideAfter && s.arrived.After(b.sign())
 }
 
 // turned takes note that QUIC comes over a way now, and reports whether it is one that the peer has just turned to: it may
 // have lost the way in use, which is looked at then.
 func (s *paths) turned(now time.Time, way *candidate) bool {
 	b := s.best
-	if way == b || b == nil || !b.confirmed || b.open || now.Sub(way.carried) < asideAfter || now.Sub(b.probed) < helloEvery {
+	if way == b || b == nil || !b.confirmed || now.Sub(way.carried) < asideAfter {
+		return false
+	}
+	b.abandoned = true
+	if b.open || now.Sub(b.probed) < helloEvery {
 		return false
 	}
 	b.hurried = true
@@ -538,9 +538,9 @@ func (s *paths) pick(current *candidate) (*candidate, string) {
 }
 
 // silent reports whether the unanswered probes of a candidate are no accident: a single one may be, as long as packets
-// arrive.
+// arrive and the peer has not turned to another way.
 func (s *paths) silent(c *candidate) bool {
-	return c.missed >= silentAfter || (c.missed > 0 && !s.arrived.After(c.since))
+	return c.missed >= silentAfter || (c.missed > 0 && (c.abandoned || !s.arrived.After(c.since)))
 }
 
 // refuge is fastest, but where there is none it takes a grey way: that is better than none.

@@ -123,7 +123,7 @@ func (c *core) unwrap(a arrival, relay *peer, e *envelope, out *effects) {
 		return
 	}
 	turned := from.paths.turned(a.now, way)
-	way.carried = a.now
+	way.carried, way.abandoned = a.now, false
 	way.binding.received.Add(int64(len(e.inner)))
 	another := from.flow.comes(way.binding, moment(c.start, a.now))
 	out.whole = append(out.whole, rejoined{from.flow.identity, slices.Clone(e.inner), from.ID})

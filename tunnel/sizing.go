@@ -15,7 +15,7 @@ const (
 	testEvery  = time.Second
 	testAgain  = 5 * time.Second
 	testMisses = 4
-	testWait   = 250 * time.Millisecond
+	testWait   = 150 * time.Millisecond
 	// testFor is how long after the last large packet tests go on.
 	testFor = 5 * time.Second
 	// failMemory is how long a size that did not pass counts after packets of that size were sent last.
