@@ -61,6 +61,8 @@ func (m *mesh) judgeAll() {
 			m.judge(i, m.lookSuccess(c))
 		case scenario.Latency:
 			m.judge(i, m.lookLatency(c))
+		case scenario.Pauses:
+			m.judge(i, m.lookPauses(c))
 		case scenario.GoneWithin:
 			m.judge(i, m.lookGone(c))
 		case scenario.KnownWithin:
@@ -250,6 +252,15 @@ func (m *mesh) lookLatency(c scenario.Latency) verdict {
 	calls := m.traffic.of(c.Service, c.Outside)
 	q := quantile(calls, c.Quantile)
 	return verdict{held: len(calls) > 0 && q <= c.AtMost, measured: fmt.Sprintf("%s of %d calls", q.Round(10*time.Microsecond), len(calls))}
+}
+
+func (m *mesh) lookPauses(c scenario.Pauses) verdict {
+	list := m.traffic.pausesOf(c.Service, c.Outside)
+	if len(list) == 0 {
+		return verdict{measured: "no stream stood still"}
+	}
+	q := quantile(list, c.Quantile)
+	return verdict{held: q <= c.AtMost, measured: fmt.Sprintf("%s of %d pauses", q.Round(time.Millisecond), len(list))}
 }
 
 // lookGone uses the times at which nobody offered an instance any more; see watchGone.

@@ -15,8 +15,8 @@ const (
 )
 
 // talkStream sends numbers and reads them back: a gap, a repeat or a reset is an error. size is in
-// bytes, each way; from is the machine of the caller.
-func talkStream(conn net.Conn, from string, size int64) error {
+// bytes, each way; from is the machine of the caller. answered is called whenever numbers have come back.
+func talkStream(conn net.Conn, from string, size int64, answered func()) error {
 	if _, err := io.WriteString(conn, "stream "+from+"\n"); err != nil {
 		return err
 	}
@@ -39,6 +39,7 @@ func talkStream(conn net.Conn, from string, size int64) error {
 			}
 		}
 		sent += n
+		answered()
 	}
 	return nil
 }

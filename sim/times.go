@@ -20,6 +20,9 @@ func (m *mesh) times() (t report.Times) {
 			t.Known = append(t.Known, a.took)
 		}
 	}
+	for _, p := range m.traffic.allPauses() {
+		t.Paused = append(t.Paused, p.took)
+	}
 	m.lessons(func(_ *banishment, l *lesson) {
 		switch {
 		case !l.knows || l.since == never:

@@ -20,12 +20,14 @@ import (
 )
 
 const (
-	// callTime bounds one request of a simulated caller.
+	// callTime bounds one request of a simulated caller, and how long a stream may stand still.
 	callTime = 5 * time.Second
 	// maxCalls bounds the requests of one caller that are under way; further ones fail at once.
 	maxCalls = 64
 	// bucketTime is how finely calls are counted.
 	bucketTime = time.Second
+	// pauseLeast is how long a stream has to stand still for a pause: longer than any round trip over a relay.
+	pauseLeast = 250 * time.Millisecond
 )
 
 // traffic is all simulated callers, and what they saw.
@@ -35,8 +37,9 @@ type traffic struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu    sync.Mutex
-	calls map[string][]call // by service
+	mu     sync.Mutex
+	calls  map[string][]call // by service
+	pauses map[string][]call // of streams, by service
 }
 
 // call is one request and its end.
@@ -47,7 +50,7 @@ type call struct {
 
 func newTraffic(m *mesh) *traffic {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &traffic{mesh: m, ctx: ctx, cancel: cancel, calls: map[string][]call{}}
+	return &traffic{mesh: m, ctx: ctx, cancel: cancel, calls: map[string][]call{}, pauses: map[string][]call{}}
 }
 
 func (t *traffic) stop() {
@@ -113,10 +116,26 @@ func (t *traffic) note(service string, c call) {
 	t.calls[service] = append(t.calls[service], c)
 }
 
+// watchPauses returns what a stream that begins now calls whenever something has come back.
+func (t *traffic) watchPauses(service string) (answered func()) {
+	last := t.mesh.now()
+	return func() {
+		now := t.mesh.now()
+		if took := now - last; took >= pauseLeast {
+			t.mu.Lock()
+			t.pauses[service] = append(t.pauses[service], call{began: last, took: took})
+			t.mu.Unlock()
+		}
+		last = now
+	}
+}
+
 // call resolves the service, connects and talks.
 func (c *caller) call(host *netsim.Host) error {
-	ctx, cancel := context.WithTimeout(c.traffic.ctx, callTime)
+	ctx, cancel := context.WithCancel(c.traffic.ctx)
 	defer cancel()
+	limit := time.AfterFunc(callTime, cancel)
+	defer limit.Stop()
 	to, err := lookup(ctx, host, c.spec.To)
 	if err != nil {
 		return err
@@ -129,7 +148,8 @@ func (c *caller) call(host *netsim.Host) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if c.spec.Kind == scenario.Streams {
-		return talkStream(conn, c.machine.name, c.spec.Size)
+		noted := c.traffic.watchPauses(c.spec.To)
+		return talkStream(conn, c.machine.name, c.spec.Size, func() { limit.Reset(callTime); noted() })
 	}
 	return talkRequest(conn, c.machine.name)
 }
@@ -161,9 +181,31 @@ func (t *traffic) report() []report.Traffic {
 func (t *traffic) of(service string, outside []scenario.Interval) []call {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(t.calls[service]), func(c call) bool {
+	return notIn(outside, t.calls[service])
+}
+
+func notIn(outside []scenario.Interval, list []call) []call {
+	return slices.DeleteFunc(slices.Clone(list), func(c call) bool {
 		return slices.ContainsFunc(outside, func(i scenario.Interval) bool { return i.Contains(c.began) })
 	})
+}
+
+// pausesOf returns the pauses of streams to a service that did not begin in one of the intervals.
+func (t *traffic) pausesOf(service string, outside []scenario.Interval) []call {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return notIn(outside, t.pauses[service])
+}
+
+// allPauses returns those of all streams, in the order in which they began.
+func (t *traffic) allPauses() (all []call) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, list := range t.pauses {
+		all = append(all, list...)
+	}
+	slices.SortFunc(all, func(a, b call) int { return cmp.Or(cmp.Compare(a.began, b.began), cmp.Compare(a.took, b.took)) })
+	return all
 }
 
 // buckets counts calls by the time at which they began.

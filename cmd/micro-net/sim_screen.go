@@ -130,6 +130,7 @@ func (s *simScreen) done(r *batch.Result) {
 	s.times.Revoked = append(s.times.Revoked, run.Times.Revoked...)
 	s.times.RevokedLate = append(s.times.RevokedLate, run.Times.RevokedLate...)
 	s.times.Severed = append(s.times.Severed, run.Times.Severed...)
+	s.times.Paused = append(s.times.Paused, run.Times.Paused...)
 	if s.app.format == formatTable {
 		s.tell(run, dir)
 	}
@@ -147,6 +148,7 @@ func (s *simScreen) tellTimes() {
 		{"times that a node learned of a revocation", s.times.Revoked},
 		{"times that a node learned of one that had been cut off", s.times.RevokedLate},
 		{"connections to the revoked at that time, until their last byte", s.times.Severed},
+		{"pauses of streams", s.times.Paused},
 	} {
 		if len(l.took) > 0 {
 			fmt.Fprintf(s.app.out, "%d %s: %s\n", len(l.took), l.what, spread(l.took))

@@ -60,6 +60,7 @@ type jsonTimes struct {
 	Revoked     []float64 `json:"revoked_s"`
 	RevokedLate []float64 `json:"revoked_late_s"`
 	Severed     []float64 `json:"severed_s"`
+	Paused      []float64 `json:"paused_s"`
 }
 
 type jsonSpan struct {
@@ -138,7 +139,9 @@ type jsonNodeState struct {
 // MarshalJSON writes the lists in seconds, none of them null.
 func (t Times) MarshalJSON() ([]byte, error) {
 	seconds := func(list []time.Duration) []float64 { return each(list, time.Duration.Seconds) }
-	return json.Marshal(jsonTimes{seconds(t.Heal), seconds(t.Gone), seconds(t.Known), seconds(t.Revoked), seconds(t.RevokedLate), seconds(t.Severed)})
+	return json.Marshal(jsonTimes{
+		seconds(t.Heal), seconds(t.Gone), seconds(t.Known), seconds(t.Revoked), seconds(t.RevokedLate), seconds(t.Severed), seconds(t.Paused),
+	})
 }
 
 // JSON writes the whole run for programs. Names are in snake_case and end in their unit (_s seconds,

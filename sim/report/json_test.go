@@ -37,7 +37,7 @@ func TestJSONNames(t *testing.T) {
 		}},
 		{first(v, "failures"), []string{"at_s", "invariant", "node", "text"}},
 		{first(v, "expectations"), []string{"held", "measured", "text"}},
-		{v["times"].(map[string]any), []string{"gone_s", "heal_s", "known_s", "revoked_late_s", "revoked_s", "severed_s"}},
+		{v["times"].(map[string]any), []string{"gone_s", "heal_s", "known_s", "paused_s", "revoked_late_s", "revoked_s", "severed_s"}},
 		{first(v, "faults"), []string{"from_s", "kind", "label", "to_s"}},
 		{first(v, "samples"), []string{
 			"alive", "at_s", "catalog_share", "dead", "goroutines", "gossip_bytes_per_s", "heap_bytes", "members_share", "suspect",

@@ -50,6 +50,7 @@ type Times struct {
 	Known []time.Duration // a registration, until everybody who could hear its node knew it
 	// A revocation, until a node refused the key; for one that had been cut off, since it could hear of it.
 	Revoked, RevokedLate []time.Duration
+	Paused               []time.Duration // streams that stood still
 	Severed              []time.Duration // from then on, until the last byte passed between two that had been talking; 0: none did
 }
 

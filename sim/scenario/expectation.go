@@ -49,6 +49,14 @@ type (
 		Outside  []Interval
 	}
 
+	// Pauses: of the pauses that streams to a service made, and there must be some, the quantile takes at most so long.
+	Pauses struct {
+		Service  string
+		Quantile float64 // 0.99 for p99
+		AtMost   time.Duration
+		Outside  []Interval // pauses that began in one of these do not count
+	}
+
 	// Resolves: nodes that ask for a service get so many instances.
 	Resolves struct {
 		Service   string
@@ -156,6 +164,7 @@ func (Converged) condition()     {}
 func (Always) condition()        {}
 func (SuccessRate) condition()   {}
 func (Latency) condition()       {}
+func (Pauses) condition()        {}
 func (Resolves) condition()      {}
 func (Status) condition()        {}
 func (Path) condition()          {}
@@ -175,6 +184,9 @@ func (SuccessRate) Key() string { return "success_rate" }
 
 // Key returns "latency".
 func (Latency) Key() string { return "latency" }
+
+// Key returns "pauses".
+func (Pauses) Key() string { return "pauses" }
 
 // Key returns "resolves".
 func (Resolves) Key() string { return "resolves" }

@@ -12,7 +12,7 @@ type condition func(r *reader, v *value) Condition
 // conditions is the table of them. `converged` is read with the keys beside it.
 func conditions() map[string]condition {
 	return map[string]condition{
-		"converged": nil, "always": always, "success_rate": successRate, "latency": latency,
+		"converged": nil, "always": always, "success_rate": successRate, "latency": latency, "pauses": pauses,
 		"resolves": resolves, "status": status, "path": path, "warns": warns, "gone_within": goneWithin, "known_within": knownWithin,
 		"revoked_within": revokedWithin,
 	}
@@ -159,6 +159,30 @@ func latency(r *reader, v *value) Condition {
 		r.called(v, l.Service)
 	}
 	return l
+}
+
+func (r *reader) pausesFields(p *Pauses) fields {
+	return fields{
+		"service":  r.known(&p.Service),
+		"quantile": into(r, &p.Quantile, (*value).quantile),
+		"at_most":  into(r, &p.AtMost, (*value).positive),
+		"outside":  r.intervals(&p.Outside),
+	}
+}
+
+func pauses(r *reader, v *value) Condition {
+	var p Pauses
+	if r.object(v, r.pausesFields(&p), "service", "quantile", "at_most") {
+		r.streamed(v, p.Service)
+	}
+	return p
+}
+
+// streamed demands that there are streams to a service: calls make no pauses.
+func (r *reader) streamed(v *value, service string) {
+	if !slices.ContainsFunc(r.s.Traffic, func(t Traffic) bool { return t.To == service && t.Kind == Streams }) && !r.servicesBroken {
+		r.fail(v.mistake("add kind: stream to traffic", "there are no streams to %s", service))
+	}
 }
 
 // called demands that there is traffic to a service: else nothing would be measured.

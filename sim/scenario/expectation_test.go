@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,6 +21,7 @@ func TestExpectations(t *testing.T) {
 		"success_rate: {service: web, at_least: 100%, outside: [[0, 45s], [1m, 2m]]}":     SuccessRate{"web", 1, []Interval{{0, 45 * time.Second}, {time.Minute, 2 * time.Minute}}},
 		"latency: {service: web, quantile: p99, at_most: 200ms}":                          Latency{"web", 0.99, 200 * time.Millisecond, nil},
 		"latency: {service: web, quantile: p99.9, at_most: 1s, outside: [1s, 2s]}":        Latency{"web", 0.999, time.Second, []Interval{{time.Second, 2 * time.Second}}},
+		"pauses: {service: web, quantile: p100, at_most: 4s, outside: [1s, 2s]}":          Pauses{"web", 1, 4 * time.Second, []Interval{{time.Second, 2 * time.Second}}},
 		"resolves: {service: web, from: eu, instances: 3, at: 1m}":                        Resolves{"web", s("eu"), 3, time.Minute},
 		"resolves: {service: db, from: all, instances: 0}":                                Resolves{"db", s("all"), 0, 10 * time.Minute},
 		"status: {nodes: 3, seen_by: not 3, is: dead, at: 45s}":                           Status{s("3"), s("not 3"), Dead, 45 * time.Second},
@@ -33,7 +35,7 @@ func TestExpectations(t *testing.T) {
 		"status: {nodes: 3, seen_by: all, is: revoked}":                                   Status{s("3"), s("all"), Revoked, 10 * time.Minute},
 		"gone_within: {service_on: 3, after: kill, at_most: 8s}":                          GoneWithin{s("3"), "kill", 8 * time.Second},
 	} {
-		file := head + "timeline:\n- {at: 1s, kill: 3}\n- {at: 2s, join: {nodes: 1}}\n- {at: 2s, revoke: 3}\n- {at: 2s, register: {service: web, on: 2}}\n- {at: 3s, heal: all}\nexpect:\n- " + text + "\n"
+		file := strings.Replace(head, "rate: 1/s}]", "rate: 1/s}, {from: eu, to: web, kind: stream, rate: 1/s}]", 1) + "timeline:\n- {at: 1s, kill: 3}\n- {at: 2s, join: {nodes: 1}}\n- {at: 2s, revoke: 3}\n- {at: 2s, register: {service: web, on: 2}}\n- {at: 3s, heal: all}\nexpect:\n- " + text + "\n"
 		got := parse(t, file).Expect
 		if len(got) != 1 || !reflect.DeepEqual(got[0].Condition, want) {
 			t.Errorf("%s\nis   %+v\nwant %+v", text, got, want)
