@@ -47,7 +47,7 @@ type candidate struct {
 	unasked   bool // so it was, and a reply has proved the address
 	clean     bool // the last probe was sent while none was unanswered
 	lapsed    bool // given up since the last reply
-	abandoned bool // the peer has turned to another way, and not back since
+	contested bool // something has shown that packets do not arrive, and no answer has come since
 	rtt       roundTrip
 	udp       *net.UDPAddr   // of addr
 	local     netip.Addr     // our own address that its packets arrive at, zero: not known
@@ -141,7 +141,7 @@ func (c *candidate) confirm(now time.Time, rtt time.Duration, clean bool) {
 		c.rtt.guess(rtt)
 		c.hurried = true
 	}
-	c.confirmed, c.open, c.lapsed, c.abandoned = true, false, false, false
+	c.confirmed, c.open, c.lapsed, c.contested = true, false, false, false
 	c.replied, c.heard, c.since = now, now, time.Time{}
 	c.missed, c.attempts = 0, 0
 }
@@ -162,12 +162,17 @@ func (c *candidate) lost(now time.Time) bool {
 	return enough(oneWayAfter) || (enough(lostAfter) && c.heard.Before(c.since))
 }
 
-// patience is how long a reply is waited for on a path that worked.
+// patience is how long a reply is waited for on a path that worked, half as long over a relay if there is another sign that
+// it does not any more.
 func (c *candidate) patience() time.Duration {
 	if c.rtt.value == 0 {
 		return probeTimeout
 	}
-	return min(probeTimeout, max(probeLeast, 4*c.rtt.value))
+	wait := min(probeTimeout, max(probeLeast, 4*c.rtt.value))
+	if c.contested && c.via != nil {
+		wait /= 2
+	}
+	return wait
 }
 
 // credit adds what n bytes from the address allow. Nobody saves up for more than a few flights.

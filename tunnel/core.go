@@ -312,6 +312,9 @@ func (c *core) probe(now time.Time, p *peer, to *candidate, full bool, out *effe
 	if len(p.Credential) == 0 || p.refused {
 		m.flags |= probeWantsCredential
 	}
+	if p.paths.complains(now) {
+		m.flags |= probeComplains
+	}
 	// A second probe without reply may mean that the peer has restarted and forgotten us.
 	full = full || p.answered != c.credential || to.attempts > 1
 	attach := full && len(c.local.Credential) > 0 && to.allow(now, c.frameLen(&m, true))

@@ -332,6 +332,39 @@ func TestWayIsLookedAtWhenThePeerTurns(t *testing.T) {
 	}
 }
 
+// The relay that one of two sends over dies; the other one sends over the same, or over another one. A round trip takes 80 ms, and QUIC
+// sends again what was lost after about 0.1, 0.3, 0.8 and 1.7 seconds: packets come both ways before the last of these.
+func TestBothLeaveARelayThatDies(t *testing.T) {
+	square := graph{}.flip(link(0, 2)).flip(link(0, 3)).flip(link(1, 2)).flip(link(1, 3))
+	for seed := range uint64(40) {
+		synctest.Test(t, func(t *testing.T) {
+			draw := rand.New(rand.NewPCG(seed, 0))
+			m := newGraphMesh(t, 4, square, draw)
+			for i := range m.delay {
+				m.delay[i] = [maxGraph]time.Duration{20e6, 20e6, 20e6, 20e6, 20e6}
+			}
+			m.run(3*time.Second + time.Duration(draw.Int64N(int64(6*time.Second))))
+			p, _ := m.nodes[0].Path(m.nodes[1].key.id)
+			back := &m.nodes[1].core.peers[m.nodes[0].key.id].paths
+			at := slices.IndexFunc(back.candidates, func(k *candidate) bool { return k.confirmed && (k.relay() != p.Relay) == (seed%2 > 0) })
+			if at < 0 {
+				t.Fatalf("seed %d: there is no such relay", seed)
+			}
+			back.best = back.candidates[at]
+			m.run(time.Second)
+			dies := slices.IndexFunc(m.nodes, func(x *meshNode) bool { return x.key.id == p.Relay })
+			m.change(slices.Concat(link(0, dies), link(1, dies)))
+			m.run(5 * time.Second)
+			for _, pair := range [][2]int{{0, 1}, {1, 0}} {
+				took, comes := m.outage(pair[0], pair[1])
+				if !comes || took > 900*time.Millisecond {
+					t.Errorf("seed %d: from %d to %d it took %v (they come: %v)", seed, pair[0], pair[1], took, comes)
+				}
+			}
+		})
+	}
+}
+
 // Who hears the other side over the way in use asks no more than every few seconds whether it still leads there.
 func TestWayThatIsHeardIsNotProbed(t *testing.T) {
 	for _, direct := range []bool{true, false} {

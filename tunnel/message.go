@@ -20,6 +20,8 @@ const (
 	probeWantsCredential = 0x01
 	// probePoke tells that a packet from elsewhere gets in: it is not answered, and nobody is where it came from.
 	probePoke = 0x02
+	// probeComplains tells that what the sender sends for users gets no answer.
+	probeComplains = 0x04
 )
 
 var (

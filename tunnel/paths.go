@@ -22,6 +22,7 @@ const (
 	spareEvery   = 15 * time.Second // of other confirmed candidates
 	quietAfter   = time.Second      // packets leave and none arrive for so long, or for four round trips: probe at once
 	quietLeast   = 300 * time.Millisecond
+	insistFor    = 50 * time.Millisecond  // QUIC that has sent for so long without an answer waits for one
 	asideAfter   = 500 * time.Millisecond // packets leave, and what comes takes other ways: probe
 	muteAfter    = 10 * time.Second       // gossip leaves and nothing arrives: probe
 	idleAfter    = 30 * time.Second       // without use a path is no longer kept
@@ -63,6 +64,8 @@ type paths struct {
 	unmet      time.Time // the first packet of QUIC to it since one came from it
 	met        time.Time // last packet of QUIC from it
 	strange    time.Time // last one that came another way than the one before
+	relayed    time.Time // the first one of QUIC that left over a relay since one came from it
+	complained time.Time // when QUIC had got no answer over a relay for too long
 	urgent     time.Time // until then probes go out without use
 	sought     time.Time // the same, for others: over no relay
 	hello      time.Time // last hello beside a packet
@@ -273,16 +276,22 @@ func (s *paths) due(now time.Time, dst []*candidate) []*candidate {
 		return dst
 	}
 	s.try(now)
-	if s.quiet(now) || s.aside(now) || s.curious(now) {
+	switch {
+	case s.starved(now):
+		s.complain(now)
+	case s.quiet(now) || s.aside(now) || s.curious(now):
 		s.best.hurried = true
 	}
 	for _, c := range s.candidates {
 		c.hurried = c.hurried || (c.confirmed && c.rested(now) && !c.onTrial())
-		if now.Before(s.dueAt(c)) {
-			continue
+		if !now.Before(s.dueAt(c)) {
+			s.missing(now, c)
 		}
-		s.missing(now, c)
-		dst = append(dst, c)
+	}
+	for _, c := range s.candidates { // once more: one that is missing hurries the others
+		if !now.Before(s.dueAt(c)) {
+			dst = append(dst, c)
+		}
 	}
 	return dst
 }
@@ -322,14 +331,63 @@ func (s *paths) quiet(now time.Time) bool {
 		now.Sub(s.asked) >= s.quietFor() && now.Sub(b.probed) >= s.quietFor()
 }
 
-// aside reports that packets leave on a confirmed path, and that what comes back takes other ways: nothing else would tell
-// that they do not arrive any more.
+// starved reports that QUIC goes on sending over a relay, and gets nothing. Answers to probes do not count: they tell that
+// the way there works, and nothing of the way back, which may be over another relay. Nor does a single packet, which may be
+// no more than QUIC's thanks for one. After a complaint more must have left for the next.
+func (s *paths) starved(now time.Time) bool {
+	b := s.best
+	return b != nil && b.via != nil && b.confirmed && s.relayed.After(s.met) && s.used.Sub(s.relayed) >= insistFor &&
+		s.used.After(s.complained) && now.Sub(s.relayed) >= s.quietFor() && now.Sub(s.complained) >= s.quietFor()
+}
+
+// ask takes note that QUIC leaves over a relay.
+func (s *paths) ask(now time.Time) {
+	if !s.relayed.After(s.met) {
+		s.relayed = now
+	}
+}
+
+// complain looks at the way in use because QUIC is starved, together with the next best one, and tells the peer.
+func (s *paths) complain(now time.Time) {
+	s.complained, s.best.contested = now, true
+	s.compare(s.fastest(func(c *candidate) bool { return c != s.best }))
+}
+
+// compare asks the way in use together with another one: when only that answers, it is at hand.
+func (s *paths) compare(other *candidate) {
+	s.best.hurried = true
+	if other != nil {
+		other.hurried = true
+	}
+}
+
+// complains reports whether the peer is to be told that packets of users get no answer: it may hear us over another way
+// than it sends over, and then cannot know.
+func (s *paths) complains(now time.Time) bool {
+	return !s.complained.IsZero() && now.Sub(s.complained) < quietAfter && !s.met.After(s.complained)
+}
+
+// aside reports that packets leave on a confirmed path, and that for a while what comes back takes other ways: nothing else
+// would tell that they do not arrive any more.
 func (s *paths) aside(now time.Time) bool {
 	b := s.best
 	if b == nil || !b.confirmed || b.open || now.Sub(s.used) >= quietAfter || now.Sub(b.probed) < asideAfter {
 		return false
 	}
 	return now.Sub(b.sign()) >= asideAfter && s.arrived.After(b.sign())
+}
+
+// heed takes note of a complaint: the peer hears nothing of what goes over a relay. Unless that was just heard itself, it is
+// looked at, together with the way that the complaint came over.
+func (s *paths) heed(now time.Time, way *candidate) {
+	b := s.best
+	if !s.proven() || b.via == nil || way == b || now.Sub(s.used) >= quietAfter || now.Sub(b.sign()) < s.quietFor() {
+		return
+	}
+	b.contested, way.hurried = true, true
+	if !b.open && now.Sub(b.probed) >= helloEvery {
+		b.hurried = true
+	}
 }
 
 // turned takes note that QUIC comes over a way now, and reports whether it is one that the peer has just turned to: it may
@@ -339,11 +397,10 @@ func (s *paths) turned(now time.Time, way *candidate) bool {
 	if way == b || b == nil || !b.confirmed || now.Sub(way.carried) < asideAfter {
 		return false
 	}
-	b.abandoned = true
-	if b.open || now.Sub(b.probed) < helloEvery {
-		return false
+	b.contested = true
+	if !b.open && now.Sub(b.probed) >= helloEvery {
+		s.compare(way)
 	}
-	b.hurried = true
 	return true
 }
 
@@ -420,6 +477,9 @@ func (s *paths) next(now time.Time) time.Time {
 		at = earlier(at, s.quietAt(now))
 		if t := s.curiousAt(now); !t.IsZero() {
 			at = earlier(at, t)
+		}
+		if s.relayed.After(s.met) && s.relayed.Add(s.quietFor()).After(s.ticked) {
+			at = earlier(at, s.relayed.Add(s.quietFor()))
 		}
 	}
 	for _, c := range s.candidates {
@@ -537,10 +597,10 @@ func (s *paths) pick(current *candidate) (*candidate, string) {
 	return current, ""
 }
 
-// silent reports whether the unanswered probes of a candidate are no accident: a single one may be, as long as packets
-// arrive and the peer has not turned to another way.
+// silent reports whether the unanswered probes of a candidate are no accident: a single one may be, unless nothing arrives
+// or something else speaks against it as well.
 func (s *paths) silent(c *candidate) bool {
-	return c.missed >= silentAfter || (c.missed > 0 && (c.abandoned || !s.arrived.After(c.since)))
+	return c.missed >= silentAfter || (c.missed > 0 && (c.contested || !s.arrived.After(c.since)))
 }
 
 // refuge is fastest, but where there is none it takes a grey way: that is better than none.

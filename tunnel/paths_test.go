@@ -254,6 +254,47 @@ func TestPathSilentGivesWay(t *testing.T) {
 	}
 }
 
+// QUIC that goes on sending over a relay and gets nothing is starved, and complains once for what it has sent. One packet may be its
+// thanks for another, and direct ways have rules of their own.
+func TestStarvedOverARelay(t *testing.T) {
+	t0 := time.Unix(100, 0)
+	at := func(ms int) time.Time { return t0.Add(time.Duration(ms) * time.Millisecond) }
+	way := newCandidate(ap(1))
+	way.via, way.confirmed, way.rtt.value = &peer{}, true, 80*time.Millisecond
+	s := paths{best: way, candidates: []*candidate{way}, met: at(-20)}
+	send := func(ms int) {
+		s.used = at(ms)
+		s.ask(at(ms))
+	}
+	check := func(what string, ms int, want bool) {
+		t.Helper()
+		if s.starved(at(ms)) != want {
+			t.Errorf("%s: starved is %v", what, !want)
+		}
+	}
+	send(0)
+	check("one packet", 500, false)
+	send(115)
+	check("two, a moment ago", 300, false)
+	check("two", 330, true)
+	s.complain(at(330))
+	if !way.contested || !way.hurried || !s.complains(at(340)) {
+		t.Error("there is no complaint")
+	}
+	check("nothing was sent since", 700, false)
+	send(345)
+	check("more, too soon for another complaint", 600, false)
+	check("more", 700, true)
+	way.via = nil
+	check("a direct way", 700, false)
+	way.via = &peer{}
+	s.met = at(710)
+	check("something came", 800, false)
+	if s.complains(at(720)) {
+		t.Error("it still complains")
+	}
+}
+
 func TestPathObservedAreBounded(t *testing.T) {
 	w := newPathWorld(t, ap(1))
 	w.rtt[ap(1)] = time.Millisecond

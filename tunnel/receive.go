@@ -198,6 +198,10 @@ func (c *core) serve(a arrival, p *peer, f *frame, k *pairing, m *message, offer
 		c.packet(a, p, f, m, fresh, out)
 	case messageProbe:
 		c.answer(a, p, k, from, m, out)
+		if m.flags&probeComplains != 0 && fresh && from != nil {
+			c.sync(p)
+			p.paths.heed(a.now, from)
+		}
 		p.paths.wonder(a.now, from)
 		if a.via != nil && fresh {
 			c.meet(a.now, p, out)

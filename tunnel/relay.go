@@ -123,11 +123,14 @@ func (c *core) unwrap(a arrival, relay *peer, e *envelope, out *effects) {
 		return
 	}
 	turned := from.paths.turned(a.now, way)
-	way.carried, way.abandoned = a.now, false
+	way.carried, way.contested = a.now, false
 	way.binding.received.Add(int64(len(e.inner)))
 	another := from.flow.comes(way.binding, moment(c.start, a.now))
 	out.whole = append(out.whole, rejoined{from.flow.identity, slices.Clone(e.inner), from.ID})
-	if turned || another {
+	switch {
+	case turned:
+		c.lookAt(a.now, from, out) // before QUIC answers
+	case another:
 		c.sync(from)
 		c.settle(a.now, from, out)
 	}
@@ -157,6 +160,8 @@ func (c *core) relay(now time.Time, f *flow, b []byte, out *effects) {
 		c.cut(now, f.id, b, out)
 		return
 	}
+	c.sync(p)
+	p.paths.ask(now)
 	c.carry(now, p, p.paths.best, b, out)
 }
 
