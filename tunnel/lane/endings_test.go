@@ -2,7 +2,9 @@ package lane
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -245,4 +247,54 @@ func TestPast(t *testing.T) {
 	if len(p.of) != maxEnded {
 		t.Errorf("%d are kept", len(p.of))
 	}
+}
+
+// TestDisconnectWhileOneBegins: a session that is about to begin below when its peer is disconnected does not begin, and is
+// counted nowhere.
+func TestDisconnectWhileOneBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t)
+		start(t, a, b)
+		a.warm(b.self)
+		a.mu.Lock()
+		a.peers[b.self].idle = nil
+		a.mu.Unlock()
+		way, _ := a.paths.Path(b.self)
+		s := newSession(a.Tunnel, key{peer: b.self, ours: true, id: sessionID{1}})
+		if got := a.enlist(s, way); got != awaiting {
+			t.Fatalf("enlist = %d, want %d", got, awaiting)
+		}
+		a.Disconnect(b.self, "test")
+		a.warm(b.self)
+		if err := a.beginBelow(t.Context(), s); micronet.KindOf(err) != micronet.Closed {
+			t.Errorf("beginBelow = %v, want Closed", err)
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if n := a.peers[b.self].below; n != 0 || len(a.sessions) != 0 {
+			t.Errorf("%d are counted, %d sessions are there", n, len(a.sessions))
+		}
+	})
+}
+
+// TestLookingForACarrierAtTheEnd: a session without a carrier is left to Run when that ends: it ends with the error that all have.
+func TestLookingForACarrierAtTheEnd(t *testing.T) {
+	p := newPeerless(t, true)
+	s := p.session(t)
+	s.detach(p.c)
+	ctx, cancel := context.WithCancel(p.ctx)
+	p.ctx = ctx
+	cancel()
+	p.resume(s)
+	s.mu.Lock()
+	err := s.readErr
+	s.mu.Unlock()
+	if err != nil || left(&testNode{Tunnel: p.Tunnel}) != 1 {
+		t.Errorf("it has ended with %v", err)
+	}
+	p.stop()
+	if _, err := s.read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Read = %v, want net.ErrClosed", err)
+	}
+	p.group.Wait()
 }

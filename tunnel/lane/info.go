@@ -19,7 +19,7 @@ func (t *Tunnel) Connections() []tunnel.ConnectionInfo {
 		if i < 0 {
 			i = len(lanes)
 			lanes = append(lanes, tunnel.ConnectionInfo{
-				Peer: c.peer, Path: micronet.PathDirect, Transport: micronet.TransportTCP, Lanes: 0,
+				Peer: c.peer, Path: micronet.PathDirect, Transport: micronet.TransportTCP,
 				Remote: micronet.AddrPortOf(c.wire.RemoteAddr()), Since: c.since,
 			})
 		}

@@ -31,10 +31,15 @@ func (l *lanes) suits(p tunnel.PathInfo, now time.Time) (netip.AddrPort, bool) {
 		limit = leaveRTT
 	}
 	was := l.quick
-	if l.quick = straight(p) && p.Lane.IsValid() && p.RTT > 0 && p.RTT <= limit; l.quick && !was {
+	if l.quick = near(p, limit); l.quick && !was {
 		l.since = now
 	}
 	return p.Lane, l.quick
+}
+
+// near reports whether a path leads straight to a peer that takes lanes, within a limit.
+func near(p tunnel.PathInfo, limit time.Duration) bool {
+	return straight(p) && p.Lane.IsValid() && p.RTT > 0 && p.RTT <= limit
 }
 
 // straight reports whether packets go over UDP from here to there, and arrive.
@@ -116,12 +121,9 @@ const (
 	plain                 // it is to be none
 )
 
-// enlist has a session of this node begin on a lane, if there is one, and sees to those that will be needed.
-func (t *Tunnel) enlist(s *session) place {
-	info, ok := t.paths.Path(s.peer)
-	if !ok {
-		return plain
-	}
+// enlist has a session of this node begin on a lane, if there is one, and sees to those that will be needed. One that is to
+// wait for one is counted, until leaveBelowLocked.
+func (t *Tunnel) enlist(s *session, way tunnel.PathInfo) place {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -129,7 +131,7 @@ func (t *Tunnel) enlist(s *session) place {
 	if l == nil {
 		l = &lanes{}
 	}
-	addr, ok := l.suits(info, now)
+	addr, ok := l.suits(way, now)
 	if !ok || !t.running {
 		return plain
 	}
@@ -147,6 +149,7 @@ func (t *Tunnel) enlist(s *session) place {
 		return laned
 	case l.proved && l.below < maxBelow && l.busy+l.dialling < maxLanesEach:
 		l.below++
+		s.below = l
 		return awaiting
 	}
 	return plain
@@ -154,7 +157,11 @@ func (t *Tunnel) enlist(s *session) place {
 
 // fillLocked dials what is missing.
 func (t *Tunnel) fillLocked(to micronet.NodeID, l *lanes, addr netip.AddrPort, now time.Time) {
-	for range min(l.missing(now), maxLanes-t.dialledLocked()) {
+	missing := l.missing(now)
+	if missing == 0 {
+		return
+	}
+	for range min(missing, maxLanes-t.dialledLocked()) {
 		l.dialling++
 		t.group.Go(func() { t.dial(to, l, addr) })
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
 )
 
@@ -17,22 +18,18 @@ func (t *Tunnel) beginBelow(ctx context.Context, s *session) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := t.peers[s.peer]
-	switch {
-	case err == nil && t.running && l != nil:
-		s.below = l
+	if err == nil && t.running && t.peers[s.peer] == s.below {
 		t.keepLocked(c)
 		t.addLocked(s)
 		t.joinLocked(s, c, 1)
-		t.awaitLocked(l, s)
+		t.awaitLocked(s.below, s)
 		t.group.Go(func() { c.read(&reading{in: out}); t.lose(c) })
 		return nil
-	case l != nil:
-		l.below--
 	}
+	t.leaveBelowLocked(s)
 	if err == nil {
 		out.Abort()
-		err = notRunning("tunnel.open")
+		err = micronet.E("tunnel.open", micronet.Closed, "the connection was closed here").WithPeer(s.peer)
 	}
 	return err
 }
@@ -79,8 +76,7 @@ func (t *Tunnel) promoteOneLocked(l *lanes, s *session, now time.Time) bool {
 	}
 	l.takes(c)
 	old.session = nil
-	c.session, c.turn, c.used = s, turn, now
-	c.hears()
+	c.carriesLocked(s, turn)
 	t.leaveBelowLocked(s)
 	t.group.Go(func() { c.say(frame); old.finish() })
 	return true

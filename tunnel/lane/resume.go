@@ -16,9 +16,9 @@ func (t *Tunnel) resume(s *session) {
 	if again {
 		pause(t.ctx, resumePace)
 	}
-	for time.Now().Before(until) && t.ctx.Err() == nil && !s.isOver() {
-		if t.ask(s, until) {
-			return
+	for time.Now().Before(until) && !s.isOver() {
+		if t.ctx.Err() != nil || t.ask(s, until) {
+			return // stop ends it, or it goes on
 		}
 		pause(t.ctx, resumePace)
 	}
@@ -83,7 +83,7 @@ func (t *Tunnel) askOver(s *session, c *carrier) bool {
 		s.carrier, s.turn, s.asking = c, 1, true
 		frame = s.questionLocked(1)
 		t.keepLocked(c)
-		c.session, c.turn = s, 1
+		c.carriesLocked(s, 1)
 	}
 	s.mu.Unlock()
 	t.mu.Unlock()

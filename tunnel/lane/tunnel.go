@@ -199,7 +199,8 @@ func (t *Tunnel) isRunning() bool {
 
 // Open starts a stream, over a lane if it is one of a program and there is one.
 func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening) (tunnel.Outbound, error) {
-	if o.Purpose != tunnel.PurposeService {
+	way, ok := t.paths.Path(to)
+	if o.Purpose != tunnel.PurposeService || !ok || !near(way, leaveRTT) {
 		return t.below.Open(ctx, to, o)
 	}
 	frame, err := tunnel.AppendOpening(nil, o)
@@ -212,7 +213,7 @@ func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening)
 	}
 	s.due.open = true
 	s.out.add(frame)
-	switch t.enlist(s) {
+	switch t.enlist(s, way) {
 	case plain:
 		s.out.drop()
 		return t.below.Open(ctx, to, o)
@@ -233,14 +234,13 @@ func (t *Tunnel) addLocked(s *session) {
 	t.counts.sessions.Add(1)
 }
 
-// joinLocked has a session use a carrier, which has to say something from now on. It returns the session that was on that
+// joinLocked has a session use a carrier. It returns the session that was on that
 // carrier until now: its peer has given it up.
 func (t *Tunnel) joinLocked(s *session, c *carrier, turn byte) (former *session) {
 	if former = c.session; former == s {
 		former = nil
 	}
-	c.session, c.turn, c.used = s, turn, time.Now()
-	c.hears()
+	c.carriesLocked(s, turn)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.carrier, s.turn = c, turn
@@ -248,6 +248,12 @@ func (t *Tunnel) joinLocked(s *session, c *carrier, turn byte) (former *session)
 		s.life = c.life
 	}
 	return former
+}
+
+// carriesLocked notes whose frames a carrier carries from now on. It has to say something soon.
+func (c *carrier) carriesLocked(s *session, turn byte) {
+	c.session, c.turn, c.used = s, turn, time.Now()
+	c.hears()
 }
 
 // sessionOn returns the session that is on a carrier at a turn.
