@@ -7,8 +7,6 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/internal/identity"
 	"github.com/micro/micro-net/tunnel"
-	"github.com/micro/micro-net/tunnel/lane"
-	"github.com/micro/micro-net/tunnel/quic"
 )
 
 // gate is the trust side of the underlay and the tunnel. It is closed until the node has a
@@ -23,7 +21,7 @@ type gate struct {
 }
 
 var (
-	_ quic.TLS     = (*gate)(nil)
+	_ tunnel.TLS   = (*gate)(nil)
 	_ tunnel.Guest = (*gate)(nil)
 )
 
@@ -50,27 +48,19 @@ func (g *gate) server(protocol string) *tls.Config {
 // PeerID reads who is at the other end.
 func (g *gate) PeerID(cs tls.ConnectionState) (micronet.NodeID, error) { return identity.PeerID(cs) }
 
-// trunkGate is the gate for trunks, which speak a protocol of their own.
-type trunkGate struct{ *gate }
+// gateOf is the gate for connections that speak a protocol of their own: trunks and lanes.
+type gateOf struct {
+	*gate
+	protocol string
+}
 
-var _ tunnel.TrunkTLS = trunkGate{}
-
-// Client is the configuration for dialling a member.
-func (g trunkGate) Client(to micronet.NodeID) *tls.Config { return g.client(identity.ALPNTrunk, to) }
-
-// Server is the configuration for members that dial us; nil before we are one.
-func (g trunkGate) Server() *tls.Config { return g.server(identity.ALPNTrunk) }
-
-// laneGate is the gate for lanes, which speak a protocol of their own.
-type laneGate struct{ *gate }
-
-var _ lane.TLS = laneGate{}
+var _ tunnel.TLS = gateOf{}
 
 // Client is the configuration for dialling a member.
-func (g laneGate) Client(to micronet.NodeID) *tls.Config { return g.client(identity.ALPNLane, to) }
+func (g gateOf) Client(to micronet.NodeID) *tls.Config { return g.client(g.protocol, to) }
 
 // Server is the configuration for members that dial us; nil before we are one.
-func (g laneGate) Server() *tls.Config { return g.server(identity.ALPNLane) }
+func (g gateOf) Server() *tls.Config { return g.server(g.protocol) }
 
 // JoinServer is the configuration for guests; nil where nobody can join.
 func (g *gate) JoinServer() *tls.Config {

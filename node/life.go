@@ -299,7 +299,7 @@ func (l *life) addLanes() error {
 	if l.config.NoTCP || l.config.Lane == LaneOff || (!isQUIC && l.config.Lane != LaneAuto) {
 		return nil
 	}
-	lanes, err := lane.New(lane.Config{Env: l.env, Self: l.self, Below: l.tun, Paths: l.under, TLS: laneGate{l.gate}})
+	lanes, err := lane.New(lane.Config{Env: l.env, Self: l.self, Below: l.tun, Paths: l.under, TLS: gateOf{l.gate, identity.ALPNLane}})
 	if err != nil {
 		return err
 	}
@@ -325,7 +325,7 @@ func (l *life) trunks() tunnel.TrunkConfig {
 		l.env.Log.Warn("no TCP for the mesh: hosts whose UDP is blocked cannot dial this one", "addr", l.mesh, "reason", no.words, "err", no.err,
 			"fix", "free the TCP port, or choose another with --tcp-addr")
 	}
-	return tunnel.TrunkConfig{TLS: trunkGate{l.gate}, Listener: l.listeners.tcp, Guest: l.gate}
+	return tunnel.TrunkConfig{TLS: gateOf{l.gate, identity.ALPNTrunk}, Listener: l.listeners.tcp, Guest: l.gate}
 }
 
 // started reports whether become has finished: before that, the fields it sets are not to be read.

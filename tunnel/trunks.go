@@ -28,19 +28,9 @@ const (
 	trunkLively    = time.Second            // one over which something came since then does not give way
 )
 
-// TrunkTLS makes the TLS side of trunks, in a protocol (ALPN) of their own. It is asked for every handshake.
-type TrunkTLS interface {
-	// Client returns what a trunk to a peer is dialled with, nil before this node is a member.
-	Client(to micronet.NodeID) *tls.Config
-	// Server returns what peers are answered with; nil before this node is a member.
-	Server() *tls.Config
-	// PeerID reads who is at the other end from a finished handshake.
-	PeerID(state tls.ConnectionState) (micronet.NodeID, error)
-}
-
 // TrunkConfig says how an Underlay gets through where UDP does not.
 type TrunkConfig struct {
-	TLS      TrunkTLS     // nil: no trunks
+	TLS      TLS          // nil: no trunks
 	Listener net.Listener // for those of others; nil: they cannot dial this node. It is closed when Run ends
 	Guest    Guest        // serves those who come there to join; nil: nobody joins over TCP
 }

@@ -16,22 +16,12 @@ type Config struct {
 	Self  micronet.NodeID
 	Below tunnel.Tunnel
 	Paths Paths
-	TLS   TLS
+	TLS   tunnel.TLS
 }
 
 // Paths tells of the ways to peers. *tunnel.Underlay is one.
 type Paths interface {
 	Path(peer micronet.NodeID) (tunnel.PathInfo, bool)
-}
-
-// TLS makes the TLS side of lanes. It is asked for every handshake.
-type TLS interface {
-	// Client returns what a lane to a peer is dialled with, nil before this node is a member.
-	Client(to micronet.NodeID) *tls.Config
-	// Server returns what peers are answered with; nil before this node is a member.
-	Server() *tls.Config
-	// PeerID reads who is at the other end from a finished handshake.
-	PeerID(state tls.ConnectionState) (micronet.NodeID, error)
 }
 
 // harden has TLS write whole records from the start: small ones are for those who wait for the first bytes of a page from afar.

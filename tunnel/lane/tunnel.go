@@ -23,7 +23,7 @@ type Tunnel struct {
 	local   *net.UDPAddr
 	below   tunnel.Tunnel
 	paths   Paths
-	tls     TLS
+	tls     tunnel.TLS
 	life    uint64 // number of this process's life
 	inbound chan tunnel.Inbound
 	ready   chan struct{} // closed when Run carries

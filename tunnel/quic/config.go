@@ -1,7 +1,6 @@
 package quic
 
 import (
-	"crypto/tls"
 	"net"
 	"time"
 
@@ -21,7 +20,7 @@ type Config struct {
 	Env    micronet.Env
 	Self   micronet.NodeID // this node
 	Socket Socket
-	TLS    TLS
+	TLS    tunnel.TLS    // ALPN, version and session tickets are set here
 	Guest  tunnel.Guest  // nil: nobody can join through this node
 	Idle   time.Duration // a connection without streams is closed after it; 0: DefaultIdle, less than 10 s counts as 10 s
 
@@ -40,15 +39,4 @@ type Socket interface {
 	IdentityOf(addr net.Addr) (micronet.NodeID, bool)
 	// Path tells how packets to a peer travel now.
 	Path(peer micronet.NodeID) (tunnel.PathInfo, bool)
-}
-
-// TLS makes the TLS side of connections between members. It is asked for every handshake, so
-// that renewed certificates are used at once. ALPN, version and session tickets are set here.
-type TLS interface {
-	// Client returns what a connection to a peer is dialled with.
-	Client(to micronet.NodeID) *tls.Config
-	// Server returns what peers are answered with; nil while this node is no member yet.
-	Server() *tls.Config
-	// PeerID reads who is at the other end from a finished handshake.
-	PeerID(state tls.ConnectionState) (micronet.NodeID, error)
 }

@@ -20,7 +20,7 @@ type Tunnel struct {
 	self      micronet.NodeID
 	local     *net.UDPAddr // identity address of this node
 	socket    Socket
-	tls       TLS
+	tls       tunnel.TLS
 	guest     tunnel.Guest
 	idle      time.Duration
 	conf      *quicgo.Config
