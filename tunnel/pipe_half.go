@@ -15,8 +15,8 @@ type pipeHalf struct {
 	ended   bool   // nothing more is written; what is in buf is still read
 	readErr error  // reads fail at once
 	sendErr error  // writes fail at once
-	readBy  pipeDeadline
-	sendBy  pipeDeadline
+	readBy  Deadline
+	sendBy  Deadline
 }
 
 func newPipeHalf() *pipeHalf {
@@ -32,7 +32,7 @@ func (h *pipeHalf) read(p []byte) (int, error) {
 		switch {
 		case h.readErr != nil:
 			return 0, h.readErr
-		case h.readBy.passed():
+		case h.readBy.Passed():
 			return 0, os.ErrDeadlineExceeded
 		case len(h.buf) > 0 || len(p) == 0:
 			n := copy(p, h.buf)
@@ -54,7 +54,7 @@ func (h *pipeHalf) write(p []byte) (int, error) {
 		switch {
 		case h.sendErr != nil:
 			return sent, h.sendErr
-		case h.sendBy.passed():
+		case h.sendBy.Passed():
 			return sent, os.ErrDeadlineExceeded
 		}
 		if n := min(pipeBuffer-len(h.buf), len(p)-sent); n > 0 {
@@ -84,8 +84,8 @@ func (h *pipeHalf) stop(readErr, sendErr error) {
 	h.buf = nil
 	h.fail(&h.readErr, readErr)
 	h.fail(&h.sendErr, sendErr)
-	h.readBy.stop()
-	h.sendBy.stop()
+	h.readBy.Stop()
+	h.sendBy.Stop()
 }
 
 // deny makes reads fail, without a word to the writer.
@@ -103,38 +103,9 @@ func (h *pipeHalf) fail(side *error, err error) {
 	h.changed.Broadcast()
 }
 
-func (h *pipeHalf) setDeadline(d *pipeDeadline, at time.Time) {
+func (h *pipeHalf) setDeadline(d *Deadline, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	d.set(at, h.wake)
+	d.Set(at, &h.mu, h.changed.Broadcast)
 	h.changed.Broadcast()
-}
-
-func (h *pipeHalf) wake() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.changed.Broadcast()
-}
-
-// pipeDeadline is the end of waiting for one side. It is guarded by the half's mutex.
-type pipeDeadline struct {
-	at    time.Time // zero: never
-	timer *time.Timer
-}
-
-func (d *pipeDeadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
-
-func (d *pipeDeadline) set(at time.Time, wake func()) {
-	d.stop()
-	d.at = at
-	if !at.IsZero() {
-		d.timer = time.AfterFunc(time.Until(at), wake)
-	}
-}
-
-func (d *pipeDeadline) stop() {
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
 }

@@ -35,7 +35,7 @@ type session struct {
 	in                 incoming
 	out                outgoing
 	readErr, writeErr  error // what reads and writes end with
-	readBy, writeBy    deadline
+	readBy, writeBy    tunnel.Deadline
 	finishing          bool // the user writes no more
 	stopping           bool // the peer reads no more
 	closed             bool // the user has closed or aborted
@@ -104,7 +104,7 @@ func (s *session) takeBytes(p []byte) (n int, owes bool, err error) {
 		switch {
 		case s.readErr != nil:
 			return 0, false, s.readErr
-		case s.readBy.passed():
+		case s.readBy.Passed():
 			return 0, false, os.ErrDeadlineExceeded
 		case len(s.in.chunks) > 0:
 			n = s.in.take(p)
@@ -145,7 +145,7 @@ func (s *session) keep(p []byte) (int, error) {
 			return 0, s.writeErr
 		case s.finishing:
 			return 0, s.closedHere("tunnel.write")
-		case s.writeBy.passed():
+		case s.writeBy.Passed():
 			return 0, os.ErrDeadlineExceeded
 		case len(p) == 0:
 			return 0, nil
@@ -223,8 +223,8 @@ func (s *session) turnAway(why code) {
 		}
 		s.in.turn()
 	}
-	s.readBy.stop()
-	s.writeBy.stop()
+	s.readBy.Stop()
+	s.writeBy.Stop()
 }
 
 // abort ends both directions at once, on both sides.
@@ -248,8 +248,8 @@ func (s *session) abort(why code, err error) {
 func (s *session) forget() {
 	s.in.turn()
 	s.out.drop()
-	s.readBy.stop()
-	s.writeBy.stop()
+	s.readBy.Stop()
+	s.writeBy.Stop()
 }
 
 // fail keeps the first error of a side, and wakes all. The caller holds mu.
@@ -257,8 +257,7 @@ func (s *session) fail(side *error, err error) {
 	if *side == nil {
 		*side = err
 	}
-	s.readable.Broadcast()
-	s.writable.Broadcast()
+	s.wakeLocked()
 }
 
 // breakWith ends the session for good with an error, without a word to the peer.
@@ -277,24 +276,17 @@ func (s *session) breakWith(read, write error) {
 	s.t.forgetBadly(s)
 }
 
-func (s *session) setDeadline(d *deadline, at time.Time) {
+func (s *session) setDeadline(d *tunnel.Deadline, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over && !at.IsZero() && s.closed {
 		return
 	}
-	d.set(at, func(at time.Time) { s.ring(d, at) })
-	s.readable.Broadcast()
-	s.writable.Broadcast()
+	d.Set(at, &s.mu, s.wakeLocked)
+	s.wakeLocked()
 }
 
-// ring ends waiting, unless the deadline was set anew meanwhile.
-func (s *session) ring(d *deadline, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if d.at.Equal(at) {
-		d.rung = true
-	}
+func (s *session) wakeLocked() {
 	s.readable.Broadcast()
 	s.writable.Broadcast()
 }
