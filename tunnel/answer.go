@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -32,6 +33,18 @@ func (a Answer) Err(peer micronet.NodeID) error {
 		reason = "the peer refused the stream"
 	}
 	return micronet.E("tunnel.open", a.Kind, "%s", reason).WithPeer(peer)
+}
+
+// Verdict is what an answer means to the caller, or an error of reading it: nil for an acceptance, the refusal, Closed where the
+// stream has ended without an answer. Other errors pass through.
+func Verdict(a Answer, err error, peer micronet.NodeID) error {
+	switch {
+	case err == nil:
+		return a.Err(peer)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return micronet.E("tunnel.answer", micronet.Closed, "the peer closed the stream without an answer").WithPeer(peer)
+	}
+	return err
 }
 
 // AppendAnswer appends the frame that answers an opening frame:

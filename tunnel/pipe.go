@@ -90,7 +90,7 @@ func (p *Pipe) stop() {
 // Open starts a stream; see Tunnel.
 func (p *Pipe) Open(ctx context.Context, to micronet.NodeID, o Opening) (Outbound, error) {
 	if err := context.Cause(ctx); err != nil {
-		return nil, contextError("tunnel.open", to, err)
+		return nil, ContextError("tunnel.open", to, err)
 	}
 	if to.IsZero() || to == p.id {
 		return nil, micronet.E("tunnel.open", micronet.Invalid, "a stream goes to another node, not to %s", to.Short())
@@ -120,15 +120,15 @@ func (p *Pipe) Open(ctx context.Context, to micronet.NodeID, o Opening) (Outboun
 // Accept returns the next stream that a peer opened; see Tunnel.
 func (p *Pipe) Accept(ctx context.Context) (Inbound, error) {
 	if !p.carries() {
-		return nil, pipeNotRunning("tunnel.accept")
+		return nil, NotRunning("tunnel.accept")
 	}
 	select {
 	case in := <-p.inbound:
 		return in, nil
 	case <-p.ended:
-		return nil, pipeNotRunning("tunnel.accept")
+		return nil, NotRunning("tunnel.accept")
 	case <-ctx.Done():
-		return nil, contextError("tunnel.accept", micronet.NodeID{}, context.Cause(ctx))
+		return nil, ContextError("tunnel.accept", micronet.NodeID{}, context.Cause(ctx))
 	}
 }
 
@@ -168,12 +168,13 @@ func (p *Pipe) Disconnect(peer micronet.NodeID, reason string) {
 	}
 }
 
-func pipeNotRunning(op string) error {
+// NotRunning is the error of calls before Run carries, and after it has ended.
+func NotRunning(op string) error {
 	return micronet.E(op, micronet.Closed, "the tunnel is not running")
 }
 
-// contextError is the error of a call that ended with its context.
-func contextError(op string, peer micronet.NodeID, cause error) error {
+// ContextError is the error of a call that ended with its context.
+func ContextError(op string, peer micronet.NodeID, cause error) error {
 	kind := micronet.Closed
 	if micronet.KindOf(cause) == micronet.Timeout || errors.Is(cause, context.DeadlineExceeded) {
 		kind = micronet.Timeout

@@ -137,7 +137,7 @@ func (o *pipeOutStream) Answered(ctx context.Context) error {
 	case <-o.call.answered:
 		return o.call.verdict
 	case <-ctx.Done():
-		return contextError("tunnel.answer", o.peer, context.Cause(ctx))
+		return ContextError("tunnel.answer", o.peer, context.Cause(ctx))
 	}
 }
 
@@ -158,7 +158,7 @@ func (o *pipeOutStream) Abort() {
 type pipeInbStream struct {
 	pipeStream
 	opening Opening
-	decided atomic.Bool
+	reply   Reply
 }
 
 // From returns who opened the stream.
@@ -182,8 +182,8 @@ func (i *pipeInbStream) Refuse(kind micronet.Kind, reason string) error {
 }
 
 func (i *pipeInbStream) decide(op string, verdict error) error {
-	if i.decided.Swap(true) {
-		return micronet.E(op, micronet.Internal, "the stream was answered before").WithPeer(i.peer)
+	if err := i.reply.Claim(op, i.peer); err != nil {
+		return err
 	}
 	i.call.settle(verdict)
 	return nil
@@ -191,8 +191,8 @@ func (i *pipeInbStream) decide(op string, verdict error) error {
 
 // Write sends payload. The stream must have been accepted.
 func (i *pipeInbStream) Write(p []byte) (int, error) {
-	if !i.decided.Load() {
-		return 0, micronet.E("tunnel.write", micronet.Internal, "the stream was not accepted yet").WithPeer(i.peer)
+	if err := i.reply.Given(i.peer); err != nil {
+		return 0, err
 	}
 	return i.pipeStream.Write(p)
 }

@@ -80,7 +80,7 @@ func (w *Wire) connect(p *Pipe, to micronet.NodeID, o Opening) (*pipeCall, *Pipe
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.pipes[p.id] != p {
-		return nil, nil, pipeNotRunning("tunnel.open")
+		return nil, nil, NotRunning("tunnel.open")
 	}
 	peer := w.pipes[to]
 	if peer == nil {

@@ -62,7 +62,7 @@ func gone(p *peer) error {
 	if micronet.KindOf(cause) == micronet.Closed {
 		return cause
 	}
-	return notRunning("tunnel.dial")
+	return tunnel.NotRunning("tunnel.dial")
 }
 
 func noAnswer(to micronet.NodeID) error {

@@ -70,7 +70,3 @@ func fellSilent(op string, peer micronet.NodeID) error {
 func closedHere(op string, peer micronet.NodeID) error {
 	return micronet.E(op, micronet.Closed, "the stream was closed here").WithPeer(peer)
 }
-
-func notRunning(op string) error {
-	return micronet.E(op, micronet.Closed, "the tunnel is not running")
-}

@@ -52,7 +52,7 @@ func (t *Tunnel) takeGuestSlot() bool {
 func (t *Tunnel) welcome(c conn) (*guestConn, error) {
 	conf := tunnel.Harden(t.guest.JoinServer(), tunnel.ALPNJoin)
 	if conf == nil {
-		return nil, notRunning("tunnel.guest")
+		return nil, tunnel.NotRunning("tunnel.guest")
 	}
 	return t.shake(t.life, c, tls.Server(c, conf))
 }
@@ -77,7 +77,7 @@ func (t *Tunnel) shake(ctx context.Context, c conn, secured *tls.Conn) (*guestCo
 // answers; its ALPN is set here. The connection ends with Close, and within tunnel.GuestTime.
 func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.Config) (tunnel.GuestConn, error) {
 	if !t.isRunning() {
-		return nil, notRunning("tunnel.join")
+		return nil, tunnel.NotRunning("tunnel.join")
 	}
 	dialing, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()

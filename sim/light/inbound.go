@@ -2,7 +2,6 @@ package light
 
 import (
 	"errors"
-	"sync/atomic"
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
@@ -11,8 +10,8 @@ import (
 // inbound is a stream that a peer opened.
 type inbound struct {
 	stream
-	opening  tunnel.Opening
-	answered atomic.Bool
+	opening tunnel.Opening
+	reply   tunnel.Reply
 }
 
 var _ tunnel.Inbound = (*inbound)(nil)
@@ -39,8 +38,8 @@ func (i *inbound) Refuse(kind micronet.Kind, reason string) error {
 }
 
 func (i *inbound) answer(op string, a tunnel.Answer) error {
-	if i.answered.Swap(true) {
-		return micronet.E(op, micronet.Internal, "the stream was answered before").WithPeer(i.peer.id)
+	if err := i.reply.Claim(op, i.peer.id); err != nil {
+		return err
 	}
 	frame := appendGreeting(nil, greeting{from: i.tunnel.self, to: i.peer.id})
 	_, err := i.stream.Write(tunnel.AppendAnswer(frame, a))
@@ -49,8 +48,8 @@ func (i *inbound) answer(op string, a tunnel.Answer) error {
 
 // Write sends payload. The stream must have been accepted.
 func (i *inbound) Write(p []byte) (int, error) {
-	if !i.answered.Load() {
-		return 0, micronet.E("tunnel.write", micronet.Internal, "the stream was not accepted yet").WithPeer(i.peer.id)
+	if err := i.reply.Given(i.peer.id); err != nil {
+		return 0, err
 	}
 	return i.stream.Write(p)
 }

@@ -3,7 +3,6 @@ package light
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -43,15 +42,10 @@ func (o *outbound) Answered(ctx context.Context) error { return o.question.Answe
 // ReadAnswer implements tunnel.Asked.
 func (o *outbound) ReadAnswer() error {
 	answer, err := o.reply.next(&o.stream)
-	switch {
-	case err == nil:
-		return answer.Err(o.peer.id)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return micronet.E("tunnel.answer", micronet.Closed, "the peer closed the stream without an answer").WithPeer(o.peer.id)
-	case micronet.KindOf(err) == micronet.Unauthorized:
+	if micronet.KindOf(err) == micronet.Unauthorized {
 		o.cut(err) // nothing more goes to somebody else
 	}
-	return err
+	return tunnel.Verdict(answer, err, o.peer.id)
 }
 
 // ReadUntil implements tunnel.Asked.

@@ -57,7 +57,7 @@ func (t *Tunnel) enter(id micronet.NodeID) (*peer, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.running {
-		return nil, notRunning("tunnel.open")
+		return nil, tunnel.NotRunning("tunnel.open")
 	}
 	p := t.peerLocked(id)
 	p.dials++

@@ -3,9 +3,7 @@ package lane
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
-	"sync/atomic"
 	"time"
 
 	micronet "github.com/micro/micro-net"
@@ -72,13 +70,7 @@ func (o *outbound) Answered(ctx context.Context) error { return o.question.Answe
 // ReadAnswer implements tunnel.Asked.
 func (o *outbound) ReadAnswer() error {
 	answer, err := o.reader.Next(readerOf{o.s})
-	switch {
-	case err == nil:
-		return answer.Err(o.s.peer)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return micronet.E("tunnel.answer", micronet.Closed, "the peer closed the stream without an answer").WithPeer(o.s.peer)
-	}
-	return err
+	return tunnel.Verdict(answer, err, o.s.peer)
 }
 
 type readerOf struct{ s *session }
@@ -93,20 +85,7 @@ func (o *outbound) ReadUntil(at time.Time) error {
 
 // Interrupted implements tunnel.Asked.
 func (o *outbound) Interrupted(cause error) error {
-	err := ended("tunnel.answer", cause)
-	if e, ok := errors.AsType[*micronet.Error](err); ok {
-		return e.WithPeer(o.s.peer)
-	}
-	return err
-}
-
-// ended is the error of a wait that ended with its context.
-func ended(op string, cause error) error {
-	kind := micronet.Closed
-	if errors.Is(cause, context.DeadlineExceeded) {
-		kind = micronet.Timeout
-	}
-	return micronet.E(op, kind, "%w", cause)
+	return tunnel.ContextError("tunnel.answer", o.s.peer, cause)
 }
 
 func (o *outbound) SetDeadline(at time.Time) error {
@@ -118,8 +97,8 @@ func (o *outbound) SetReadDeadline(at time.Time) error { return o.question.SetRe
 // inbound is a stream that a peer opened.
 type inbound struct {
 	stream
-	opening  tunnel.Opening
-	answered atomic.Bool
+	opening tunnel.Opening
+	reply   tunnel.Reply
 }
 
 var _ tunnel.Inbound = (*inbound)(nil)
@@ -149,8 +128,8 @@ func (i *inbound) Refuse(kind micronet.Kind, reason string) error {
 }
 
 func (i *inbound) answer(op string, a tunnel.Answer) error {
-	if i.answered.Swap(true) {
-		return micronet.E(op, micronet.Internal, "the stream was answered before").WithPeer(i.s.peer)
+	if err := i.reply.Claim(op, i.s.peer); err != nil {
+		return err
 	}
 	_, err := i.s.write(tunnel.AppendAnswer(nil, a))
 	return err
@@ -158,8 +137,8 @@ func (i *inbound) answer(op string, a tunnel.Answer) error {
 
 // Write sends payload. The stream must have been accepted.
 func (i *inbound) Write(p []byte) (int, error) {
-	if !i.answered.Load() {
-		return 0, micronet.E("tunnel.write", micronet.Internal, "the stream was not accepted yet").WithPeer(i.s.peer)
+	if err := i.reply.Given(i.s.peer); err != nil {
+		return 0, err
 	}
 	return i.s.write(p)
 }

@@ -179,15 +179,15 @@ func (t *Tunnel) forward(ctx context.Context) {
 // Accept returns the next stream that a peer opened.
 func (t *Tunnel) Accept(ctx context.Context) (tunnel.Inbound, error) {
 	if !t.isRunning() {
-		return nil, notRunning("tunnel.accept")
+		return nil, tunnel.NotRunning("tunnel.accept")
 	}
 	select {
 	case in := <-t.inbound:
 		return in, nil
 	case <-ctx.Done():
-		return nil, ended("tunnel.accept", context.Cause(ctx))
+		return nil, tunnel.ContextError("tunnel.accept", micronet.NodeID{}, context.Cause(ctx))
 	case <-t.ended:
-		return nil, notRunning("tunnel.accept")
+		return nil, tunnel.NotRunning("tunnel.accept")
 	}
 }
 
@@ -348,8 +348,4 @@ func (t *Tunnel) turnOf(c *carrier) (turn byte, busy bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return c.turn, c.session != nil
-}
-
-func notRunning(op string) error {
-	return micronet.E(op, micronet.Closed, "the tunnel is not running")
 }

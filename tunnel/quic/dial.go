@@ -62,7 +62,7 @@ func (t *Tunnel) adopt(l *link) (*link, error) {
 	displaced, ok := t.add(l)
 	if !ok {
 		l.close(linkStopped, "the node stops")
-		return nil, notRunning("tunnel.dial")
+		return nil, tunnel.NotRunning("tunnel.dial")
 	}
 	if displaced != nil {
 		displaced.close(linkIdle, "too many connections between the two nodes")

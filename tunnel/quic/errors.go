@@ -133,7 +133,3 @@ func noAnswer(op string, peer micronet.NodeID) error {
 	return micronet.E(op, micronet.Timeout, "no answer to the handshake").WithPeer(peer).
 		WithFix("is the peer running, and is UDP or TCP 8085 open between the two hosts?")
 }
-
-func notRunning(op string) error {
-	return micronet.E(op, micronet.Closed, "the tunnel is not running")
-}

@@ -38,7 +38,7 @@ func (t *Tunnel) admit(ctx context.Context, info *quicgo.ClientInfo) (context.Co
 		return t.admitPeer(ctx, peer)
 	}
 	if t.guest == nil || !t.takeGuestSlot(info.RemoteAddr) {
-		return nil, notRunning("tunnel.guest")
+		return nil, tunnel.NotRunning("tunnel.guest")
 	}
 	context.AfterFunc(ctx, func() { t.guests.End(info.RemoteAddr) })
 	return t.watchHandshake(context.WithValue(ctx, admitted{}, true), micronet.NodeID{}, func() {}), nil
@@ -82,7 +82,7 @@ func (t *Tunnel) serveGuest(conn *quicgo.Conn) {
 // answers; its ALPN is set here. The connection ends with Close, and within tunnel.GuestTime.
 func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.Config) (tunnel.GuestConn, error) {
 	if !t.isRunning() {
-		return nil, notRunning("tunnel.join")
+		return nil, tunnel.NotRunning("tunnel.join")
 	}
 	conn, err := t.transport.Dial(ctx, net.UDPAddrFromAddrPort(addr), tunnel.Harden(conf, tunnel.ALPNJoin), t.guestConf)
 	if _, ok := errors.AsType[*quicgo.IdleTimeoutError](err); ok {
@@ -100,7 +100,7 @@ func (t *Tunnel) DialGuest(ctx context.Context, addr netip.AddrPort, conf *tls.C
 	g := &guestConn{conn: conn, Stream: q, local: t.local, end: sync.OnceFunc(func() { close(closed) })}
 	if !t.superviseGuest(conn, closed) {
 		_ = conn.CloseWithError(linkStopped, "the node stops")
-		return nil, notRunning("tunnel.join")
+		return nil, tunnel.NotRunning("tunnel.join")
 	}
 	return g, nil
 }

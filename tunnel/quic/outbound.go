@@ -3,10 +3,8 @@ package quic
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
-	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
 	quicgo "github.com/quic-go/quic-go"
 )
@@ -44,13 +42,7 @@ func (o *outbound) Answered(ctx context.Context) error { return o.question.Answe
 // ReadAnswer implements tunnel.Asked.
 func (o *outbound) ReadAnswer() error {
 	answer, err := o.reader.Next(o.q)
-	switch {
-	case err == nil:
-		return answer.Err(o.link.peer)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return micronet.E("tunnel.answer", micronet.Closed, "the peer closed the stream without an answer").WithPeer(o.link.peer)
-	}
-	return o.explain("tunnel.answer", err, o.closed.Load())
+	return o.explain("tunnel.answer", tunnel.Verdict(answer, err, o.link.peer), o.closed.Load())
 }
 
 // ReadUntil implements tunnel.Asked.

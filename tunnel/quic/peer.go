@@ -6,6 +6,7 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/tunnel"
 )
 
 // peer is what is known of one other node. It is guarded by Tunnel.mu and forgotten when it has
@@ -74,7 +75,7 @@ func (t *Tunnel) reserve(ctx context.Context, to micronet.NodeID) (*link, error)
 		t.mu.Lock()
 		if !t.running {
 			t.mu.Unlock()
-			return nil, notRunning("tunnel.open")
+			return nil, tunnel.NotRunning("tunnel.open")
 		}
 		p := t.peerLocked(to)
 		if l := p.best(t.self, to, time.Now(), t.idle); l != nil {

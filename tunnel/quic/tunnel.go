@@ -176,13 +176,13 @@ func (t *Tunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening)
 // Accept returns the next stream that a peer opened; see tunnel.Tunnel.
 func (t *Tunnel) Accept(ctx context.Context) (tunnel.Inbound, error) {
 	if !t.isRunning() {
-		return nil, notRunning("tunnel.accept")
+		return nil, tunnel.NotRunning("tunnel.accept")
 	}
 	select {
 	case in := <-t.inbound:
 		return in, nil
 	case <-t.ended:
-		return nil, notRunning("tunnel.accept")
+		return nil, tunnel.NotRunning("tunnel.accept")
 	case <-ctx.Done():
 		return nil, explain("tunnel.accept", micronet.NodeID{}, context.Cause(ctx))
 	}
