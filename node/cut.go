@@ -36,7 +36,7 @@ func (d programConn) WhyCut(ctx context.Context, err error) error {
 		if why := d.refused(); why != nil {
 			return why
 		}
-		if sleep(ctx, newsEvery) != nil {
+		if !micronet.Pause(ctx, newsEvery) {
 			break
 		}
 	}

@@ -42,7 +42,7 @@ func (l *life) followFiles(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		case <-changed:
-			if sleep(ctx, filesSettle) != nil {
+			if !micronet.Pause(ctx, filesSettle) {
 				return nil
 			}
 		}

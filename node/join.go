@@ -101,7 +101,7 @@ const (
 
 // insist tries one address until ctx ends.
 func (j *joiner) insist(ctx context.Context, addr netip.AddrPort, token identity.Token, i int, attempts chan<- attempt) {
-	for wait := time.Duration(i) * headStart; sleep(ctx, wait) == nil; wait = joinPause {
+	for wait := time.Duration(i) * headStart; micronet.Pause(ctx, wait); wait = joinPause {
 		a := j.at(ctx, addr, token)
 		if ctx.Err() != nil && !a.final {
 			return // cut short: what the attempt before it met says more
@@ -112,17 +112,6 @@ func (j *joiner) insist(ctx context.Context, addr netip.AddrPort, token identity
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }
 

@@ -68,7 +68,7 @@ func (m *membership) wait(ctx context.Context, spaced *renewals) {
 			return
 		case <-m.poisoned:
 		}
-		if sleep(ctx, time.Until(spaced.next(time.Now()))) != nil || m.replace() {
+		if !micronet.Pause(ctx, time.Until(spaced.next(time.Now()))) || m.replace() {
 			return
 		}
 	}

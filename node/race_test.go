@@ -54,7 +54,8 @@ func (l *raceLane) Write(p []byte) (int, error) {
 // fake is a dial that takes a while and then ends as told.
 func (r *track) fake(name string, after time.Duration, fails error) guestDial {
 	return r.watch(name, func(ctx context.Context, _ netip.AddrPort, _ identity.Token) (tunnel.GuestConn, error) {
-		return nil, cmp.Or(sleep(ctx, after), fails)
+		micronet.Pause(ctx, after)
+		return nil, cmp.Or(ctx.Err(), fails)
 	})
 }
 

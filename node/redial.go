@@ -101,7 +101,7 @@ func (l *life) dialLost(ctx context.Context, id micronet.NodeID, isNew bool, tur
 	}
 	ok = l.meet(one, id)
 	if ok {
-		_ = sleep(one, calm) // cut short when the node ends
+		micronet.Pause(one, calm) // cut short when the node ends
 	}
 	return ok
 }

@@ -30,8 +30,8 @@ func (l *life) castOff(ctx context.Context, a *authority, id micronet.NodeID, di
 		if err := l.repeat(ctx, a, id); err != nil {
 			return err
 		}
-		if err := sleep(ctx, min(repeatLead+time.Duration(n)*repeatEach, repeatMost)); err != nil {
-			return err
+		if !micronet.Pause(ctx, min(repeatLead+time.Duration(n)*repeatEach, repeatMost)) {
+			return ctx.Err()
 		}
 	}
 	return l.repeat(ctx, a, id, end)

@@ -133,7 +133,7 @@ func (l *life) relayOn(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, relayOnFor)
 	defer cancel()
 	for l.under.Relaying(relayRest) {
-		if sleep(ctx, relayLook) != nil {
+		if !micronet.Pause(ctx, relayLook) {
 			return
 		}
 	}
@@ -245,7 +245,7 @@ func (l *life) keepView(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.looked:
-			if sleep(ctx, max(settle+nodes*settlePerNode, viewShare*took)) != nil {
+			if !micronet.Pause(ctx, max(settle+nodes*settlePerNode, viewShare*took)) {
 				return nil
 			}
 		case <-t.C:
@@ -345,7 +345,7 @@ func (l *life) keepAnnounced(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.announced:
-			if sleep(ctx, announceSettle) != nil {
+			if !micronet.Pause(ctx, announceSettle) {
 				return nil
 			}
 			l.publish()

@@ -32,7 +32,7 @@ func (l *life) fetchWanted(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case w := <-l.records.wants:
-			if sleep(ctx, fetchPatience) != nil {
+			if !micronet.Pause(ctx, fetchPatience) {
 				return nil
 			}
 			l.fetch(ctx, rng, l.records.wanted(w))

@@ -42,7 +42,7 @@ func (a *acceptor) loop(ctx context.Context, ln net.Listener, serve func(net.Con
 			return
 		default:
 			a.events.BackgroundError("proxy.accept", err)
-			if !sleep(ctx, pause) {
+			if !micronet.Pause(ctx, pause) {
 				return
 			}
 			pause = min(2*pause, maxAcceptPause)
@@ -62,16 +62,4 @@ func (a *acceptor) serve(c net.Conn, serve func(net.Conn)) {
 		defer func() { <-a.slots }()
 		serve(c)
 	})
-}
-
-// sleep waits for d; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -101,7 +101,7 @@ func (t *trunks) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			if t.count() > 0 {
-				pause(life, trunkLinger)
+				micronet.Pause(life, trunkLinger)
 			}
 			return
 		case c := <-t.calls:
@@ -136,7 +136,7 @@ func (t *trunks) accept(ctx, life context.Context, ln net.Listener) {
 				return
 			}
 			t.u.env.Events.BackgroundError("tunnel.accept-trunk", micronet.E("tunnel.accept-trunk", micronet.Internal, "%w", err))
-			if errors.Is(err, net.ErrClosed) || !pause(ctx, time.Second) {
+			if errors.Is(err, net.ErrClosed) || !micronet.Pause(ctx, time.Second) {
 				return
 			}
 			continue
@@ -148,18 +148,6 @@ func (t *trunks) accept(ctx, life context.Context, ln net.Listener) {
 			continue
 		}
 		t.group.Go(func() { t.greet(life, conn, from) })
-	}
-}
-
-// pause waits; false when ctx ends meanwhile.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

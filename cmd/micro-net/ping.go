@@ -51,7 +51,7 @@ func (a *app) ping(ctx context.Context, node string, count int, interval time.Du
 	var last error
 	for i := 0; i < count && ctx.Err() == nil; i++ {
 		if i > 0 {
-			pause(ctx, interval)
+			micronet.Pause(ctx, interval)
 		}
 		pong, err := client.Ping(ctx, node)
 		if ctx.Err() != nil {
@@ -117,14 +117,4 @@ func (a *app) printPings(p *pings) error {
 	_, err := fmt.Fprintf(a.out, "%s: %d sent, %d received, round trip min/avg/max %.2f/%.2f/%.2f ms\n",
 		p.Node, p.Sent, p.Received, p.MinMs, p.AvgMs, p.MaxMs)
 	return err
-}
-
-// pause waits, or returns early when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

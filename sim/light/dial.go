@@ -50,7 +50,7 @@ func (t *Tunnel) dial(ctx context.Context, p *peer) (conn, error) {
 				return c, nil
 			}
 		}
-		if !pause(ctx, time.Until(next)) {
+		if !micronet.Pause(ctx, time.Until(next)) {
 			return nil, explain("tunnel.dial", p.id, context.Cause(ctx))
 		}
 	}
@@ -68,18 +68,6 @@ func gone(p *peer) error {
 func noAnswer(to micronet.NodeID) error {
 	return micronet.E("tunnel.dial", micronet.Timeout, "nobody takes the connection").WithPeer(to).
 		WithFix("is the peer running, and does its network let TCP through on the port of the mesh?")
-}
-
-// pause waits; false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // reach makes sure that packets get to a peer, and that it knows who sends them. Without that its

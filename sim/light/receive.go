@@ -119,7 +119,7 @@ func (t *Tunnel) knows(id micronet.NodeID) bool {
 		if _, known := t.socket.IdentityOf(addr); known {
 			return true
 		}
-		if time.Since(began) >= openingTime || !pause(t.life, acquaintance) {
+		if time.Since(began) >= openingTime || !micronet.Pause(t.life, acquaintance) {
 			return false
 		}
 	}

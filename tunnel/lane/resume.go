@@ -14,13 +14,13 @@ import (
 func (t *Tunnel) resume(s *session) {
 	until, again := s.lostUntil()
 	if again {
-		pause(t.ctx, resumePace)
+		micronet.Pause(t.ctx, resumePace)
 	}
 	for time.Now().Before(until) && !s.isOver() {
 		if t.ctx.Err() != nil || t.ask(s, until) {
 			return // stop ends it, or it goes on
 		}
-		pause(t.ctx, resumePace)
+		micronet.Pause(t.ctx, resumePace)
 	}
 	s.end(micronet.E("tunnel.stream", micronet.Unreachable, "the peer fell silent").WithPeer(s.peer))
 }
@@ -38,15 +38,6 @@ func (s *session) isOver() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.over
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // ask asks the peer over a stream to go on with a session, and reads that to its end when the peer does; false when it is to
