@@ -80,6 +80,7 @@ var (
 	_ GuestDialer   = (*quic.Tunnel)(nil)
 	_ Linker        = (*quic.Tunnel)(nil)
 	_ Readier       = (*quic.Tunnel)(nil)
+	_ Reader        = (*quic.Tunnel)(nil)
 	_ PacketHandler = (*swim.Swim)(nil)
 	_ StreamHandler = (*swim.Swim)(nil)
 )
@@ -110,10 +111,6 @@ func below(t tunnel.Tunnel) tunnel.Tunnel {
 
 // readsSocket reports whether a tunnel drives the read loop.
 func readsSocket(t tunnel.Tunnel) bool {
-	t = below(t)
-	if r, ok := t.(Reader); ok {
-		return r.ReadsSocket()
-	}
-	_, isQUIC := t.(*quic.Tunnel)
-	return isQUIC
+	r, ok := below(t).(Reader)
+	return ok && r.ReadsSocket()
 }

@@ -194,9 +194,6 @@ type tappedTunnel struct {
 	inside *inside
 }
 
-// ReadsSocket says that the tunnel behind it does.
-func (tappedTunnel) ReadsSocket() bool { return true }
-
 func (t tappedTunnel) Open(ctx context.Context, to micronet.NodeID, o tunnel.Opening) (tunnel.Outbound, error) {
 	if o.Purpose == tunnel.PurposeLedger && t.inside.held().secretive {
 		return nil, micronet.E("sim.open", micronet.Refused, "it compares with nobody").WithPeer(to)

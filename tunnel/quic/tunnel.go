@@ -81,6 +81,9 @@ func New(c Config) (*Tunnel, error) {
 	return t, nil
 }
 
+// ReadsSocket says that Run reads from Socket.QUIC(): nobody else is to.
+func (t *Tunnel) ReadsSocket() bool { return true }
+
 // Ready is closed when Run has begun to carry streams.
 func (t *Tunnel) Ready() <-chan struct{} { return t.ready }
 
