@@ -10,6 +10,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 )
 
 // loopback is the system's network.
@@ -28,7 +29,7 @@ func benchPair(b *testing.B, serve func(tunnel.Inbound)) (*testNode, micronet.No
 	b.Helper()
 	f := newField()
 	env := micronet.Env{Net: loopback{}}
-	one, two := f.newNode(b, env, newIdentity(b, 1), "127.0.0.1:0"), f.newNode(b, env, newIdentity(b, 2), "127.0.0.1:0")
+	one, two := f.newNode(b, env, tunneltest.NewIdentity(b, 1), "127.0.0.1:0"), f.newNode(b, env, tunneltest.NewIdentity(b, 2), "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	for _, n := range []*testNode{one, two} {

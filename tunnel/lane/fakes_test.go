@@ -2,14 +2,9 @@ package lane
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"math/big"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,51 +12,8 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/sim/netsim"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 )
-
-// identity is a key with a certificate of its own: in these tests nobody signs for others.
-type identity struct {
-	id   micronet.NodeID
-	cert tls.Certificate
-}
-
-func newIdentity(t testing.TB, seed byte) *identity {
-	t.Helper()
-	key := ed25519.NewKeyFromSeed(slices.Repeat([]byte{seed}, ed25519.SeedSize))
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(1000 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(nil, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &identity{
-		id:   micronet.NodeID(key.Public().(ed25519.PublicKey)),
-		cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
-	}
-}
-
-func (i *identity) Client(micronet.NodeID) *tls.Config {
-	return &tls.Config{
-		Certificates: []tls.Certificate{i.cert}, InsecureSkipVerify: true, // PeerID checks who it is
-		CurvePreferences: []tls.CurveID{tls.X25519},
-	}
-}
-
-func (i *identity) Server() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{i.cert}, ClientAuth: tls.RequireAnyClientCert}
-}
-
-func (i *identity) PeerID(s tls.ConnectionState) (micronet.NodeID, error) {
-	if len(s.PeerCertificates) == 0 {
-		return micronet.NodeID{}, errors.New("no certificate")
-	}
-	key, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
-	if !ok {
-		return micronet.NodeID{}, errors.New("no Ed25519 key")
-	}
-	return micronet.NodeID(key), nil
-}
 
 // field is a place where nodes stand: the network that carries their lanes, and the wire of the tunnels below.
 type field struct {
@@ -133,23 +85,24 @@ func world(t *testing.T, link netsim.Link) (*netsim.World, [2]*netsim.Host) {
 // testNode is a node on a field.
 type testNode struct {
 	*Tunnel
-	who   *identity
+	who   *tunneltest.Identity
+	host  *netsim.Host // nil over loopback
 	ln    net.Listener
 	group sync.WaitGroup
 }
 
 // newNode makes a node that listens for lanes.
-func (f *field) newNode(t testing.TB, env micronet.Env, who *identity, addr string) *testNode {
+func (f *field) newNode(t testing.TB, env micronet.Env, who *tunneltest.Identity, addr string) *testNode {
 	t.Helper()
 	ln, err := env.Net.Listen(t.Context(), netip.MustParseAddrPort(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := micronet.AddrPortOf(ln.Addr())
-	f.setPath(who.id, func(p *tunnel.PathInfo) {
-		*p = tunnel.PathInfo{Peer: who.id, Remote: at, Confirmed: true, RTT: time.Millisecond, Lane: at}
+	f.setPath(who.ID, func(p *tunnel.PathInfo) {
+		*p = tunnel.PathInfo{Peer: who.ID, Remote: at, Confirmed: true, RTT: time.Millisecond, Lane: at}
 	})
-	tun, err := New(Config{Env: env, Self: who.id, Below: below{tunnel.NewPipe(f.wire, who.id, nil), f}, Paths: f, TLS: who})
+	tun, err := New(Config{Env: env, Self: who.ID, Below: below{tunnel.NewPipe(f.wire, who.ID, nil), f}, Paths: f, TLS: who})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 )
 
 // peerless is a tunnel that carries nothing below, with a carrier whose other end says what it likes.
@@ -25,9 +26,9 @@ type readWriter struct {
 
 func newPeerless(t testing.TB, ours bool) *peerless {
 	t.Helper()
-	who, peer := newIdentity(t, 1), micronet.NodeID{2}
+	who, peer := tunneltest.NewIdentity(t, 1), micronet.NodeID{2}
 	f := newField()
-	tun, err := New(Config{Self: who.id, Below: tunnel.NewPipe(f.wire, who.id, nil), Paths: f, TLS: who})
+	tun, err := New(Config{Self: who.ID, Below: tunnel.NewPipe(f.wire, who.ID, nil), Paths: f, TLS: who})
 	if err != nil {
 		t.Fatal(err)
 	}

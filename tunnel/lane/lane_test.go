@@ -16,6 +16,7 @@ import (
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/sim/netsim"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 )
 
 var program = tunnel.Opening{Purpose: tunnel.PurposeService, Service: "web"}
@@ -209,22 +210,20 @@ func TestSessionsOutliveLanes(t *testing.T) {
 // TestSilentLanesAreLeft: what goes over TCP gets lost from one moment on, and nobody says so.
 func TestSilentLanesAreLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, hosts := world(t, netsim.Link{Latency: 500 * time.Microsecond})
-		f := newField()
-		a := f.newNode(t, hosts[0].Env(), newIdentity(t, 1), "10.0.0.1:8085")
-		b := f.newNode(t, hosts[1].Env(), newIdentity(t, 2), "10.0.0.2:8085")
+		cut, a, b := pairOn(t)
 		start(t, a, b)
 		for _, c := range []struct {
 			name     string
 			from, to int
 		}{{"caller", 0, 1}, {"callee", 1, 0}} {
+			nodes := []*testNode{a, b}
 			out, in := call(t, a, b)
 			say(t, out, in, "hello")
 			for !onLane(t, out) {
 				time.Sleep(tick)
 			}
 			time.Sleep(tick)
-			heal := w.Cut(hosts[c.from], hosts[c.to])
+			heal := cut(nodes[c.from], nodes[c.to])
 			began := time.Now()
 			both := []net.Conn{out, in}
 			say(t, both[c.from], both[c.to], "is anybody there")
@@ -321,15 +320,15 @@ func TestRestartedPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, hosts := world(t, netsim.Link{Latency: 500 * time.Microsecond})
 		f := newField()
-		a := f.newNode(t, hosts[0].Env(), newIdentity(t, 1), "10.0.0.1:8085")
+		a := f.newNode(t, hosts[0].Env(), tunneltest.NewIdentity(t, 1), "10.0.0.1:8085")
 		start(t, a)
-		who := newIdentity(t, 2)
+		who := tunneltest.NewIdentity(t, 2)
 		b := f.newNode(t, hosts[1].Env(), who, "10.0.0.2:8085")
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		group.Go(func() { _ = b.Run(ctx) })
 		<-b.Ready()
-		fresh, _ := a.Open(t.Context(), who.id, program)
+		fresh, _ := a.Open(t.Context(), who.ID, program)
 		out, in := call(t, a, b)
 		say(t, out, in, "hello")
 		cancel()
@@ -374,14 +373,11 @@ func TestLanesGo(t *testing.T) {
 
 func TestUnreachablePeerEndsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, hosts := world(t, netsim.Link{Latency: 500 * time.Microsecond})
-		f := newField()
-		a := f.newNode(t, hosts[0].Env(), newIdentity(t, 1), "10.0.0.1:8085")
-		b := f.newNode(t, hosts[1].Env(), newIdentity(t, 2), "10.0.0.2:8085")
+		cut, a, b := pairOn(t)
 		start(t, a, b)
 		out, in := call(t, a, b)
-		w.Cut(hosts[0], hosts[1])
-		f.sever()
+		cut(a, b)
+		a.paths.(*field).sever()
 		began := time.Now()
 		_, err := in.Read(make([]byte, 1))
 		if err == nil || time.Since(began) > 2*deafAfter+orphanTime+2*time.Second {
@@ -395,16 +391,13 @@ func TestUnreachablePeerEndsSessions(t *testing.T) {
 // written meanwhile.
 func TestSessionsBeginAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, hosts := world(t, netsim.Link{Latency: 500 * time.Microsecond})
-		f := newField()
-		a := f.newNode(t, hosts[0].Env(), newIdentity(t, 1), "10.0.0.1:8085")
-		b := f.newNode(t, hosts[1].Env(), newIdentity(t, 2), "10.0.0.2:8085")
+		cut, a, b := pairOn(t)
 		start(t, a, b)
 		if !a.warm(b.self) {
 			t.Fatal("no lane")
 		}
 		time.Sleep(tick)
-		heal := w.Cut(hosts[0], hosts[1])
+		heal := cut(a, b)
 		defer heal()
 		out, err := a.Open(t.Context(), b.self, program)
 		if err != nil || !onLane(t, out) {

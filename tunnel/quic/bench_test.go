@@ -8,6 +8,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 )
 
 // benchPair is two tunnels over real loopback sockets, the second of which echoes or swallows.
@@ -15,11 +16,11 @@ func benchPair(b *testing.B, serve func(tunnel.Inbound)) (*Tunnel, micronet.Node
 	b.Helper()
 	hub := newLoopback()
 	var tunnels [2]*Tunnel
-	ids := [2]*identity{newIdentity(b, 1), newIdentity(b, 2)}
+	ids := [2]*tunneltest.Identity{tunneltest.NewIdentity(b, 1), tunneltest.NewIdentity(b, 2)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	for i, who := range ids {
-		tun, err := New(Config{Self: who.id, Socket: hub.socket(b, who.id), TLS: who})
+		tun, err := New(Config{Self: who.ID, Socket: hub.socket(b, who.ID), TLS: who})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -37,7 +38,7 @@ func benchPair(b *testing.B, serve func(tunnel.Inbound)) (*Tunnel, micronet.Node
 			go serve(in)
 		}
 	})
-	return tunnels[0], ids[1].id
+	return tunnels[0], ids[1].ID
 }
 
 func benchCall(b *testing.B, from *Tunnel, to micronet.NodeID, o tunnel.Opening, buf []byte) {

@@ -14,6 +14,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 	"golang.org/x/crypto/curve25519"
 )
 
@@ -109,7 +110,7 @@ func (c *company) verify(credential []byte) (tunnel.Peer, error) {
 }
 
 // start runs a node with a socket, an Underlay and a Tunnel of its own, which echoes.
-func (c *company) start(t *testing.T, who *identity) (n *testNode, stop func()) {
+func (c *company) start(t *testing.T, who *tunneltest.Identity) (n *testNode, stop func()) {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	if err != nil {
@@ -120,9 +121,9 @@ func (c *company) start(t *testing.T, who *identity) (n *testNode, stop func()) 
 		t.Fatal(err)
 	}
 	self := c.admit(t, who, under)
-	under.SetLocal(tunnel.Local{ID: who.id, BoxPrivate: [32]byte(who.id), Credential: self.Credential})
-	n = &testNode{identity: who}
-	if n.Tunnel, err = New(Config{Self: who.id, Socket: under, TLS: who}); err != nil {
+	under.SetLocal(tunnel.Local{ID: who.ID, BoxPrivate: [32]byte(who.ID), Credential: self.Credential})
+	n = &testNode{Identity: who}
+	if n.Tunnel, err = New(Config{Self: who.ID, Socket: under, TLS: who}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -135,7 +136,7 @@ func (c *company) start(t *testing.T, who *identity) (n *testNode, stop func()) 
 	})
 	<-n.Ready()
 	n.serveEcho(t)
-	for _, p := range c.others(who.id) {
+	for _, p := range c.others(who.ID) {
 		under.AddPeer(p)
 	}
 	return n, func() { cancel(); group.Wait(); _ = conn.Close() }
@@ -153,19 +154,19 @@ func (c *company) bury(id micronet.NodeID) {
 }
 
 // admit makes a node known. Its box key is no secret here.
-func (c *company) admit(t *testing.T, who *identity, under *tunnel.Underlay) tunnel.Peer {
+func (c *company) admit(t *testing.T, who *tunneltest.Identity, under *tunnel.Underlay) tunnel.Peer {
 	t.Helper()
-	public, err := curve25519.X25519(who.id[:], curve25519.Basepoint)
+	public, err := curve25519.X25519(who.ID[:], curve25519.Basepoint)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := tunnel.Peer{
-		ID: who.id, BoxKey: [32]byte(public), Credential: who.id[:], Endpoints: []netip.AddrPort{under.LocalAddr()},
+		ID: who.ID, BoxKey: [32]byte(public), Credential: who.ID[:], Endpoints: []netip.AddrPort{under.LocalAddr()},
 		Expires: time.Now().Add(time.Hour),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known[who.id], c.nodes[who.id] = p, under
+	c.known[who.ID], c.nodes[who.ID] = p, under
 	return p
 }
 
@@ -193,9 +194,9 @@ func alone(t *testing.T, n *testNode) {
 // A connection is made, used and ended, 1,000 times over real sockets.
 func TestConnectionsLeaveNothing(t *testing.T) {
 	c := newCompany()
-	b, stopB := c.start(t, newIdentity(t, 2))
+	b, stopB := c.start(t, tunneltest.NewIdentity(t, 2))
 	defer stopB()
-	a, stopA := c.start(t, newIdentity(t, 1))
+	a, stopA := c.start(t, tunneltest.NewIdentity(t, 1))
 	defer stopA()
 	repeat(t, func(i int) {
 		ping(t, a, b)
@@ -203,7 +204,7 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 		if i%2 > 0 {
 			ends = b
 		}
-		ends.Disconnect([]micronet.NodeID{b.id, a.id}[i%2], "test")
+		ends.Disconnect([]micronet.NodeID{b.ID, a.ID}[i%2], "test")
 		alone(t, a)
 		alone(t, b)
 	})
@@ -212,15 +213,15 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 // A whole node with its socket, Underlay and Tunnel starts, talks to one that stays, and stops, 1,000 times.
 func TestNodesLeaveNothing(t *testing.T) {
 	c := newCompany()
-	b, stopB := c.start(t, newIdentity(t, 2))
+	b, stopB := c.start(t, tunneltest.NewIdentity(t, 2))
 	defer stopB()
-	who := newIdentity(t, 1)
+	who := tunneltest.NewIdentity(t, 1)
 	repeat(t, func(int) {
 		a, stop := c.start(t, who)
 		ping(t, a, b)
 		stop()
 		alone(t, b)
-		c.bury(who.id)
+		c.bury(who.ID)
 	})
 }
 
@@ -229,8 +230,8 @@ func TestIdleConnectionsLeaveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
 		soon := func(c *Config) { c.Idle = minIdle }
-		a := startNode(t, m, newIdentity(t, 1), "10.0.0.1:8085", soon)
-		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", soon)
+		a := startNode(t, m, tunneltest.NewIdentity(t, 1), "10.0.0.1:8085", soon)
+		b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", soon)
 		a.serveEcho(t)
 		b.serveEcho(t)
 		repeat(t, func(int) {

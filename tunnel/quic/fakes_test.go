@@ -2,11 +2,6 @@ package quic
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -17,56 +12,8 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 )
-
-// identity is a key with a certificate of its own: in these tests nobody signs for others.
-type identity struct {
-	id   micronet.NodeID
-	cert tls.Certificate
-	// claim, when set, is who PeerID says is at the other end.
-	claim micronet.NodeID
-}
-
-func newIdentity(t testing.TB, seed byte) *identity {
-	t.Helper()
-	key := ed25519.NewKeyFromSeed(slices.Repeat([]byte{seed}, ed25519.SeedSize))
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(1000 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(nil, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &identity{
-		id:   micronet.NodeID(key.Public().(ed25519.PublicKey)),
-		cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
-	}
-}
-
-func (i *identity) Client(micronet.NodeID) *tls.Config {
-	return &tls.Config{
-		Certificates: []tls.Certificate{i.cert}, InsecureSkipVerify: true, // PeerID checks who it is
-		CurvePreferences: []tls.CurveID{tls.X25519},
-	}
-}
-
-func (i *identity) Server() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{i.cert}, ClientAuth: tls.RequireAnyClientCert}
-}
-
-func (i *identity) PeerID(s tls.ConnectionState) (micronet.NodeID, error) {
-	if !i.claim.IsZero() {
-		return i.claim, nil
-	}
-	if len(s.PeerCertificates) == 0 {
-		return micronet.NodeID{}, errors.New("no certificate")
-	}
-	key, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
-	if !ok {
-		return micronet.NodeID{}, errors.New("no Ed25519 key")
-	}
-	return micronet.NodeID(key), nil
-}
 
 // memNet carries packets in memory after a latency.
 type memNet struct {
@@ -232,7 +179,7 @@ func (c *memConn) SetWriteBuffer(int) error         { return nil }
 // testNode is a Tunnel on a memNet with what it reported.
 type testNode struct {
 	*Tunnel
-	*identity
+	*tunneltest.Identity
 	conn *memConn
 	stop func()
 
@@ -242,10 +189,10 @@ type testNode struct {
 	drops map[string]int
 }
 
-func startNode(t testing.TB, m *memNet, who *identity, real string, change func(*Config)) *testNode {
+func startNode(t testing.TB, m *memNet, who *tunneltest.Identity, real string, change func(*Config)) *testNode {
 	t.Helper()
-	n := &testNode{identity: who, conn: m.socket(who.id, real, false), drops: make(map[string]int)}
-	c := Config{Self: who.id, Socket: n.conn, TLS: who, Env: micronet.Env{Events: n.events()}}
+	n := &testNode{Identity: who, conn: m.socket(who.ID, real, false), drops: make(map[string]int)}
+	c := Config{Self: who.ID, Socket: n.conn, TLS: who, Env: micronet.Env{Events: n.events()}}
 	if change != nil {
 		change(&c)
 	}

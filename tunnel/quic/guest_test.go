@@ -13,18 +13,19 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 )
 
 // greeter answers each guest with what the guest said and with an exported secret, or hangs.
 type greeter struct {
-	*identity
+	*tunneltest.Identity
 	hang   bool
 	mu     sync.Mutex
 	served int
 }
 
 func (g *greeter) JoinServer() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{g.cert}}
+	return &tls.Config{Certificates: []tls.Certificate{g.Certificate}}
 }
 
 func (g *greeter) Serve(ctx context.Context, c tunnel.GuestConn) {
@@ -53,9 +54,9 @@ func joinable(g *greeter) func(*Config) {
 // joiner is a node that b knows nothing of.
 func joiner(t *testing.T, m *memNet, seed byte, real string) *testNode {
 	t.Helper()
-	n := &testNode{identity: newIdentity(t, seed), drops: make(map[string]int)}
-	n.conn = m.socket(n.id, real, true)
-	tun, err := New(Config{Self: n.id, Socket: n.conn, TLS: n.identity})
+	n := &testNode{Identity: tunneltest.NewIdentity(t, seed), drops: make(map[string]int)}
+	n.conn = m.socket(n.ID, real, true)
+	tun, err := New(Config{Self: n.ID, Socket: n.conn, TLS: n.Identity})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +73,10 @@ func joiner(t *testing.T, m *memNet, seed byte, real string) *testNode {
 func TestGuest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		g := &greeter{identity: newIdentity(t, 2)}
-		b := startNode(t, m, g.identity, "10.0.0.2:8085", joinable(g))
+		g := &greeter{Identity: tunneltest.NewIdentity(t, 2)}
+		b := startNode(t, m, g.Identity, "10.0.0.2:8085", joinable(g))
 		j := joiner(t, m, 1, "10.0.0.9:40000")
-		c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
+		c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.ID))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,15 +111,15 @@ func TestGuest(t *testing.T) {
 func TestH4_GuestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		g := &greeter{identity: newIdentity(t, 2), hang: true}
-		b := startNode(t, m, g.identity, "10.0.0.2:8085", joinable(g))
+		g := &greeter{Identity: tunneltest.NewIdentity(t, 2), hang: true}
+		b := startNode(t, m, g.Identity, "10.0.0.2:8085", joinable(g))
 		j := joiner(t, m, 1, "10.0.0.9:40000")
 		began := time.Now()
 		var ends []time.Duration
 		var mu sync.Mutex
 		var group sync.WaitGroup
 		for range tunnel.CrowdMax / 2 {
-			c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
+			c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.ID))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,12 +141,12 @@ func TestH4_GuestLimits(t *testing.T) {
 			}
 			cancel()
 		}
-		_, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
+		_, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.ID))
 		if micronet.KindOf(err) != micronet.Overloaded {
 			t.Errorf("one guest of a network too many: %v, want Overloaded", err)
 		}
 		elsewhere := joiner(t, m, 3, "10.0.1.9:40000")
-		if c, err := elsewhere.DialGuest(t.Context(), b.conn.real, elsewhere.Client(b.id)); err != nil {
+		if c, err := elsewhere.DialGuest(t.Context(), b.conn.real, elsewhere.Client(b.ID)); err != nil {
 			t.Errorf("a guest of another network: %v", err)
 		} else if _, err := c.Write([]byte("x")); err != nil {
 			t.Error(err)
@@ -172,10 +173,10 @@ func TestH4_GuestLimits(t *testing.T) {
 func TestGuestFromMemberAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		g := &greeter{identity: newIdentity(t, 2)}
-		b := startNode(t, m, g.identity, "10.0.0.2:8085", joinable(g))
-		a := startNode(t, m, newIdentity(t, 1), "10.0.0.1:8085", nil)
-		c, err := a.DialGuest(t.Context(), b.conn.real, a.Client(b.id))
+		g := &greeter{Identity: tunneltest.NewIdentity(t, 2)}
+		b := startNode(t, m, g.Identity, "10.0.0.2:8085", joinable(g))
+		a := startNode(t, m, tunneltest.NewIdentity(t, 1), "10.0.0.1:8085", nil)
+		c, err := a.DialGuest(t.Context(), b.conn.real, a.Client(b.ID))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,9 +198,9 @@ func TestGuestFromMemberAddress(t *testing.T) {
 func TestNobodyServesGuests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", nil)
+		b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", nil)
 		j := joiner(t, m, 1, "10.0.0.9:40000")
-		if _, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id)); err == nil {
+		if _, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.ID)); err == nil {
 			t.Error("DialGuest succeeded")
 		}
 	})
@@ -209,10 +210,10 @@ func TestNobodyServesGuests(t *testing.T) {
 func TestSilentGuestDoesNotDelayTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		g := &greeter{identity: newIdentity(t, 2)}
-		b := startNode(t, m, g.identity, "10.0.0.2:8085", joinable(g))
+		g := &greeter{Identity: tunneltest.NewIdentity(t, 2)}
+		b := startNode(t, m, g.Identity, "10.0.0.2:8085", joinable(g))
 		j := joiner(t, m, 1, "10.0.0.9:40000")
-		c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.id))
+		c, err := j.DialGuest(t.Context(), b.conn.real, j.Client(b.ID))
 		if err != nil {
 			t.Fatal(err)
 		}

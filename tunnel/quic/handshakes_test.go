@@ -24,7 +24,7 @@ func TestQ29_ForgedDialsKeepLittleState(t *testing.T) {
 		defer cancel()
 		var group sync.WaitGroup
 		for range 100 {
-			group.Go(func() { _, _ = a.connect(ctx, b.id) })
+			group.Go(func() { _, _ = a.connect(ctx, b.ID) })
 		}
 		time.Sleep(500 * time.Millisecond)
 		if total, _ := b.open(); total != retryAbovePerPeer {

@@ -14,6 +14,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 	quicgo "github.com/quic-go/quic-go"
 )
 
@@ -31,14 +32,14 @@ func (c *memConn) heard() (packets [][]byte, bytes int) {
 // initial returns the first packet that a guest sends.
 func initial(t *testing.T, m *memNet, to *testNode) []byte {
 	t.Helper()
-	who := newIdentity(t, 200)
+	who := tunneltest.NewIdentity(t, 200)
 	m.silence(to.conn, true) // it hears the packet by its queue alone
-	sink := m.socket(newIdentity(t, 201).id, "10.99.0.1:8085", true)
-	tr := &quicgo.Transport{Conn: m.socket(who.id, "10.99.0.2:1", true)}
+	sink := m.socket(tunneltest.NewIdentity(t, 201).ID, "10.99.0.1:8085", true)
+	tr := &quicgo.Transport{Conn: m.socket(who.ID, "10.99.0.2:1", true)}
 	defer tr.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := tr.Dial(ctx, net.UDPAddrFromAddrPort(sink.real), tunnel.Harden(who.Client(to.id), tunnel.ALPNJoin), guestConfig())
+	_, err := tr.Dial(ctx, net.UDPAddrFromAddrPort(sink.real), tunnel.Harden(who.Client(to.ID), tunnel.ALPNJoin), guestConfig())
 	if err == nil {
 		t.Fatal("nobody has answered, and the dial succeeds")
 	}
@@ -55,7 +56,7 @@ func initial(t *testing.T, m *memNet, to *testNode) []byte {
 func TestH2_SpoofedInitials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", joinable(&greeter{identity: newIdentity(t, 2)}))
+		b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", joinable(&greeter{Identity: tunneltest.NewIdentity(t, 2)}))
 		packet := initial(t, m, b)
 		var victims []*memConn
 		for i := range 2000 {
@@ -120,7 +121,7 @@ func TestH3_UnknownVersions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMemNet(10 * time.Millisecond)
-				b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", joinable(&greeter{identity: newIdentity(t, 2)}))
+				b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", joinable(&greeter{Identity: tunneltest.NewIdentity(t, 2)}))
 				from := m.socket(micronet.NodeID{9}, "10.0.0.9:443", true)
 				m.send(from, c.packet, b.conn.real)
 				time.Sleep(10 * time.Second)
@@ -168,7 +169,7 @@ func TestH4_StalledHandshakes(t *testing.T) {
 				m.muteAfter(a.conn, n)
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
-				go func() { _, _ = a.connect(ctx, b.id) }()
+				go func() { _, _ = a.connect(ctx, b.ID) }()
 				time.Sleep(time.Second)
 				began, _ := b.open()
 				time.Sleep(handshakeIdle)
@@ -184,13 +185,13 @@ func TestH4_StalledHandshakes(t *testing.T) {
 		t.Run(fmt.Sprintf("guest after %d packets", n), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMemNet(10 * time.Millisecond)
-				g := &greeter{identity: newIdentity(t, 2)}
-				b := startNode(t, m, g.identity, "10.0.0.2:8085", joinable(g))
+				g := &greeter{Identity: tunneltest.NewIdentity(t, 2)}
+				b := startNode(t, m, g.Identity, "10.0.0.2:8085", joinable(g))
 				j := joiner(t, m, 1, "10.0.0.9:40000")
 				m.muteAfter(j.conn, n)
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
-				go func() { _, _ = j.DialGuest(ctx, b.conn.real, j.Client(b.id)) }()
+				go func() { _, _ = j.DialGuest(ctx, b.conn.real, j.Client(b.ID)) }()
 				time.Sleep(time.Second)
 				began := b.guests.Here()
 				time.Sleep(handshakeIdle)
@@ -209,7 +210,7 @@ func TestH4_TrickledHandshake(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		go func() {
-			_, _ = a.transport.Dial(ctx, b.id.UDPAddr(), tunnel.Harden(a.Client(b.id), ALPN), &quicgo.Config{HandshakeIdleTimeout: time.Minute})
+			_, _ = a.transport.Dial(ctx, b.ID.UDPAddr(), tunnel.Harden(a.Client(b.ID), ALPN), &quicgo.Config{HandshakeIdleTimeout: time.Minute})
 		}()
 		time.Sleep(7500 * time.Millisecond)
 		if total, _ := b.open(); total != 1 {
@@ -228,16 +229,16 @@ func TestH4_TrickledHandshake(t *testing.T) {
 func TestQ28_NothingIsResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", nil)
+		b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", nil)
 		b.serveEcho(t)
-		who := newIdentity(t, 1)
-		tr := &quicgo.Transport{Conn: m.socket(who.id, "10.0.0.1:8085", false)}
+		who := tunneltest.NewIdentity(t, 1)
+		tr := &quicgo.Transport{Conn: m.socket(who.ID, "10.0.0.1:8085", false)}
 		defer tr.Close()
 		cache := &ticketCounter{ClientSessionCache: tls.NewLRUClientSessionCache(4)}
-		conf := who.Client(b.id)
+		conf := who.Client(b.ID)
 		conf.NextProtos, conf.ServerName, conf.ClientSessionCache = []string{ALPN}, "b", cache
 		for range 3 {
-			conn, err := tr.DialEarly(t.Context(), b.id.UDPAddr(), conf, quicConfig(false))
+			conn, err := tr.DialEarly(t.Context(), b.ID.UDPAddr(), conf, quicConfig(false))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -294,7 +295,7 @@ func TestQ29_LimitsOfEachRole(t *testing.T) {
 	}
 	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
 		stranger := m.socket(micronet.NodeID{9}, "10.0.0.9:443", true)
-		if !b.mustAnswer(net.UDPAddrFromAddrPort(stranger.real)) || b.mustAnswer(a.id.UDPAddr()) {
+		if !b.mustAnswer(net.UDPAddrFromAddrPort(stranger.real)) || b.mustAnswer(a.ID.UDPAddr()) {
 			t.Error("strangers have to prove their address, members not")
 		}
 		if b.transport.VerifySourceAddress == nil || b.transport.ConnContext == nil {
@@ -307,14 +308,14 @@ func TestQ29_LimitsOfEachRole(t *testing.T) {
 // its address stands for.
 func TestQ1_RefusedHandshakesAreCounted(t *testing.T) {
 	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
-		conf := tunnel.Harden(a.Client(b.id), ALPN)
+		conf := tunnel.Harden(a.Client(b.ID), ALPN)
 		conf.Certificates = nil
-		conn, err := a.transport.Dial(t.Context(), b.id.UDPAddr(), conf, quicConfig(false))
+		conn, err := a.transport.Dial(t.Context(), b.ID.UDPAddr(), conf, quicConfig(false))
 		if err == nil { // in TLS 1.3 a client is done before the server has looked at it
 			<-conn.Context().Done()
 			err = context.Cause(conn.Context())
 		}
-		if micronet.KindOf(explain("test", b.id, err)) != micronet.Unauthorized {
+		if micronet.KindOf(explain("test", b.ID, err)) != micronet.Unauthorized {
 			t.Errorf("who shows no certificate: %v", err)
 		}
 		time.Sleep(time.Second)
@@ -324,7 +325,7 @@ func TestQ1_RefusedHandshakesAreCounted(t *testing.T) {
 		m.muteAfter(a.conn, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, _ = a.connect(ctx, b.id) // it may believe that it got through: its last packet is not answered
+		_, _ = a.connect(ctx, b.ID) // it may believe that it got through: its last packet is not answered
 		time.Sleep(2 * handshakeIdle)
 		if got := b.dropped("handshake not finished"); got != 1 {
 			t.Errorf("%d handshakes that stopped, want 1", got)

@@ -14,6 +14,7 @@ import (
 
 	micronet "github.com/micro/micro-net"
 	"github.com/micro/micro-net/tunnel"
+	"github.com/micro/micro-net/tunnel/tunneltest"
 	quicgo "github.com/quic-go/quic-go"
 )
 
@@ -24,8 +25,8 @@ func bubble(t *testing.T, test func(t *testing.T, m *memNet, a, b *testNode)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		a := startNode(t, m, newIdentity(t, 1), "10.0.0.1:8085", nil)
-		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", nil)
+		a := startNode(t, m, tunneltest.NewIdentity(t, 1), "10.0.0.1:8085", nil)
+		b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", nil)
 		a.serveEcho(t)
 		b.serveEcho(t)
 		test(t, m, a, b)
@@ -44,7 +45,7 @@ func ping(t *testing.T, from, to *testNode) {
 // openEcho returns a stream over which one echo has come back.
 func openEcho(t *testing.T, from, to *testNode) tunnel.Outbound {
 	t.Helper()
-	s, err := from.Open(t.Context(), to.id, control)
+	s, err := from.Open(t.Context(), to.ID, control)
 	if err != nil {
 		t.Fatalf("Open = %v", err)
 	}
@@ -92,7 +93,7 @@ func TestSilentPeer(t *testing.T) {
 			t.Errorf("ups, downs = %d, %q, want 1 of each", ups, downs)
 		}
 		// A dial into the silence says what to look at.
-		_, err = a.Open(t.Context(), b.id, control)
+		_, err = a.Open(t.Context(), b.ID, control)
 		if micronet.KindOf(err) != micronet.Timeout || !strings.Contains(err.Error(), "UDP or TCP 8085") {
 			t.Errorf("Open = %v, want Timeout with advice", err)
 		}
@@ -106,7 +107,7 @@ func TestAnsweredFromSilentPeer(t *testing.T) {
 	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
 		ping(t, a, b)
 		m.silence(b.conn, true)
-		s, err := a.Open(t.Context(), b.id, control)
+		s, err := a.Open(t.Context(), b.ID, control)
 		if err != nil {
 			t.Fatalf("Open = %v, want success, as the silence is not known", err)
 		}
@@ -134,8 +135,8 @@ func TestSimultaneousDial(t *testing.T) {
 		// Both send new streams over the one that the smaller id dialled.
 		for i, n := range []*testNode{a, b} {
 			other := []*testNode{b, a}[i]
-			l, err := n.reserve(t.Context(), other.id)
-			if err != nil || l.dialled != (n.id.Compare(other.id) < 0) {
+			l, err := n.reserve(t.Context(), other.ID)
+			if err != nil || l.dialled != (n.ID.Compare(other.ID) < 0) {
 				t.Errorf("node %d: best connection dialled here: %v, %v", i, l.dialled, err)
 			}
 			l.release()
@@ -210,13 +211,13 @@ func TestPeerRestarts(t *testing.T) {
 						c.ResetKey = &[32]byte{7}
 					}
 				}
-				a := startNode(t, m, newIdentity(t, 1), "10.0.0.1:8085", nil)
-				b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", withKey)
+				a := startNode(t, m, tunneltest.NewIdentity(t, 1), "10.0.0.1:8085", nil)
+				b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", withKey)
 				b.serveEcho(t)
 				s := openEcho(t, a, b)
 				m.silence(b.conn, true) // it dies without a word
 				b.stop()
-				b = startNode(t, m, b.identity, "10.0.0.2:8085", withKey)
+				b = startNode(t, m, b.Identity, "10.0.0.2:8085", withKey)
 				b.serveEcho(t)
 				began := time.Now()
 				if _, err := s.Write(make([]byte, 100)); err != nil {
@@ -243,7 +244,7 @@ func TestRestartedPeerDials(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		m.silence(b.conn, true)
 		b.stop()
-		b = startNode(t, m, b.identity, "10.0.0.2:8085", nil)
+		b = startNode(t, m, b.Identity, "10.0.0.2:8085", nil)
 		b.serveEcho(t)
 		ping(t, b, a)
 		began := time.Now()
@@ -258,14 +259,14 @@ func TestRestartedPeerDials(t *testing.T) {
 func TestOpenRedialsDeadConnection(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
 		ping(t, a, b)
-		l, err := a.reserve(t.Context(), b.id)
+		l, err := a.reserve(t.Context(), b.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		l.release()
 		// The connection dies, and Open finds it in the table before anybody has taken it out.
 		_ = l.conn.CloseWithError(linkIdle, "by a test")
-		s, err := a.Open(t.Context(), b.id, control)
+		s, err := a.Open(t.Context(), b.ID, control)
 		if err != nil {
 			t.Fatalf("Open = %v, want a new connection", err)
 		}
@@ -276,18 +277,18 @@ func TestOpenRedialsDeadConnection(t *testing.T) {
 func TestQ1_WrongIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		a := startNode(t, m, newIdentity(t, 1), "10.0.0.1:8085", nil)
-		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", nil)
+		a := startNode(t, m, tunneltest.NewIdentity(t, 1), "10.0.0.1:8085", nil)
+		b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", nil)
 		// Somebody with another key sits at the address that stands for c.
-		c := newIdentity(t, 3)
-		liar := newIdentity(t, 4)
-		liar.id = c.id
+		c := tunneltest.NewIdentity(t, 3)
+		liar := tunneltest.NewIdentity(t, 4)
+		liar.ID = c.ID
 		l := startNode(t, m, liar, "10.0.0.3:8085", nil)
-		_, err := a.Open(t.Context(), c.id, control)
+		_, err := a.Open(t.Context(), c.ID, control)
 		if micronet.KindOf(err) != micronet.Unauthorized {
 			t.Errorf("Open to a liar = %v, want Unauthorized", err)
 		}
-		s, err := l.Open(t.Context(), b.id, control)
+		s, err := l.Open(t.Context(), b.ID, control)
 		if err == nil { // the client's handshake is done before the server has seen who it is
 			err = s.Answered(t.Context())
 			_ = s.Close()
@@ -308,16 +309,16 @@ func TestQ1_WrongIdentity(t *testing.T) {
 func TestQ1_UnknownAddressIsNoMember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", func(c *Config) { c.Guest = &greeter{identity: newIdentity(t, 2)} })
-		who := newIdentity(t, 1)
-		tr := &quicgo.Transport{Conn: m.socket(who.id, "10.0.0.9:1", true)}
+		b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", func(c *Config) { c.Guest = &greeter{Identity: tunneltest.NewIdentity(t, 2)} })
+		who := tunneltest.NewIdentity(t, 1)
+		tr := &quicgo.Transport{Conn: m.socket(who.ID, "10.0.0.9:1", true)}
 		defer tr.Close()
-		conn, err := tr.Dial(t.Context(), net.UDPAddrFromAddrPort(b.conn.real), tunnel.Harden(who.Client(b.id), ALPN), guestConfig())
+		conn, err := tr.Dial(t.Context(), net.UDPAddrFromAddrPort(b.conn.real), tunnel.Harden(who.Client(b.ID), ALPN), guestConfig())
 		if err != nil {
 			t.Fatal(err)
 		}
 		<-conn.Context().Done()
-		err = explain("test", b.id, context.Cause(conn.Context()))
+		err = explain("test", b.ID, context.Cause(conn.Context()))
 		if micronet.KindOf(err) != micronet.Unauthorized {
 			t.Errorf("a stranger's connection ended with %v, want Unauthorized", err)
 		}
@@ -332,7 +333,7 @@ func TestH1_Garbage(t *testing.T) {
 			for j := range junk {
 				junk[j] = byte(i*31 + j*i>>3)
 			}
-			m.send(a.conn, junk[:i%1200], b.id.Addr())
+			m.send(a.conn, junk[:i%1200], b.ID.Addr())
 		}
 		time.Sleep(time.Second)
 		ping(t, a, b)
@@ -342,7 +343,7 @@ func TestH1_Garbage(t *testing.T) {
 
 func TestH23_GarbageInsteadOfOpening(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
-		l, err := a.reserve(t.Context(), b.id)
+		l, err := a.reserve(t.Context(), b.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -354,7 +355,7 @@ func TestH23_GarbageInsteadOfOpening(t *testing.T) {
 		if _, err := q.Write([]byte("GET / HTTP/1.1\r\n")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := q.Read(make([]byte, 1)); !tunnel.IsReset(explain("test", b.id, err)) {
+		if _, err := q.Read(make([]byte, 1)); !tunnel.IsReset(explain("test", b.ID, err)) {
 			t.Errorf("Read = %v, want a reset", err)
 		}
 		if got := b.dropped("no valid opening"); got != 1 {
@@ -366,7 +367,7 @@ func TestH23_GarbageInsteadOfOpening(t *testing.T) {
 
 func TestH23_LateOpening(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
-		l, err := a.reserve(t.Context(), b.id)
+		l, err := a.reserve(t.Context(), b.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -404,11 +405,11 @@ func TestH23_LateOpening(t *testing.T) {
 func TestH24_InboundQueueOverflows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(10 * time.Millisecond)
-		a := startNode(t, m, newIdentity(t, 1), "10.0.0.1:8085", nil)
-		b := startNode(t, m, newIdentity(t, 2), "10.0.0.2:8085", nil) // accepts nothing
+		a := startNode(t, m, tunneltest.NewIdentity(t, 1), "10.0.0.1:8085", nil)
+		b := startNode(t, m, tunneltest.NewIdentity(t, 2), "10.0.0.2:8085", nil) // accepts nothing
 		var refused int
 		for range InboundQueue + 3 {
-			s, err := a.Open(t.Context(), b.id, control)
+			s, err := a.Open(t.Context(), b.ID, control)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -436,7 +437,7 @@ func TestConnectionInfo(t *testing.T) {
 			t.Fatalf("Connections = %+v", infos)
 		}
 		i := infos[0]
-		if i.Peer != b.id || i.Remote != b.conn.real || i.Streams != 1 || i.MTU != 1200 ||
+		if i.Peer != b.ID || i.Remote != b.conn.real || i.Streams != 1 || i.MTU != 1200 ||
 			i.Transport != micronet.TransportQUIC || i.Path != micronet.PathDirect {
 			t.Errorf("info = %+v", i)
 		}
@@ -454,7 +455,7 @@ func TestH24_TooManyConnectionsFromOnePeer(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
 		for range maxLinks + 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			if _, err := a.connect(ctx, b.id); err != nil {
+			if _, err := a.connect(ctx, b.ID); err != nil {
 				t.Fatal(err)
 			}
 			cancel()
@@ -472,7 +473,7 @@ func TestDialThatIsIdleAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
 		synctest.Wait() // nobody reads it now
 		a.idle = 0
-		_, err := a.Open(t.Context(), b.id, control)
+		_, err := a.Open(t.Context(), b.ID, control)
 		if micronet.KindOf(err) != micronet.Closed || !strings.Contains(err.Error(), "idle") {
 			t.Errorf("Open = %v, want Closed", err)
 		}
@@ -484,19 +485,19 @@ func TestOpenAfterAConnectionThatWasShort(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
 		ping(t, a, b)
 		a.Tunnel.mu.Lock()
-		l := a.peers[b.id].links[0]
+		l := a.peers[b.ID].links[0]
 		a.removeLocked(l, "for the test")
 		stalled := &dial{cancel: func(error) {}}
-		a.peerLocked(b.id).dial = stalled
+		a.peerLocked(b.ID).dial = stalled
 		a.Tunnel.mu.Unlock()
 		if _, ok := a.add(l); !ok {
 			t.Fatal("the tunnel has ended")
 		}
-		b.Disconnect(a.id, "soon")
+		b.Disconnect(a.ID, "soon")
 		time.Sleep(100 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		s, err := a.Open(ctx, b.id, control)
+		s, err := a.Open(ctx, b.ID, control)
 		if err != nil {
 			t.Fatalf("Open = %v", err)
 		}
@@ -507,9 +508,9 @@ func TestOpenAfterAConnectionThatWasShort(t *testing.T) {
 func TestDisconnectEndsDial(t *testing.T) {
 	bubble(t, func(t *testing.T, m *memNet, a, b *testNode) {
 		m.silence(b.conn, true)
-		time.AfterFunc(100*time.Millisecond, func() { a.Disconnect(b.id, "revoked") })
+		time.AfterFunc(100*time.Millisecond, func() { a.Disconnect(b.ID, "revoked") })
 		began := time.Now()
-		_, err := a.Open(t.Context(), b.id, control)
+		_, err := a.Open(t.Context(), b.ID, control)
 		if micronet.KindOf(err) != micronet.Closed || !strings.Contains(err.Error(), "revoked") {
 			t.Errorf("Open = %v, want Closed with the reason", err)
 		}
@@ -522,7 +523,7 @@ func TestDisconnectEndsDial(t *testing.T) {
 func TestLongReasonReachesPeer(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memNet, a, b *testNode) {
 		s := openEcho(t, a, b)
-		b.Disconnect(a.id, strings.Repeat("ä", 2000))
+		b.Disconnect(a.ID, strings.Repeat("ä", 2000))
 		_, err := s.Read(make([]byte, 1))
 		if !tunnel.IsReset(err) || !strings.HasSuffix(err.Error(), strings.Repeat("ä", maxWords/2)) {
 			t.Errorf("Read = %v, want a reset with the first words", err)
@@ -540,9 +541,9 @@ func TestNewRefusesIncompleteConfig(t *testing.T) {
 func TestSocketFailureEndsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(0)
-		who := newIdentity(t, 1)
-		conn := m.socket(who.id, "10.0.0.1:1", false)
-		tun, err := New(Config{Self: who.id, Socket: conn, TLS: who})
+		who := tunneltest.NewIdentity(t, 1)
+		conn := m.socket(who.ID, "10.0.0.1:1", false)
+		tun, err := New(Config{Self: who.ID, Socket: conn, TLS: who})
 		if err != nil {
 			t.Fatal(err)
 		}
