@@ -104,12 +104,7 @@ func (c *candidate) knock(now time.Time) {
 }
 
 // sign is when anything came over the candidate last.
-func (c *candidate) sign() time.Time {
-	if c.carried.After(c.heard) {
-		return c.carried
-	}
-	return c.heard
-}
+func (c *candidate) sign() time.Time { return later(c.heard, c.carried) }
 
 // remember keeps a probe until its reply; the oldest one gives way.
 func (c *candidate) remember(p sentProbe) {

@@ -161,18 +161,9 @@ func latency(r *reader, v *value) Condition {
 	return l
 }
 
-func (r *reader) pausesFields(p *Pauses) fields {
-	return fields{
-		"service":  r.known(&p.Service),
-		"quantile": into(r, &p.Quantile, (*value).quantile),
-		"at_most":  into(r, &p.AtMost, (*value).positive),
-		"outside":  r.intervals(&p.Outside),
-	}
-}
-
 func pauses(r *reader, v *value) Condition {
 	var p Pauses
-	if r.object(v, r.pausesFields(&p), "service", "quantile", "at_most") {
+	if r.object(v, r.latencyFields((*Latency)(&p)), "service", "quantile", "at_most") {
 		r.streamed(v, p.Service)
 	}
 	return p
