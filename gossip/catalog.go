@@ -53,19 +53,25 @@ type Catalog struct {
 
 // origin is all that is known of one owner.
 type origin struct {
-	held      bool         // signed, body and document are set
-	signed    signedHeader // of the document held
-	body      []byte       // its canonical list of items
+	held      bool          // signed, body and document are set
+	signed    *signedHeader // of the document held; never changed, only replaced
+	body      []byte        // its canonical list of items
 	document  Document
 	received  time.Time
 	confirmed time.Time
 
-	known      signedHeader // the newest header received: the held one, or a newer
-	skipped    Version      // last version whose items broke the rules; not asked for again
-	conflict   Version      // version of which a second document was seen
+	known      *signedHeader // the newest header received: the held one, or a newer; as signed
+	skipped    Version       // last version whose items broke the rules; not asked for again
+	conflict   Version       // version of which a second document was seen
 	budget     tokenBucket
 	quarantine time.Time // end of it
 	reason     Reason    // of the quarantine
+}
+
+// newOrigin is a node of which nothing was received.
+func newOrigin() *origin {
+	none := new(signedHeader)
+	return &origin{signed: none, known: none}
 }
 
 // Entry is one document as this node holds it. Everything in it is read-only.
@@ -180,7 +186,7 @@ func (c *Catalog) Document(now time.Time, id micronet.NodeID) ([]byte, bool) {
 	if o == nil || !o.held {
 		return nil, false
 	}
-	return encodeFull(c.age(now, o), &o.signed, o.body), true
+	return encodeFull(c.age(now, o), o.signed, o.body), true
 }
 
 // age is what is told to others: nothing for our own document, as nobody knows it better.
@@ -260,7 +266,8 @@ func (c *Catalog) ensure(now time.Time, id micronet.NodeID) (*origin, bool) {
 	if len(c.ids) >= c.limits.MaxDocuments {
 		return nil, false
 	}
-	o := &origin{confirmed: now}
+	o := newOrigin()
+	o.confirmed = now
 	c.origins[id] = o
 	i, _ := slices.BinarySearchFunc(c.ids, id, compareIDs)
 	c.ids = slices.Insert(c.ids, i, id)
@@ -274,7 +281,11 @@ func (c *Catalog) hold(o *origin, s signedHeader, body []byte, d Document, now, 
 	c.stats.Bytes += int64(len(body) - len(o.body))
 	c.stats.Accepted++
 	c.summed, c.list = false, nil
-	o.held, o.signed, o.body, o.document = true, s, body, d
+	o.held, o.body, o.document = true, body, d
+	if o.signed = o.known; s.raw != o.known.raw {
+		fresh := s
+		o.signed = &fresh
+	}
 	o.received, o.confirmed = now, confirmed
 	return changed
 }

@@ -72,7 +72,7 @@ func (c *Catalog) own() *origin {
 	if o := c.origins[c.cfg.Self]; o != nil {
 		return o
 	}
-	return &origin{}
+	return newOrigin()
 }
 
 func (c *Catalog) encodeOwn(d Document) ([]Item, error) {

@@ -42,7 +42,7 @@ func (c *Catalog) receive(now time.Time, raw []byte) (Outcome, error) {
 	}
 	o := c.origins[m.owner]
 	if o == nil {
-		o = &origin{}
+		o = newOrigin()
 	}
 	if c.old(o, &m.signedHeader) {
 		return Outcome{}, nil
@@ -78,7 +78,7 @@ func (c *Catalog) old(o *origin, s *signedHeader) bool {
 	switch {
 	case s.version.Less(o.signed.version):
 		c.stats.Stale++
-	case o.held && s.sameHeader(&o.signed), s.version == o.skipped:
+	case o.held && s.sameHeader(o.signed), s.version == o.skipped:
 		c.stats.Duplicates++
 	default:
 		return false
@@ -98,7 +98,7 @@ func (c *Catalog) authorise(now time.Time, o *origin, m *message) error {
 	if m.raw != o.known.raw && !m.verify() {
 		return refuse(m.owner, ReasonSignature, "the signature is not the owner's")
 	}
-	for _, s := range []*signedHeader{&o.signed, &o.known} {
+	for _, s := range []*signedHeader{o.signed, o.known} {
 		if s.version == m.version && !s.sameHeader(&m.signedHeader) {
 			o.conflict, c.list = m.version, nil
 			return refuse(m.owner, ReasonEquivocation, "version %d.%d was signed twice with other items", m.version.Epoch, m.version.Seq)
@@ -110,12 +110,12 @@ func (c *Catalog) authorise(now time.Time, o *origin, m *message) error {
 // receiveOwn looks at what others say is ours. A forger must not make us raise our epoch.
 func (c *Catalog) receiveOwn(m *message) (Outcome, error) {
 	own := c.own()
-	if m.version == c.rival && m.kind == kindFull && !m.sameHeader(&own.signed) && m.verify() {
+	if m.version == c.rival && m.kind == kindFull && !m.sameHeader(own.signed) && m.verify() {
 		var out Outcome
 		c.rivalOf(m, &out)
 		return out, nil
 	}
-	if !c.newerThanOwn(m.version) && (m.version != own.signed.version || m.sameHeader(&own.signed)) {
+	if !c.newerThanOwn(m.version) && (m.version != own.signed.version || m.sameHeader(own.signed)) {
 		c.stats.Duplicates++
 		return Outcome{}, nil
 	}
@@ -188,13 +188,14 @@ func (c *Catalog) takeOver(now time.Time, m *message) (Outcome, error) {
 		}
 	}
 	if o.known.version.Less(m.version) {
-		o.known = m.signedHeader
+		known := m.signedHeader
+		o.known = &known
 	}
 	if body == nil {
 		return c.want(m), nil
 	}
 	if c.completes(o, m, body) {
-		m.signedHeader = o.known
+		m.signedHeader = *o.known
 	}
 	return c.accept(now, o, m, body, first)
 }
@@ -202,7 +203,7 @@ func (c *Catalog) takeOver(now time.Time, m *message) (Outcome, error) {
 // completes reports whether the items of an older version are those of the newer one that was
 // announced.
 func (c *Catalog) completes(o *origin, m *message, body []byte) bool {
-	k := &o.known
+	k := o.known
 	if !m.version.Less(k.version) || !o.pending() || k.hash != m.hash || k.count != m.count {
 		return false
 	}

@@ -350,7 +350,7 @@ func (s *sight) quiet(n *micronet.Node, m *gossip.Member, e *gossip.Entry) micro
 // withdrawn at once.
 func (v *view) place(s *sight, e *gossip.Entry) {
 	n := v.byID[e.Document.Owner]
-	if n == nil || !n.Status.Serving() {
+	if n == nil || !n.Status.Serving() || len(e.Document.Instances) == 0 {
 		return
 	}
 	down := s.down(n, v.isDoubted(n.ID), e)

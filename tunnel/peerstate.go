@@ -45,8 +45,8 @@ type peer struct {
 	boot     session // the session of its that is confirmed
 	known    bool    // boot is set
 	window   window
-	next     pendingSession
-	oldBoots []oldBoot // newest first
+	next     *pendingSession // nil: none
+	oldBoots []oldBoot       // newest first
 	held     []heldPacket
 
 	detours       detours

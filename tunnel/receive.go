@@ -232,8 +232,8 @@ func (c *core) admit(now time.Time, p *peer, f *frame, out *effects) (fresh, ok 
 		p.drop(out, dropOldBoot)
 		return false, false
 	default:
-		if f.session != p.next.session {
-			p.next = pendingSession{session: f.session}
+		if p.next == nil || f.session != p.next.session {
+			p.next = &pendingSession{session: f.session}
 		}
 		ok = p.next.window.accept(f.counter)
 	}
@@ -341,7 +341,7 @@ func (c *core) reportable(a netip.AddrPort) bool {
 func (c *core) confirm(now time.Time, p *peer, f *frame, floor uint64, out *effects) {
 	p.retire(now)
 	p.boot, p.known = f.session, true
-	p.window, p.next = p.next.window, pendingSession{}
+	p.window, p.next = p.next.window, nil
 	p.window.floor = floor
 	held := p.held
 	p.held = nil

@@ -150,7 +150,7 @@ func (a *app) simulate(ctx context.Context, f *simFlags, pairs func(iter.Seq[uin
 	jobs := func(yield func(batch.Job) bool) {
 		for src, seed := range pairs(seeds) {
 			s.remember(src, seed)
-			if !yield(batch.Job{Name: src.scenario.Name, Seed: seed, Argv: append([]string{binary, "sim", "one"}, src.child...)}) {
+			if !yield(batch.Job{Name: src.scenario.Name, Nodes: len(src.scenario.Nodes()), Seed: seed, Argv: append([]string{binary, "sim", "one"}, src.child...)}) {
 				return
 			}
 		}

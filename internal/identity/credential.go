@@ -176,12 +176,14 @@ func (t *Trust) VerifyCredential(raw []byte, now time.Time, grace time.Duration)
 	}
 	s := t.snapshot()
 	key := cacheKeyOf(raw)
-	c, known := s.cache.get(key)
+	c := s.cache.get(key)
+	known := c != nil
 	if !known {
-		var err error
-		if c, err = s.credential(raw); err != nil {
+		fresh, err := s.credential(raw)
+		if err != nil {
 			return Credential{}, err
 		}
+		c = &fresh
 	}
 	if err := c.window().check("credential", "the credential", c.window().at(now, grace)); err != nil {
 		return Credential{}, err
@@ -189,7 +191,7 @@ func (t *Trust) VerifyCredential(raw []byte, now time.Time, grace time.Duration)
 	if !known {
 		s.cache.put(key, c)
 	}
-	return c, nil
+	return *c, nil
 }
 
 // credential verifies everything but the dates.

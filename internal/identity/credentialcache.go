@@ -18,35 +18,36 @@ func cacheKeyOf(raw []byte) cacheKey { return sha256.Sum256(raw) }
 // was asked for in the meantime. Only members can fill it, as bad credentials are not kept.
 type credentialCache struct {
 	mu         sync.Mutex // held for map operations alone
-	young, old map[cacheKey]Credential
+	young, old map[cacheKey]*Credential
 }
 
 func newCredentialCache() *credentialCache {
-	return &credentialCache{young: make(map[cacheKey]Credential)}
+	return &credentialCache{young: make(map[cacheKey]*Credential)}
 }
 
-func (c *credentialCache) get(key cacheKey) (Credential, bool) {
+// get returns what was verified, nil for nothing. It is shared.
+func (c *credentialCache) get(key cacheKey) *Credential {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if v, ok := c.young[key]; ok {
-		return v, true
+	if v := c.young[key]; v != nil {
+		return v
 	}
-	v, ok := c.old[key]
-	if ok {
+	v := c.old[key]
+	if v != nil {
 		c.putLocked(key, v)
 	}
-	return v, ok
+	return v
 }
 
-func (c *credentialCache) put(key cacheKey, v Credential) {
+func (c *credentialCache) put(key cacheKey, v *Credential) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.putLocked(key, v)
 }
 
-func (c *credentialCache) putLocked(key cacheKey, v Credential) {
+func (c *credentialCache) putLocked(key cacheKey, v *Credential) {
 	if len(c.young) >= cacheHalf {
-		c.old, c.young = c.young, make(map[cacheKey]Credential)
+		c.old, c.young = c.young, make(map[cacheKey]*Credential)
 	}
 	c.young[key] = v
 }

@@ -9,14 +9,24 @@ import (
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/sim"
 	"github.com/micro/micro-net/sim/report"
 )
 
 // Job is one run to be made.
 type Job struct {
-	Name string // of the scenario
-	Seed uint64
-	Argv []string // of the child: it calls Serve
+	Name  string // of the scenario
+	Nodes int    // that it has, at most: those of a large mesh may be long about one moment
+	Seed  uint64
+	Argv  []string // of the child: it calls Serve
+}
+
+// patience is how long the child may show no progress.
+func (j *Job) patience() time.Duration {
+	if sim.Exact {
+		return exactPatience
+	}
+	return Patience * time.Duration(max(1, j.Nodes/patientNodes))
 }
 
 // Result is how a job ended.
@@ -79,7 +89,7 @@ func (b *batch) over() bool {
 }
 
 func (b *batch) run(ctx context.Context, j Job) {
-	m, stderr, err := runChild(ctx, b.exec, slices.Concat(j.Argv, []string{"--seed", strconv.FormatUint(j.Seed, 10)}), func(v time.Duration, n uint64) {
+	m, stderr, err := runChild(ctx, b.exec, slices.Concat(j.Argv, []string{"--seed", strconv.FormatUint(j.Seed, 10)}), j.patience(), func(v time.Duration, n uint64) {
 		if b.o.Progress != nil {
 			b.o.Progress(j, v, n)
 		}

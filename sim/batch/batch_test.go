@@ -136,7 +136,13 @@ func TestTimeThatStands(t *testing.T) {
 		}}
 		begin := time.Now()
 		var got *Result
-		_, err := Run(t.Context(), e, jobs(1), Options{Done: func(r *Result) { got = r }, Progress: func(Job, time.Duration, uint64) {}})
+		large := func(yield func(Job) bool) { yield(Job{Name: "x", Nodes: 1000, Seed: 1, Argv: []string{"sim"}}) }
+		_, err := Run(t.Context(), e, large, Options{Done: func(r *Result) { got = r }})
+		if took := time.Since(begin); err != nil || took < 10*Patience || took > 10*Patience+2*dyingTime {
+			t.Errorf("a mesh of 1000, after %v: %v", took, err)
+		}
+		begin = time.Now()
+		_, err = Run(t.Context(), e, jobs(1), Options{Done: func(r *Result) { got = r }, Progress: func(Job, time.Duration, uint64) {}})
 		if took := time.Since(begin); err != nil || took < Patience || took > Patience+2*dyingTime {
 			t.Errorf("after %v: %v", took, err)
 		}

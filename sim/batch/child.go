@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// Patience is how long a child may show no progress of virtual time.
-	Patience = 60 * time.Second
+	// Patience is how long a child may show no progress of virtual time, for each patientNodes that it has.
+	Patience     = 60 * time.Second
+	patientNodes = 100
 	// exactPatience is how long one may take that tells nothing before its end; see Serve.
 	exactPatience = 30 * time.Minute
 	// dyingTime is how long it may take to write its stacks after SIGQUIT.
@@ -25,14 +26,6 @@ const (
 	// maxStderr bounds what is kept of a child's standard error: its beginning says what went wrong.
 	maxStderr = 256 << 10
 )
-
-// patienceOf is how long a child may be silent.
-func patienceOf() time.Duration {
-	if sim.Exact {
-		return exactPatience
-	}
-	return Patience
-}
 
 // environment is that of a child, nil for the parent's own. Where runs are to repeat exactly it is the
 // same everywhere: one processor from the first instruction on and garbage collected in one piece, so
@@ -52,7 +45,7 @@ type child struct {
 }
 
 // runChild runs a child to its end.
-func runChild(ctx context.Context, exec micronet.Exec, argv []string, progress func(virtual time.Duration, steps uint64)) (out message, stderr string, err error) {
+func runChild(ctx context.Context, exec micronet.Exec, argv []string, patience time.Duration, progress func(virtual time.Duration, steps uint64)) (out message, stderr string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r, w := io.Pipe()
@@ -65,7 +58,7 @@ func runChild(ctx context.Context, exec micronet.Exec, argv []string, progress f
 	wg.Go(func() { c.read(ctx, r) })
 	var code int
 	wg.Go(func() { code, _ = c.process.Wait(); _ = w.Close() })
-	out, err = c.watch(ctx, progress)
+	out, err = c.watch(ctx, patience, progress)
 	if err != nil {
 		_ = c.process.Signal(syscall.SIGKILL) // it has ended, or will
 	}
@@ -98,10 +91,10 @@ func (c *child) read(ctx context.Context, r io.Reader) {
 var errStands = errors.New("virtual time has stood still")
 
 // watch follows a child. One whose virtual time stands is made to show what it is doing.
-func (c *child) watch(ctx context.Context, progress func(time.Duration, uint64)) (message, error) {
+func (c *child) watch(ctx context.Context, patience time.Duration, progress func(time.Duration, uint64)) (message, error) {
 	var last message
-	patience := time.NewTimer(patienceOf())
-	defer patience.Stop()
+	still := time.NewTimer(patience)
+	defer still.Stop()
 	for {
 		select {
 		case m, open := <-c.told:
@@ -109,21 +102,20 @@ func (c *child) watch(ctx context.Context, progress func(time.Duration, uint64))
 				return m, nil
 			}
 			if m.Virtual != last.Virtual || m.Steps != last.Steps {
-				patience.Reset(Patience)
+				still.Reset(patience)
 			}
 			last = m
 			progress(m.Virtual, m.Steps)
-		case <-patience.C:
-			return message{}, c.quit(last)
+		case <-still.C:
+			return message{}, c.quit(fmt.Errorf("%w at %v for %v", errStands, last.Virtual, patience))
 		case <-ctx.Done():
 			return message{}, context.Cause(ctx)
 		}
 	}
 }
 
-// quit makes a child write its stacks and end.
-func (c *child) quit(last message) error {
-	err := fmt.Errorf("%w at %v for %v", errStands, last.Virtual, patienceOf())
+// quit makes a child write its stacks and end, because of err.
+func (c *child) quit(err error) error {
 	if c.process.Signal(syscall.SIGQUIT) != nil {
 		return err
 	}

@@ -5,7 +5,7 @@
 //	  start argv --seed N ───────────▶  Serve: sim.Run in a bubble
 //	  ◀── progress, every half second   (gob on standard output)
 //	  ◀── the run, or why there is none
-//	  no progress for Patience ──────▶  SIGQUIT: all stacks on standard error, then SIGKILL
+//	  no progress, see Patience ─────▶  SIGQUIT: all stacks on standard error, then SIGKILL
 //
 // A panic, a deadlock of real mutexes, or a run that eats all memory ends a child and never the
 // parent: it becomes the result of that seed.
