@@ -17,6 +17,8 @@ const (
 	shownFailures = 5
 	// maxKeptRuns bounds the runs that are kept for the JUnit file and --json.
 	maxKeptRuns = 100_000
+	// lineEvery is how often a line says how far the runs are where no terminal shows it: many who run tests end what is silent for long.
+	lineEvery = time.Minute
 )
 
 // simScreen prints how runs go and end, and writes their reports.
@@ -33,7 +35,8 @@ type simScreen struct {
 	passed  int
 	failed  int
 	times   report.Times
-	line    bool // a progress line stands on the terminal
+	line    bool      // a progress line stands on the terminal
+	told    time.Time // when a line was written elsewhere
 	err     error
 }
 
@@ -64,7 +67,7 @@ type simExpectation struct {
 }
 
 func newSimScreen(a *app, f *simFlags, count uint64) *simScreen {
-	return &simScreen{app: a, flags: f, count: count, began: time.Now(), sources: map[batchKey]*source{}}
+	return &simScreen{app: a, flags: f, count: count, began: time.Now(), told: time.Now(), sources: map[batchKey]*source{}}
 }
 
 func (s *simScreen) remember(src *source, seed uint64) {
@@ -73,21 +76,25 @@ func (s *simScreen) remember(src *source, seed uint64) {
 	s.sources[batchKey{src.scenario.Name, seed}] = src
 }
 
-// progress shows how far a run is, where somebody watches.
+// progress shows how far a run is: all the time on a terminal, now and then elsewhere.
 func (s *simScreen) progress(j batch.Job, virtual time.Duration, steps uint64) {
-	if !s.app.outTerminal {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	begin, end := "\r\x1b[K", ""
+	if !s.app.outTerminal {
+		if time.Since(s.told) < lineEvery {
+			return
+		}
+		s.told, begin, end = time.Now(), "", "\n"
+	}
 	of := "∞"
 	if s.count > 0 {
 		of = fmt.Sprint(s.count)
 	}
 	took := max(time.Since(s.began).Seconds(), 0.001)
-	fmt.Fprintf(s.app.err, "\r\x1b[K%d of %s · %s, seed %d · %s virtual · %.0fx · %d packets", s.passed+s.failed, of, j.Name, j.Seed,
-		virtual.Round(time.Second), virtual.Seconds()/took, steps)
-	s.line = true
+	fmt.Fprintf(s.app.err, "%s%d of %s · %s, seed %d · %s virtual · %.1fx · %d packets%s", begin, s.passed+s.failed, of, j.Name, j.Seed,
+		virtual.Round(time.Second), virtual.Seconds()/took, steps, end)
+	s.line = s.app.outTerminal
 }
 
 func (s *simScreen) clear() {

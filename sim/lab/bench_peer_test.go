@@ -32,6 +32,8 @@ func benchPeerList() []benchPeer {
 		{benchDirect, nil, startDirect},
 		{benchHAProxy, []string{"haproxy"}, startHAProxy},
 		{benchQUIC, nil, startQUIC},
+		{benchNebula, []string{"nebula", "nebula-cert"}, startNebula},
+		{benchWireGuard, []string{"wireguard-go", "wg"}, startWireGuard},
 	}
 	if *benchBeside != "" {
 		all = append(all, benchPeer{benchMicroNet + " beside", nil, microNet(*benchBeside)})
@@ -159,6 +161,8 @@ func benchVersions() string {
 		{"iperf3", "-v"},
 		{"wrk", "-v"},
 		{"nginx", "-v"},
+		{"nebula", "-version"},
+		{"wireguard-go", "--version"},
 		{"unbound", "-V"},
 		{"coredns", "-version"},
 		{*benchBinary, "version"},
