@@ -97,6 +97,7 @@ type life struct {
 	// owned by whoever makes views: serve, then keepView
 	told   map[micronet.NodeID]micronet.NodeStatus // what was reported of other nodes
 	toldAt uint64                                  // how often anybody had changed by then
+	room   []micronet.Node                         // for the next view's list
 }
 
 // live runs one life. It returns nil when ctx ended, errMoved or errLeft when the node chose to

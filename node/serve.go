@@ -270,7 +270,7 @@ func (l *life) makeView() {
 	v := makeView(sight{
 		now: now, self: l.address.node(now), members: l.members.Members(), entries: entries, name: l.contacts.name,
 		silent: l.contacts.silent(), outcasts: *l.outcasts.Load(), wall: l.env.Wall(), path: l.under.Path, lanes: l.lanesTo, heard: l.pulse.heard, issued: l.issued,
-		former: old, met: before, names: l.names.Load(), synced: synced,
+		former: old, met: before, names: l.names.Load(), synced: synced, room: &l.room,
 	})
 	v.held = l.holders.take(now, v)
 	l.damping.take(now, entries)

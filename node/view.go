@@ -134,6 +134,15 @@ type sight struct {
 	met      met                             // of the former view
 	names    *policy.Names                   // which services nodes may offer
 	synced   bool
+	room     *[]micronet.Node // that is used again for each view, nil: none
+}
+
+// roomFor returns room for a list of nodes.
+func (s *sight) roomFor(size int) []micronet.Node {
+	if s.room == nil || cap(*s.room) < size {
+		return make([]micronet.Node, 0, size)
+	}
+	return (*s.room)[:0]
 }
 
 // makeView combines membership, catalog and our own packets. It is pure.
@@ -164,7 +173,7 @@ func (v *view) list(s *sight) {
 		return !listed
 	}
 	isNew(s.self.ID)
-	list := append(make([]micronet.Node, 0, size), s.self)
+	list := append(s.roomFor(size), s.self)
 	for i := range s.entries {
 		if id := s.entries[i].Document.Owner; isNew(id) {
 			list = append(list, s.node(id, v.members[id], &s.entries[i]))
@@ -186,6 +195,9 @@ func (v *view) list(s *sight) {
 		}
 	}
 	v.arrange(s, slices.DeleteFunc(list, s.forgets))
+	if s.room != nil {
+		*s.room = list
+	}
 }
 
 // enroll takes over what membership says.

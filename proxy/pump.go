@@ -81,13 +81,17 @@ func (p *pump) transfer(dst, src net.Conn) (int64, error) {
 	}
 	d, dTCP := rawTCP(dst)
 	s, sTCP := rawTCP(src)
-	if !dTCP || !sTCP {
-		n, err := p.copier.copy(dst, src)
+	switch {
+	case dTCP && sTCP:
+		n, err := io.Copy(d, s)
+		count(dst, n, 0)
+		count(src, 0, n)
+		return head + n, err
+	case dTCP:
+		n, err := p.copier.pour(d, dst, src)
 		return head + n, err
 	}
-	n, err := io.Copy(d, s)
-	count(dst, n, 0)
-	count(src, 0, n)
+	n, err := p.copier.copy(dst, src)
 	return head + n, err
 }
 

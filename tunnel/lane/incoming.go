@@ -1,5 +1,7 @@
 package lane
 
+import "slices"
+
 // incoming are the bytes of a session that have come and wait for its user. It is pure, and guarded by the session's lock.
 type incoming struct {
 	chunks   []piece
@@ -36,6 +38,41 @@ func (i *incoming) put(p piece) {
 		}
 	}
 	i.chunks = append(i.chunks, p)
+}
+
+// pass counts a piece that goes straight to the user's socket.
+func (i *incoming) pass(p piece) {
+	i.received += uint64(p.n)
+	if p.fin {
+		i.fin = true
+		i.received++
+	}
+}
+
+// passed keeps what the socket did not take of such a piece, before all that has come since.
+func (i *incoming) passed(p piece, took int) {
+	if i.turned {
+		p.release()
+		i.settle()
+		return
+	}
+	i.consumed += uint64(took)
+	if p.from, p.n = p.from+took, p.n-took; p.n > 0 {
+		i.chunks = slices.Insert(i.chunks, 0, p)
+		return
+	}
+	p.release()
+	i.settle()
+}
+
+// pop hands over the first chunk.
+func (i *incoming) pop() piece {
+	p := i.chunks[0]
+	i.chunks[0] = piece{}
+	i.chunks = i.chunks[1:]
+	i.consumed += uint64(p.n)
+	i.settle()
+	return p
 }
 
 // take moves bytes to p.

@@ -34,6 +34,7 @@ type session struct {
 	readable, writable *sync.Cond
 	in                 incoming
 	out                outgoing
+	pour               pour
 	readErr, writeErr  error // what reads and writes end with
 	readBy, writeBy    tunnel.Deadline
 	finishing          bool // the user writes no more
@@ -299,7 +300,7 @@ func (s *session) receive(c *carrier, h header, r *reading) error {
 		if err != nil {
 			return err
 		}
-		return s.under(c, h, func() error { return s.takeData(p) }, p.release)
+		return s.receiveData(c, h, p)
 	case kindAck:
 		return s.under(c, h, func() error { return nil }, nil)
 	case kindReset, kindStop:
@@ -344,15 +345,30 @@ func (s *session) under(c *carrier, h header, f func() error, late func()) error
 	return err
 }
 
-// takeData adds bytes that have come.
-func (s *session) takeData(p piece) error {
+// receiveData takes bytes that have come, or brings them straight to the user's socket.
+func (s *session) receiveData(c *carrier, h header, p piece) error {
+	var to *sink
+	err := s.under(c, h, func() (err error) { to, err = s.takeData(p); return err }, p.release)
+	if to != nil {
+		s.deliver(to, p)
+	}
+	return err
+}
+
+// takeData adds bytes that have come, unless they may go straight to a socket, which it returns. The caller holds mu.
+func (s *session) takeData(p piece) (*sink, error) {
 	if s.in.fin || (!s.in.turned && s.in.waits()+p.n > Window) {
 		p.release()
-		return badFrame("more bytes than were to come")
+		return nil, badFrame("more bytes than were to come")
+	}
+	if p.n > 0 && s.pour.to != nil && !s.pour.busy && s.readErr == nil && len(s.in.chunks) == 0 && !s.in.turned {
+		s.pour.busy = true
+		s.in.pass(p)
+		return s.pour.to, nil
 	}
 	s.in.put(p)
 	s.readable.Broadcast()
-	return nil
+	return nil, nil
 }
 
 func (p piece) release() {
