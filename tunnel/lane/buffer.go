@@ -50,3 +50,13 @@ func (b *buffer) free() {
 		b.home.Put(b)
 	}
 }
+
+// behindFirst takes the first one off a list. An empty list keeps its memory: what goes to and fro takes one at a time.
+func behindFirst[T any](list []T) []T {
+	var none T
+	list[0] = none
+	if len(list) == 1 {
+		return list[:0]
+	}
+	return list[1:]
+}

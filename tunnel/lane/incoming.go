@@ -68,8 +68,7 @@ func (i *incoming) passed(p piece, took int) {
 // pop hands over the first chunk.
 func (i *incoming) pop() piece {
 	p := i.chunks[0]
-	i.chunks[0] = piece{}
-	i.chunks = i.chunks[1:]
+	i.chunks = behindFirst(i.chunks)
 	i.consumed += uint64(p.n)
 	i.settle()
 	return p
@@ -87,8 +86,7 @@ func (i *incoming) take(p []byte) (n int) {
 			break
 		}
 		c.buf.free()
-		*c = piece{}
-		i.chunks = i.chunks[1:]
+		i.chunks = behindFirst(i.chunks)
 	}
 	i.consumed += uint64(n)
 	i.settle()

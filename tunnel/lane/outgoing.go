@@ -127,8 +127,7 @@ func (o *outgoing) acknowledge(upTo uint64) bool {
 	for len(o.chunks) > 0 && upTo >= o.base+uint64(o.chunks[0].n) {
 		c := o.chunks[0]
 		c.buf.free()
-		o.chunks[0] = chunk{}
-		o.chunks = o.chunks[1:]
+		o.chunks = behindFirst(o.chunks)
 		o.base += uint64(c.n)
 	}
 	if upTo == o.end && o.fin {
