@@ -41,7 +41,7 @@ func (c *core) fallBack(now time.Time, p *peer, out *effects) {
 		p.spareTrunks(now, out)
 		return
 	}
-	if !c.trunks || !p.paths.wanted(now) || !p.paths.unanswered(now) {
+	if !c.trunks || !p.paths.wanted(now) || !p.paths.unanswered(now) || p.paths.hasTrunk() {
 		return
 	}
 	if p.paths.inUse(now) {
@@ -231,6 +231,15 @@ func (s *paths) doubt(now time.Time) {
 func (s *paths) unanswered(now time.Time) bool {
 	return s.proven() || slices.ContainsFunc(s.candidates, func(k *candidate) bool {
 		return !k.since.IsZero() && now.Sub(k.since) >= trunkAfter
+	})
+}
+
+// hasTrunk reports whether a trunk is open already that has left no probe unanswered: it is asked when the way in use falls silent,
+// and taken when it answers. A call takes longer than that, and the other end, which has just heard of us over the trunks that there
+// are, has no room for another one.
+func (s *paths) hasTrunk() bool {
+	return slices.ContainsFunc(s.candidates, func(k *candidate) bool {
+		return k.trunk() && k.confirmed && k.missed == 0 && !k.grey
 	})
 }
 

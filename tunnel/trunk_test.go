@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,7 @@ type trunkWorld struct {
 	open    map[netip.AddrPort]*trunkListener
 	dialled []netip.AddrPort
 	ids     map[string]micronet.NodeID // by public key
+	mute    []*atomic.Bool             // of the ends of all that was dialled
 }
 
 func newTrunkWorld() *trunkWorld {
@@ -39,6 +41,14 @@ func newTrunkWorld() *trunkWorld {
 type pipeEnd struct {
 	net.Conn
 	remote netip.AddrPort
+	mute   *atomic.Bool // what is written is lost; may be nil
+}
+
+func (p pipeEnd) Write(b []byte) (int, error) {
+	if p.mute != nil && p.mute.Load() {
+		return len(b), nil
+	}
+	return p.Conn.Write(b)
 }
 
 func (p pipeEnd) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(p.remote) }
@@ -72,16 +82,27 @@ func (w *trunkWorld) listen(addr string) *trunkListener {
 
 // Dial implements micronet.Network.
 func (w *trunkWorld) Dial(_ context.Context, _ netip.Addr, to netip.AddrPort) (net.Conn, error) {
+	mute := new(atomic.Bool)
 	w.mu.Lock()
 	w.dialled = append(w.dialled, to)
+	w.mute = append(w.mute, mute)
 	l := w.open[to]
 	w.mu.Unlock()
 	if l == nil {
 		return nil, syscall.ECONNREFUSED
 	}
 	here, there := net.Pipe()
-	l.queue <- pipeEnd{there, netip.MustParseAddrPort("10.9.9.9:40000")}
-	return pipeEnd{here, to}, nil
+	l.queue <- pipeEnd{there, netip.MustParseAddrPort("10.9.9.9:40000"), mute}
+	return pipeEnd{here, to, mute}, nil
+}
+
+// silence loses all that is sent from now on over the connections that there are, both ways.
+func (w *trunkWorld) silence() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.mute {
+		m.Store(true)
+	}
 }
 
 // calls counts the attempts to connect to an address.
@@ -510,11 +531,11 @@ func TestQ16_TrunksCarryTheirPeer(t *testing.T) {
 	})
 }
 
-// TestBlockedAgain: UDP ends for the second time while a trunk is open from the first: the peer, which sends nothing of its
-// own, takes the trunk as well.
+// TestBlockedAgain: UDP ends for the second time while a trunk is open from the first: both take that, also the peer, which
+// sends nothing of its own, and nobody is called again.
 func TestBlockedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, nw, a, b := trunkedPair(t)
+		w, nw, a, b := trunkedPair(t)
 		for range 4 {
 			nw.setDrop(between(a, b))
 			a.talk(t, b, 1500*time.Millisecond)
@@ -524,6 +545,28 @@ func TestBlockedAgain(t *testing.T) {
 			a.talk(t, b, 8*time.Second)
 			a.wantPath(t, b, false)
 			b.wantPath(t, a, false)
+		}
+		if n := w.calls(addrA) + w.calls(addrB); n != 1 {
+			t.Errorf("%d calls, though the first trunk lives", n)
+		}
+	})
+}
+
+// TestDeadTrunkIsReplaced: UDP ends while a trunk is open over which nothing passes any more: another one is dialled in time.
+func TestDeadTrunkIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nw, a, b := trunkedPair(t)
+		nw.setDrop(between(a, b))
+		a.talk(t, b, 1500*time.Millisecond)
+		nw.setDrop(nil)
+		a.talk(t, b, 8*time.Second)
+		before := w.calls(addrB)
+		w.silence()
+		nw.setDrop(between(a, b))
+		a.talk(t, b, 1500*time.Millisecond)
+		a.wantPath(t, b, true)
+		if n := w.calls(addrB) - before; n != 1 {
+			t.Errorf("%d calls", n)
 		}
 	})
 }

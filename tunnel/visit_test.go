@@ -127,7 +127,7 @@ func come(t *testing.T, w *trunkWorld, from, says string) <-chan time.Duration {
 	w.mu.Lock()
 	l := w.open[netip.MustParseAddrPort(addrA)]
 	w.mu.Unlock()
-	l.queue <- pipeEnd{there, netip.MustParseAddrPort(from)}
+	l.queue <- pipeEnd{there, netip.MustParseAddrPort(from), nil}
 	c, began := tls.Client(here, Harden(anybody, ALPNJoin)), time.Now()
 	if err := c.HandshakeContext(t.Context()); err != nil {
 		t.Fatal(err)
