@@ -19,7 +19,11 @@ import (
 
 // behindRouter makes the host of a daemon behind a NAT of its own that gives every connection another port, with a router that lets others in.
 func (b *bubble) behindRouter(name, outer string, change func(*portmaptest.Router)) (*simNode, *netsim.NAT, *portmaptest.Box) {
-	nat := b.world.NAT(name+"-nat", netip.MustParseAddr(outer), netsim.NATOptions{Kind: netsim.Symmetric, Timeout: 30 * time.Second})
+	return b.behindRouterOf(netsim.NATOptions{Kind: netsim.Symmetric, Timeout: 30 * time.Second}, name, outer, change)
+}
+
+func (b *bubble) behindRouterOf(opts netsim.NATOptions, name, outer string, change func(*portmaptest.Router)) (*simNode, *netsim.NAT, *portmaptest.Box) {
+	nat := b.world.NAT(name+"-nat", netip.MustParseAddr(outer), opts)
 	box := portmaptest.NewBox(nat, nat.Gateway(name+"-gw", netip.MustParsePrefix("192.168.1.1/24")), change)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.wg.Go(func() { _ = box.Run(ctx) })

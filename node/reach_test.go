@@ -184,3 +184,24 @@ func TestReachTriesStrangers(t *testing.T) {
 		wantError(t, "a node that pokes enough", err, micronet.Overloaded)
 	})
 }
+
+// TestReachTriesMappedPorts: behind a NAT that lets only replies in, others get in by the port that its router opened, which need not
+// be the one that this host's packets come from. Without that port nobody does.
+func TestReachTriesMappedPorts(t *testing.T) {
+	inBubble(t, 914, func(t *testing.T, b *bubble) {
+		opts := netsim.NATOptions{Kind: netsim.Symmetric, Timeout: 30 * time.Second, ForwardsIn: true}
+		h, _, _ := b.behindRouterOf(opts, "home", "203.0.113.8", nil)
+		c, _, _ := b.behindRouterOf(opts, "closed", "203.0.113.9", nil)
+		a := b.start("open", "")
+		b.start("home", b.invite(a))
+		b.start("closed", b.invite(a), func(c *Config) { c.PortMap = PortMapOff })
+		b.await(15*time.Second, "all see all", b.alive(3, a, h, c))
+		b.await(5*time.Second, "home is let in", b.mapped(h, "granted", "203.0.113.8:8085"))
+		if n := to(t, b.reach(h), "open"); n.Stranger != api.StrangerArrived {
+			t.Errorf("through the port of the router: %+v", n)
+		}
+		if n := to(t, b.reach(c), "open"); n.Stranger != api.StrangerLost {
+			t.Errorf("with no port: %+v", n)
+		}
+	})
+}

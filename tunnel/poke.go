@@ -15,11 +15,14 @@ const (
 	// pokes is how many packets one Poke sends, as some get lost, and pokePause is what lies between.
 	pokes     = 3
 	pokePause = 100 * time.Millisecond
+	// maxPoked is to how many addresses of the peer each of them goes.
+	maxPoked = 4
 )
 
-// Poke sends a peer packets from a port that it has never sent anything to, to where it answers over UDP. It learns by them
-// whether its firewall and its NAT let strangers in. They go nowhere else than to an address that the peer has proved to be
-// its own. The error is Unreachable where it answers at none.
+// Poke sends a peer packets from a port that it has never sent anything to, to where it answers over UDP: by whatever port its
+// router opened, it need not be the one that its own packets come from. It learns by them whether its firewall and its NAT let
+// strangers in. They go nowhere else than to addresses that the peer has proved to be its own. The error is Unreachable where it
+// answers at none.
 func (u *Underlay) Poke(ctx context.Context, to micronet.NodeID) (err error) {
 	const op = "tunnel.poke"
 	door, err := u.env.Net.ListenPacket(ctx, netip.AddrPortFrom(u.local.Addr(), 0))
@@ -44,35 +47,51 @@ func (u *Underlay) Poke(ctx context.Context, to micronet.NodeID) (err error) {
 
 func (u *Underlay) pokeOnce(to micronet.NodeID, door net.PacketConn) error {
 	const op = "tunnel.poke"
-	var data []byte
-	var addr net.Addr
+	var list []outgoing
 	u.do(func(now time.Time, c *core, out *effects) {
 		if p, err := c.known(op, to); err == nil {
-			data, addr = c.poke(now, p, out)
+			list = c.pokes(now, p, out)
 		}
 	})
-	if data == nil {
+	if len(list) == 0 {
 		return micronet.E(op, micronet.Unreachable, "it does not answer over UDP, without a relay").WithPeer(to)
 	}
-	if _, err := door.WriteTo(data, addr); err != nil {
-		return micronet.E(op, micronet.Unreachable, "%w", err).WithPeer(to)
+	var errs []error
+	for i := range list {
+		if _, err := door.WriteTo(list[i].data, list[i].udp); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == len(list) {
+		return micronet.E(op, micronet.Unreachable, "%w", errors.Join(errs...)).WithPeer(to)
 	}
 	return nil
 }
 
-// poke seals a packet that leaves by another socket; nil when there is no address that the peer has proved.
-func (c *core) poke(now time.Time, p *peer, out *effects) ([]byte, net.Addr) {
-	to, k := p.paths.best, c.pair(p, p.BoxKey, c.key)
-	if to == nil || !to.confirmed || !to.straight() || k == nil {
-		return nil, nil
+// pokes seals packets that leave by another socket, one for each address that the peer has proved, the one in use first. There are none
+// where the way in use is no such address.
+func (c *core) pokes(now time.Time, p *peer, out *effects) (list []outgoing) {
+	b, k := p.paths.best, c.pair(p, p.BoxKey, c.key)
+	if b == nil || !b.confirmed || !b.straight() || k == nil {
+		return nil
 	}
+	for _, to := range append([]*candidate{b}, p.paths.others((*candidate).straight)...) {
+		if len(list) < maxPoked {
+			list = append(list, c.poke(now, p, k, to, out))
+		}
+	}
+	return list
+}
+
+func (c *core) poke(now time.Time, p *peer, k *pairing, to *candidate, out *effects) outgoing {
 	c.nonce++
 	c.seal(now, p, k, to, &message{kind: messageProbe, flags: probePoke, nonce: c.nonce}, false, out)
 	last := len(out.datagrams) - 1
-	data := slices.Clone(out.datagrams[last].data)
+	o := out.datagrams[last]
+	o.data = slices.Clone(o.data)
 	out.datagrams[last] = outgoing{}
 	out.datagrams = out.datagrams[:last]
-	return data, to.udp
+	return o
 }
 
 // PokedAt is when a poke of a peer arrived last, zero for never.

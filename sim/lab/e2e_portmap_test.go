@@ -96,6 +96,7 @@ func TestE2EPortMapping(t *testing.T) {
 		if out := homes[i].must("doctor"); !strings.Contains(out, "granted as 10.88.") || !strings.Contains(out, by) {
 			t.Errorf("doctor of %s:\n%s", homes[i].Name, out)
 		}
+		homes[i].eventuallyAdvised("udp in", "ok", "", "packets get in", "")
 		if n := ports[i](); n != 1 {
 			t.Errorf("%s: %d ports are open", homes[i].Name, n)
 		}

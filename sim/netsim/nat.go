@@ -56,6 +56,7 @@ type NATOptions struct {
 	TCPTimeout time.Duration // of an established connection's mapping that nothing used; 0: 2 h 4 min
 	Hairpin    bool          // hosts behind the NAT reach each other by its external address
 	Ports      int           // how many external ports it has for each protocol; 0: all from 1024 on
+	ForwardsIn bool          // datagrams leave by a forwarded port as answers alone; others by a mapping, as if nothing were forwarded
 }
 
 // EnsureDefaults returns o with what was left out.
@@ -92,8 +93,9 @@ type NAT struct {
 	addr     netip.Addr // in outside
 	table    mappings
 	forwards []forward
-	gateway  *Host                 // its inner side; nil: nothing of it can be talked to
-	opened   map[netip.Addr]uint64 // counts the mappings, by inner address
+	callers  memory[netip.AddrPort] // who came by a forwarded port, with ForwardsIn
+	gateway  *Host                  // its inner side; nil: nothing of it can be talked to
+	opened   map[netip.Addr]uint64  // counts the mappings, by inner address
 }
 
 // NAT puts a device with that external address on the internet. Its name and address must not be
@@ -181,7 +183,7 @@ type forward struct {
 
 // Forward lets everybody in who comes to an external port: it leads to a port of a host directly
 // behind the NAT, at the address that the host then has. What the host sends from there comes
-// from the external port. It replaces what was forwarded there; undo takes it back.
+// from the external port; see also NATOptions.ForwardsIn. It replaces what was forwarded there; undo takes it back.
 func (n *NAT) Forward(proto Proto, external uint16, to *Host, port uint16) (undo func()) {
 	n.w.mu.Lock()
 	defer n.w.mu.Unlock()
@@ -240,7 +242,7 @@ func (n *NAT) leaveLocked(p *packet, x header) (header, Why) {
 		return x, WhyNoRoute
 	}
 	port, forwarded := n.forwardOfLocked(p.proto, x.src)
-	if !forwarded {
+	if !forwarded || (n.opts.ForwardsIn && p.proto == UDP && !n.callers.fresh(x.dst, n.w.Now(), n.opts.Timeout)) {
 		var ok bool
 		if port, ok = n.openLocked(p, x); !ok {
 			return x, WhyNAT
@@ -306,6 +308,9 @@ func (n *NAT) enterLocked(p *packet, x header, look bool) (header, Why) {
 	}
 	e := externalPort{p.proto.about(), x.dst.Port()}
 	dst, forwarded := n.forwardedLocked(e)
+	if forwarded && !look && n.opts.ForwardsIn && p.proto == UDP && !n.callers.see(x.src, n.w.Now(), n.opts.Timeout, permitsMax) {
+		return x, WhyNAT
+	}
 	if !forwarded {
 		m := n.table.at(e, n.w.Now(), n.opts)
 		if m == nil || !look && !m.admits(p, x.src, n.w.Now(), n.opts) {

@@ -382,6 +382,31 @@ func TestRebindDuringAHandshake(t *testing.T) {
 	})
 }
 
+// A port that is forwarded inwards alone: what its host sends unasked comes from another one.
+func TestPortsForwardedInwards(t *testing.T) {
+	inHomes(t, NATOptions{Kind: PortRestricted, ForwardsIn: true, Timeout: time.Minute}, NATOptions{}, func(t *testing.T, w *homes) {
+		w.x.Forward(UDP, 8085, w.a, 5)
+		a, s, other := listenPacket(t, w.a, wild(5)), listenPacket(t, w.s, wild(1)), listenPacket(t, w.s, wild(2))
+		from := tells(t, a, at(public, 1), s)
+		if !from.IsValid() || from == at(outerX, 8085) {
+			t.Errorf("unasked a sends from %v", from)
+		}
+		if tells(t, other, from, a).IsValid() {
+			t.Error("that port lets in others")
+		}
+		if from := tells(t, other, at(outerX, 8085), a); from != at(public, 2) {
+			t.Errorf("a hears %v", from)
+		}
+		if from := tells(t, a, at(public, 2), other); from != at(outerX, 8085) {
+			t.Errorf("the answer comes from %v", from)
+		}
+		time.Sleep(time.Minute)
+		if from := tells(t, a, at(public, 2), other); from == at(outerX, 8085) {
+			t.Error("what is no answer any more comes from there too")
+		}
+	})
+}
+
 func TestForwardedPorts(t *testing.T) {
 	inHomes(t, NATOptions{Kind: Symmetric, Hairpin: true}, NATOptions{}, func(t *testing.T, w *homes) {
 		undo := w.x.Forward(UDP, 8085, w.a, 5)
