@@ -146,6 +146,11 @@ func ways() []Defence {
 			Files: edit("tunnel/relay.go", "case !c.local.Relay:", "case true:"),
 		},
 		{
+			Name: "routers-are-asked", Scenario: "port-mapping", Breaks: "path", Seeds: 1,
+			About: "A node asks its router for a port, and others learn of it",
+			Files: edit("node/portmap.go", "\tif m.mode == PortMapOff {", "\tif true {"),
+		},
+		{
 			Name: "tcp-stands-in", Scenario: "udp-blocked", Breaks: "path", Seeds: 1,
 			About: "Where UDP does not pass, packets go over TCP",
 			Files: edit("tunnel/fallback.go", "	out.calls = append(out.calls, call{p.ID, to})\n", ""),
