@@ -151,6 +151,11 @@ func ways() []Defence {
 			Files: edit("node/portmap.go", "\tif m.mode == PortMapOff {", "\tif true {"),
 		},
 		{
+			Name: "routers-that-forget-are-asked-again", Scenario: "port-mapping", Breaks: "success_rate", Seeds: 1,
+			About: "A router that has restarted is asked for its port again",
+			Files: edit("internal/portmap/answers.go", "\tk.renewAt = now\n\treturn k.ask(now, q)\n", "\tk.pause(now)\n\treturn nil\n"),
+		},
+		{
 			Name: "tcp-stands-in", Scenario: "udp-blocked", Breaks: "path", Seeds: 1,
 			About: "Where UDP does not pass, packets go over TCP",
 			Files: edit("tunnel/fallback.go", "	out.calls = append(out.calls, call{p.ID, to})\n", ""),
