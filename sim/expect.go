@@ -63,6 +63,8 @@ func (m *mesh) judgeAll() {
 			m.judge(i, m.lookLatency(c))
 		case scenario.Pauses:
 			m.judge(i, m.lookPauses(c))
+		case scenario.FailsWithin:
+			m.judge(i, m.lookFailures(c))
 		case scenario.GoneWithin:
 			m.judge(i, m.lookGone(c))
 		case scenario.KnownWithin:
@@ -261,6 +263,16 @@ func (m *mesh) lookPauses(c scenario.Pauses) verdict {
 	}
 	q := quantile(list, c.Quantile)
 	return verdict{held: q <= c.AtMost, measured: fmt.Sprintf("%s of %d pauses", q.Round(time.Millisecond), len(list))}
+}
+
+func (m *mesh) lookFailures(c scenario.FailsWithin) verdict {
+	worst, count := time.Duration(0), 0
+	for _, x := range m.traffic.of(c.Service, c.Outside) {
+		if x.err != nil {
+			worst, count = max(worst, x.stood), count+1
+		}
+	}
+	return verdict{held: count > 0 && worst <= c.AtMost, measured: fmt.Sprintf("%s at most, %d failed", worst.Round(time.Millisecond), count)}
 }
 
 // lookGone uses the times at which nobody offered an instance any more; see watchGone.

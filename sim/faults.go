@@ -177,7 +177,7 @@ func set(list []*machine) map[*machine]bool {
 // convert says to netsim what a scenario says.
 func convert(l scenario.Link) netsim.Link {
 	return netsim.Link{
-		Latency: l.Latency, Jitter: l.Jitter, Loss: l.Loss, Duplicate: l.Duplicate, Reorder: l.Reorder, MTU: l.MTU,
+		Latency: l.Latency, Jitter: l.Jitter, Loss: l.Loss, UDPLoss: l.UDPLoss, Duplicate: l.Duplicate, Reorder: l.Reorder, MTU: l.MTU,
 		Burst:   burst(l.Burst),
 		Corrupt: l.Corrupt, Bandwidth: int(l.Bandwidth), Queue: int(l.Queue), ICMP: l.ICMP, Drops: content(l.Drops),
 	}

@@ -20,8 +20,6 @@ import (
 )
 
 const (
-	// callTime bounds one request of a simulated caller, and how long a stream may stand still.
-	callTime = 5 * time.Second
 	// maxCalls bounds the requests of one caller that are under way; further ones fail at once.
 	maxCalls = 64
 	// bucketTime is how finely calls are counted.
@@ -45,6 +43,7 @@ type traffic struct {
 // call is one request and its end.
 type call struct {
 	began, took time.Duration
+	stood       time.Duration // for how long nothing had come back when it ended
 	err         error
 }
 
@@ -83,14 +82,14 @@ type caller struct {
 	number  uint64
 }
 
-// next makes one call and plans the one after it. A host that is down calls nobody.
+// next makes one call and plans the one after it. A host that is down, or stands still, calls nobody.
 func (c *caller) next() {
 	m := c.traffic.mesh
 	if m.now() >= c.spec.Stop {
 		return
 	}
 	m.agenda.put(m.now()+c.gap, c.next)
-	if c.machine.state != running || time.Since(c.machine.since) < bootTime {
+	if c.machine.state != running || c.machine.isStalled() || time.Since(c.machine.since) < bootTime {
 		return
 	}
 	began, host := m.now(), c.machine.host
@@ -103,9 +102,9 @@ func (c *caller) next() {
 	}
 	c.traffic.wg.Go(func() {
 		defer func() { <-c.slots }()
-		err := c.call(host)
+		stood, err := c.call(host)
 		if c.traffic.ctx.Err() == nil {
-			c.traffic.note(c.spec.To, call{began, m.now() - began, err})
+			c.traffic.note(c.spec.To, call{began: began, took: m.now() - began, stood: stood, err: err})
 		}
 	})
 }
@@ -130,12 +129,18 @@ func (t *traffic) watchPauses(service string) (answered func()) {
 	}
 }
 
-// call resolves the service, connects and talks.
-func (c *caller) call(host *netsim.Host) error {
+// call makes a call and tells for how long nothing had come back at its end.
+func (c *caller) call(host *netsim.Host) (stood time.Duration, err error) {
 	ctx, cancel := context.WithCancel(c.traffic.ctx)
 	defer cancel()
-	limit := time.AfterFunc(callTime, cancel)
-	defer limit.Stop()
+	p := newPatience(c.spec.Patience, host, c.traffic.mesh.now, cancel)
+	defer p.timer.Stop()
+	err = c.talk(ctx, host, p)
+	return p.stood(), err
+}
+
+// talk resolves the service, connects and talks.
+func (c *caller) talk(ctx context.Context, host *netsim.Host, p *patience) error {
 	to, err := lookup(ctx, host, c.spec.To)
 	if err != nil {
 		return err
@@ -149,7 +154,7 @@ func (c *caller) call(host *netsim.Host) error {
 	defer stop()
 	if c.spec.Kind == scenario.Streams {
 		noted := c.traffic.watchPauses(c.spec.To)
-		return talkStream(conn, c.machine.name, c.spec.Size, func() { limit.Reset(callTime); noted() })
+		return talkStream(conn, c.machine.name, c.spec.Size, func() { p.came(); noted() })
 	}
 	return talkRequest(conn, c.machine.name)
 }

@@ -113,3 +113,31 @@ func TestFatesOfOthersStay(t *testing.T) {
 		}
 	}
 }
+
+// Loss of datagrams alone: some of them arrive, and a stream does as if nothing were lost.
+func TestDatagramsAreLostAlone(t *testing.T) {
+	inWorld(t, 1, Options{}, func(t *testing.T, w *three) {
+		stream, server := pair(t, w)
+		a, b := listenPacket(t, w.a, wild(1)), listenPacket(t, w.b, wild(1))
+		const sent, left = 400, 100
+		w.SetLink(w.a, w.b, Link{Latency: testLatency, UDPLoss: 0.75})
+		start := time.Now()
+		for range sent {
+			send(t, a, "one", at(addrB, 1))
+			write(t, stream, "word")
+			if read(t, server) != "word" {
+				t.Fatal("the stream does not work")
+			}
+		}
+		if took := time.Since(start); took > sent*testLatency+time.Second {
+			t.Errorf("the stream took %s", took)
+		}
+		came := 0
+		for got, _ := hear(t, b, time.Second); got != ""; got, _ = hear(t, b, time.Second) {
+			came++
+		}
+		if came < left*7/10 || came > left*13/10 {
+			t.Errorf("%d of %d datagrams arrived", came, sent)
+		}
+	})
+}

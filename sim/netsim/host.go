@@ -30,8 +30,9 @@ type Host struct {
 	realm    *realm // nil for the place of a NAT
 	firewall *firewall
 	stack    *stack
-	life     uint64 // counts the restarts
-	stall    *stall // nil: the programs run
+	life     uint64        // counts the restarts
+	stall    *stall        // nil: the programs run
+	woke     time.Duration // when the latest stall was over
 	worker   worker
 
 	mu       sync.Mutex // guards what follows; may be taken while World.mu is held

@@ -20,6 +20,7 @@ type Link struct {
 	Latency   time.Duration // one way, of every packet
 	Jitter    time.Duration // up to this much more, uniform; packets queue up and stay in order
 	Loss      float64       // share of packets lost, 0 to 1
+	UDPLoss   float64       // share of datagrams lost besides, as where a device makes room for TCP
 	Duplicate float64       // share of datagrams that arrive twice, 0 to 1
 	Reorder   float64       // share of packets held back by 1 ms plus up to the latency: later ones overtake
 	MTU       int           // largest IP packet in bytes; larger datagrams vanish; 0: no limit. Streams fit themselves

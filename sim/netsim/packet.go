@@ -99,6 +99,9 @@ func (w *World) fateLocked(p *packet, way *path) fate {
 		link.Blocked = link.Blocked || w.severedLocked(way, d)
 	}
 	h := nth(way.hash, p.number)
+	if p.proto == UDP {
+		link.Loss += (1 - link.Loss) * link.UDPLoss
+	}
 	f := link.fate(h, p.wireSize())
 	switch {
 	case f.why == WhyBlocked:

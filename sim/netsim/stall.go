@@ -56,6 +56,13 @@ func (h *Host) Stalled() bool {
 	return h.stalledLocked()
 }
 
+// Woke returns when the programs of the host went on after its latest stall, 0 when they never stood still.
+func (h *Host) Woke() time.Duration {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	return h.woke
+}
+
 func (h *Host) stalledLocked() bool { return h.stall != nil && !h.stall.over }
 
 // resumeLocked ends a stall when its time has come: what the programs sent goes out, and what
@@ -65,7 +72,9 @@ func (h *Host) resumeLocked(s *stall) {
 	if h.stall != s || h.w.Now() < s.until { // crashed, or made longer
 		return
 	}
-	s.over = true
+	if !s.over {
+		s.over, h.woke = true, h.w.Now()
+	}
 	out := s.out
 	s.out = nil
 	clear(s.sending)

@@ -35,6 +35,9 @@ func TestStallHoldsDatagramsBothWays(t *testing.T) {
 			}
 		}
 		wantTook(t, "what the host sent", time.Since(start), 10*time.Second+testLatency, 2)
+		if w.b.Woke() != 10*time.Second || w.a.Woke() != 0 {
+			t.Errorf("woke up at %s, and %s", w.b.Woke(), w.a.Woke())
+		}
 		if s := w.Stats(); w.b.Stalled() || s.Sent != 6 || s.Delivered != 6 {
 			t.Errorf("stalled %t, %+v", w.b.Stalled(), s)
 		}

@@ -57,6 +57,14 @@ type (
 		Outside  []Interval // pauses that began in one of these do not count
 	}
 
+	// FailsWithin: of the calls of all traffic to a service that failed, and there must be some, each had stood still for so
+	// long at most.
+	FailsWithin struct {
+		Service string
+		AtMost  time.Duration
+		Outside []Interval // calls that began in one of these do not count
+	}
+
 	// Resolves: nodes that ask for a service get so many instances.
 	Resolves struct {
 		Service   string
@@ -165,6 +173,7 @@ func (Always) condition()        {}
 func (SuccessRate) condition()   {}
 func (Latency) condition()       {}
 func (Pauses) condition()        {}
+func (FailsWithin) condition()   {}
 func (Resolves) condition()      {}
 func (Status) condition()        {}
 func (Path) condition()          {}
@@ -187,6 +196,9 @@ func (Latency) Key() string { return "latency" }
 
 // Key returns "pauses".
 func (Pauses) Key() string { return "pauses" }
+
+// Key returns "fails_within".
+func (FailsWithin) Key() string { return "fails_within" }
 
 // Key returns "resolves".
 func (Resolves) Key() string { return "resolves" }

@@ -13,7 +13,7 @@ type condition func(r *reader, v *value) Condition
 func conditions() map[string]condition {
 	return map[string]condition{
 		"converged": nil, "always": always, "success_rate": successRate, "latency": latency, "pauses": pauses,
-		"resolves": resolves, "status": status, "path": path, "warns": warns, "gone_within": goneWithin, "known_within": knownWithin,
+		"fails_within": failsWithin, "resolves": resolves, "status": status, "path": path, "warns": warns, "gone_within": goneWithin, "known_within": knownWithin,
 		"revoked_within": revokedWithin,
 	}
 }
@@ -167,6 +167,22 @@ func pauses(r *reader, v *value) Condition {
 		r.streamed(v, p.Service)
 	}
 	return p
+}
+
+func (r *reader) failsWithinFields(f *FailsWithin) fields {
+	return fields{
+		"service": r.known(&f.Service),
+		"at_most": into(r, &f.AtMost, (*value).positive),
+		"outside": r.intervals(&f.Outside),
+	}
+}
+
+func failsWithin(r *reader, v *value) Condition {
+	var f FailsWithin
+	if r.object(v, r.failsWithinFields(&f), "service", "at_most") {
+		r.called(v, f.Service)
+	}
+	return f
 }
 
 // streamed demands that there are streams to a service: calls make no pauses.

@@ -22,6 +22,7 @@ func TestExpectations(t *testing.T) {
 		"latency: {service: web, quantile: p99, at_most: 200ms}":                          Latency{"web", 0.99, 200 * time.Millisecond, nil},
 		"latency: {service: web, quantile: p99.9, at_most: 1s, outside: [1s, 2s]}":        Latency{"web", 0.999, time.Second, []Interval{{time.Second, 2 * time.Second}}},
 		"pauses: {service: web, quantile: p100, at_most: 4s, outside: [1s, 2s]}":          Pauses{"web", 1, 4 * time.Second, []Interval{{time.Second, 2 * time.Second}}},
+		"fails_within: {service: web, at_most: 4s, outside: [1s, 2s]}":                    FailsWithin{"web", 4 * time.Second, []Interval{{time.Second, 2 * time.Second}}},
 		"resolves: {service: web, from: eu, instances: 3, at: 1m}":                        Resolves{"web", s("eu"), 3, time.Minute},
 		"resolves: {service: db, from: all, instances: 0}":                                Resolves{"db", s("all"), 0, 10 * time.Minute},
 		"status: {nodes: 3, seen_by: not 3, is: dead, at: 45s}":                           Status{s("3"), s("not 3"), Dead, 45 * time.Second},

@@ -7,6 +7,7 @@ type Link struct {
 	Latency   time.Duration // one way
 	Jitter    time.Duration // up to this much more
 	Loss      float64       // share of packets, 0 to 1
+	UDPLoss   float64       // share of datagrams that are lost besides, 0 to 1
 	Burst     Burst
 	Duplicate float64 // share of datagrams that arrive twice, 0 to 1
 	Reorder   float64 // share of packets that later ones overtake, 0 to 1
@@ -52,6 +53,7 @@ const (
 	namedLatency linkKeys = 1 << iota
 	namedJitter
 	namedLoss
+	namedUDPLoss
 	namedBurst
 	namedDuplicate
 	namedReorder
@@ -69,6 +71,7 @@ func (l Link) Over(base Link) Link {
 	set(l.named&namedLatency, &base.Latency, l.Latency)
 	set(l.named&namedJitter, &base.Jitter, l.Jitter)
 	set(l.named&namedLoss, &base.Loss, l.Loss)
+	set(l.named&namedUDPLoss, &base.UDPLoss, l.UDPLoss)
 	set(l.named&namedBurst, &base.Burst, l.Burst)
 	set(l.named&namedDuplicate, &base.Duplicate, l.Duplicate)
 	set(l.named&namedReorder, &base.Reorder, l.Reorder)

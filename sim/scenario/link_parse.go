@@ -38,6 +38,7 @@ func (r *reader) linkFields(l *Link) fields {
 		"latency":   named(l, namedLatency, into(r, &l.Latency, (*value).latency)),
 		"jitter":    named(l, namedJitter, into(r, &l.Jitter, (*value).latency)),
 		"loss":      named(l, namedLoss, into(r, &l.Loss, (*value).share)),
+		"udp_loss":  named(l, namedUDPLoss, into(r, &l.UDPLoss, (*value).share)),
 		"burst":     named(l, namedBurst, func(v *value) { r.burst(v, &l.Burst) }),
 		"duplicate": named(l, namedDuplicate, into(r, &l.Duplicate, (*value).share)),
 		"reorder":   named(l, namedReorder, into(r, &l.Reorder, (*value).share)),

@@ -129,6 +129,7 @@ func TestMistakesOfTheParts(t *testing.T) {
 		"expect:\n- success_rate: {service: web, at_least: 99%, outside: [5s]}\n":                                "10: expect[0].success_rate.outside: want an interval like [30s, 45s], found a list",
 		"expect:\n- success_rate: {service: web, at_least: 99%, outside: [5s, 5s]}\n":                            "10: expect[0].success_rate.outside: the interval ends at 5s, not after 5s",
 		"expect:\n- pauses: {service: web, quantile: p99, at_most: 2s}\n":                                        "10: expect[0].pauses: there are no streams to web; add kind: stream to traffic",
+		"expect:\n- fails_within: {service: db, at_most: 2s}\n":                                                  "10: expect[0].fails_within: there is no traffic to db; add one to traffic",
 		"expect:\n- latency: {service: web, quantile: 99, at_most: 1s}\n":                                        "10: expect[0].latency.quantile: want a quantile like p50, p99 or p99.9, found 99",
 		"expect:\n- resolves: {service: web, from: eu}\n":                                                        "10: expect[0].resolves: instances is missing",
 		"expect:\n- status: {nodes: 3, seen_by: al, is: dead}\n":                                                 `10: expect[0].status.seen_by: there is no node or group "al"; did you mean "all"?`,

@@ -15,7 +15,7 @@ func TestTheExampleOfTheDesign(t *testing.T) {
 		Groups:   []Group{{Name: "n", Nodes: 20}},
 		Network:  Link{Latency: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.01, ICMP: true, named: namedLatency | namedJitter | namedLoss},
 		Services: []Service{{Line: 4, Name: "web", Instances: 4, Protocol: micronet.HTTP, Port: 9000}},
-		Traffic:  []Traffic{{Line: 5, From: sel(t, "all"), To: "web", Rate: 5, Kind: Requests, Size: 1000, Stop: 12 * time.Minute}},
+		Traffic:  []Traffic{{Line: 5, From: sel(t, "all"), To: "web", Rate: 5, Kind: Requests, Size: 1000, Stop: 12 * time.Minute, Patience: 5 * time.Second}},
 		Timeline: []Step{
 			{At: 30 * time.Second, Line: 7, Action: Partition{[]Selector{sel(t, "1-10"), sel(t, "11-20")}}},
 			{At: 10 * time.Minute, Line: 9, Action: Heal{HealAll}},
@@ -73,6 +73,7 @@ func TestLinks(t *testing.T) {
     latency: 80ms
     jitter: 1ms
     loss: 0.5%
+    udp_loss: 60%
     burst: {share: 2%, length: 200ms}
     duplicate: 1%
     reorder: 2%
@@ -85,13 +86,13 @@ func TestLinks(t *testing.T) {
   - {from: 1, to: 2, burst: 0, loss: 0, bandwidth: 1MB/s}
 `)
 	full := Link{
-		80 * time.Millisecond, time.Millisecond, 0.005,
+		80 * time.Millisecond, time.Millisecond, 0.005, 0.6,
 		Burst{0.02, 200 * time.Millisecond, 1},
-		0.01, 0.02, 0.03, 1_250_000, 64_000, 1280, false, QUIC, 1<<12 - 1,
+		0.01, 0.02, 0.03, 1_250_000, 64_000, 1280, false, QUIC, 1<<13 - 1,
 	}
 	want := []LinkRule{
 		{10, sel(t, "eu"), sel(t, "us-east, 1"), true, full},
-		{25, sel(t, "1"), sel(t, "2"), false, Link{Bandwidth: 1e6, named: namedBurst | namedLoss | namedBandwidth}},
+		{26, sel(t, "1"), sel(t, "2"), false, Link{Bandwidth: 1e6, named: namedBurst | namedLoss | namedBandwidth}},
 	}
 	if !reflect.DeepEqual(s.Links, want) {
 		t.Errorf("got  %+v\nwant %+v", s.Links, want)
@@ -119,7 +120,7 @@ services:
   - {name: late, instances: 0, port: 9000}
   - {name: one, check: none}
 traffic:
-  - {from: not founder, to: db, rate: 0.1/s, kind: stream, size: 4MiB, start: 5s, stop: 20s}
+  - {from: not founder, to: db, rate: 0.1/s, kind: stream, size: 4MiB, start: 5s, stop: 20s, patience: 12s}
 duration: 30s
 `)
 	want := []Service{
@@ -131,7 +132,7 @@ duration: 30s
 	if !reflect.DeepEqual(s.Services, want) {
 		t.Errorf("got  %+v\nwant %+v", s.Services, want)
 	}
-	traffic := []Traffic{{11, sel(t, "not founder"), "db", 0.1, Streams, 4 << 20, 5 * time.Second, 20 * time.Second}}
+	traffic := []Traffic{{11, sel(t, "not founder"), "db", 0.1, Streams, 4 << 20, 5 * time.Second, 20 * time.Second, 12 * time.Second}}
 	if !reflect.DeepEqual(s.Traffic, traffic) {
 		t.Errorf("traffic %+v", s.Traffic)
 	}

@@ -66,6 +66,7 @@ func parsed() map[string][]string {
 		"check": r.checkFields(&Check{}), "traffic": r.trafficFields(&Traffic{}), "step": step, "expectation": expect,
 		"expectation.success_rate": r.successRateFields(&SuccessRate{}), "expectation.latency": r.latencyFields(&Latency{}),
 		"expectation.resolves": r.resolvesFields(&Resolves{}), "expectation.status": r.statusFields(&Status{}),
+		"expectation.fails_within":   r.failsWithinFields(&FailsWithin{}),
 		"expectation.path":           r.pathFields(&Path{}),
 		"expectation.warns":          r.warnsFields(&Warns{}),
 		"expectation.gone_within":    r.goneWithinFields(&GoneWithin{}),

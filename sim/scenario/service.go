@@ -74,4 +74,7 @@ type Traffic struct {
 	Size  int64         // bytes of an answer, or of a stream both ways
 	Start time.Duration // the first call
 	Stop  time.Duration // no call from then on; Scenario.Duration when the file does not say
+
+	// Patience is how long a caller waits for something to come back until it gives up, above 0.
+	Patience time.Duration
 }

@@ -3,6 +3,7 @@ package scenario
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	micronet "github.com/micro/micro-net"
 )
@@ -113,7 +114,7 @@ func (r *reader) known(to *string) setter {
 
 // traffic reads one entry of traffic.
 func (r *reader) traffic(v *value) {
-	t := Traffic{Line: v.line, Kind: Requests, Size: defaultSize, Stop: r.end()}
+	t := Traffic{Line: v.line, Kind: Requests, Size: defaultSize, Stop: r.end(), Patience: defaultPatience}
 	if !r.object(v, r.trafficFields(&t), "from", "to", "rate") {
 		return
 	}
@@ -124,8 +125,12 @@ func (r *reader) traffic(v *value) {
 	r.s.Traffic = append(r.s.Traffic, t)
 }
 
-// defaultSize is the bytes of an answer when the file does not say.
-const defaultSize = 1000
+const (
+	// defaultSize is the bytes of an answer when the file does not say.
+	defaultSize = 1000
+	// defaultPatience bounds a request, and how long a stream may stand still, when the file does not say.
+	defaultPatience = 5 * time.Second
+)
 
 func (r *reader) trafficFields(t *Traffic) fields {
 	return fields{
@@ -136,5 +141,7 @@ func (r *reader) trafficFields(t *Traffic) fields {
 		"size":  into(r, &t.Size, (*value).size),
 		"start": into(r, &t.Start, (*value).duration),
 		"stop":  into(r, &t.Stop, r.moment),
+
+		"patience": into(r, &t.Patience, (*value).positive),
 	}
 }
