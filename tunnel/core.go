@@ -55,6 +55,7 @@ type core struct {
 	homes       []*peer // relays that we keep in touch with
 	carried     quota
 	searches    bucket // relays that may be tried
+	spares      bucket // the same, where one leads to the peer
 	placed      bucket // calls
 	lonely      lonely
 	trunks      bool      // trunks may be dialled
@@ -80,6 +81,7 @@ func newCore(start time.Time, view vantage, entropy io.Reader, verify Verify, di
 		checked:  bucket{rate: verifyRate, burst: verifyBurst},
 		carried:  newQuota(),
 		searches: bucket{rate: detourRate, burst: detourBurst},
+		spares:   bucket{rate: spareRate, burst: spareBurst},
 		placed:   bucket{rate: callRate, burst: callBurst},
 		behind:   func(netip.AddrPort) (trunkEnd, bool) { return trunkEnd{}, false },
 	}, nil

@@ -50,6 +50,8 @@ type detours struct {
 	tried []tag
 	pause time.Duration
 	rest  time.Time // until then no relay is tried
+	calm  bool      // those tried were tried while another relay did, see spare
+	spare time.Time // until then no spare is looked for
 }
 
 // detour looks for ways over relays while QUIC is sent to the peer and it has no direct one that answers, and lets them
@@ -57,10 +59,11 @@ type detours struct {
 // split everybody gossips with everybody whom no relay reaches either.
 func (c *core) detour(now time.Time, p *peer) []*candidate {
 	if p.paths.answers() && !p.paths.best.doubted() && !p.paths.best.parting() {
-		p.detours = detours{} // what did not lead there before may do when this way ends
-		if p.paths.best.via == nil {
-			p.paths.straighten(now)
+		if p.paths.best.via != nil {
+			return c.spare(now, p)
 		}
+		p.detours = detours{} // what did not lead there before may do when this way ends
+		p.paths.straighten(now)
 		return nil
 	}
 	if !p.paths.inUse(now) || now.Before(p.detours.rest) || !p.paths.stuck(len(p.Relays) > 0) {
@@ -68,8 +71,9 @@ func (c *core) detour(now time.Time, p *peer) []*candidate {
 	}
 	before := len(p.paths.candidates)
 	for p.paths.mayDetour() {
-		relay := c.relayTo(now, p)
+		relay, waits := c.relayTo(now, p)
 		if relay == nil {
+			p.detours.exhausted(now, waits || p.paths.mayBeLed())
 			break
 		}
 		if !c.searches.take(now, 1) {
@@ -100,17 +104,16 @@ func (p *peer) giveUp() {
 	})
 }
 
-// relayTo returns the next relay to try for a peer, nil when there is none now: first those that the peer
-// keeps in touch with, then the nearest ones of ours, and in the last place any of ours: those that lead to
+// relayTo returns the next relay to try for a peer, nil when there is none now, and whether a way is looked for to one: first
+// those that the peer keeps in touch with, then the nearest ones of ours, and in the last place any of ours: those that lead to
 // the peer may all be far away.
-func (c *core) relayTo(now time.Time, p *peer) *peer {
-	waits := false
+func (c *core) relayTo(now time.Time, p *peer) (relay *peer, waits bool) {
 	for _, t := range p.Relays {
 		r := c.tags[tag(t)]
 		switch {
 		case r == nil || !c.mayRelay(p, r):
 		case r.direct():
-			return r
+			return r, false
 		default:
 			c.approach(now, r)
 			waits = waits || now.Sub(r.approached) < approachFor
@@ -118,21 +121,23 @@ func (c *core) relayTo(now time.Time, p *peer) *peer {
 	}
 	near := c.nearRelays(now)
 	from := 0
-	if p.paths.detours() == maxDetours-1 && len(near) > 0 {
+	if (p.detours.calm || p.paths.detours() == maxDetours-1) && len(near) > 0 { // those nearby may all be as cut off
 		from = int(c.nonce % uint64(len(near)))
 	}
 	for i := range near {
 		if r := near[(from+i)%len(near)]; r.direct() && c.mayRelay(p, r) {
-			return r
+			return r, false
 		}
 	}
-	p.detours.exhausted(now, waits || p.paths.mayBeLed())
-	return nil
+	return nil, waits
 }
 
 // exhausted takes note that there is no relay to try now. waits says that the round is not over: some may answer yet, and
-// those that do not are tried again after the next pause.
+// those that do not are tried again after the next pause. What was tried before there was need does not count.
 func (d *detours) exhausted(now time.Time, waits bool) {
+	if d.calm {
+		d.calm, d.tried, waits = false, nil, true
+	}
 	if waits {
 		d.rest = now.Add(approachWait)
 		return
