@@ -28,6 +28,7 @@ type craft struct {
 	lie    func(*insider)       // what is sent in each round
 	stream func(*insider)       // what is done every streamEvery; nil: nothing
 	grip   func(*insider) *grip // how its daemon is kept from what is honest; nil: it goes on as usual
+	carry  misdeed              // what it makes of what it forwards; nil: what it should
 }
 
 func crafts() map[scenario.Forgery]craft {
@@ -50,6 +51,13 @@ func crafts() map[scenario.Forgery]craft {
 		scenario.ForgeFuture:     {every: rarely, lie: (*insider).foresee, stream: (*insider).offerFuture},
 		scenario.ForgeForeign:    {every: seldom, lie: (*insider).trespass, stream: (*insider).intrude},
 		scenario.ForgeSquat:      {every: seldom, lie: (*insider).squat},
+
+		scenario.ForgeRelayDrops:   {carry: dropping},
+		scenario.ForgeRelayThins:   {carry: thinning},
+		scenario.ForgeRelaySieves:  {carry: sieving},
+		scenario.ForgeRelayDelays:  {carry: delaying},
+		scenario.ForgeRelayAlters:  {carry: altering},
+		scenario.ForgeRelayRepeats: {carry: repeating},
 	}
 }
 
@@ -100,11 +108,17 @@ func (m *mesh) forge(a scenario.Insider) (undo func()) {
 	if i.craft.grip != nil {
 		x.inside.seize(i.craft.grip(i))
 	}
-	i.round()
+	if i.craft.carry != nil {
+		x.host.SetHand(newCarrier(i))
+	}
+	if i.craft.lie != nil {
+		i.round()
+	}
 	return func() {
 		i.over = true
 		m.recorder.add(x.name, "insider", "", m.observer.traffic.footprint(i).since(&i.before))
 		x.inside.seize(nil)
+		x.host.SetHand(nil)
 		if i.socket != nil {
 			_ = i.socket.Close()
 		}

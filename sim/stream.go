@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,9 @@ const (
 	// wordsAtOnce is how many are under way: the next ones go when these have come back.
 	wordsAtOnce = 512
 )
+
+// errOtherBytes is that other bytes came than were sent. A stream may end early, and must not do that.
+var errOtherBytes = errors.New("a stream carries what was not sent")
 
 // talkStream sends numbers and reads them back: a gap, a repeat or a reset is an error. size is in
 // bytes, each way; from is the machine of the caller. answered is called whenever numbers have come back.
@@ -35,7 +39,7 @@ func talkStream(conn net.Conn, from string, size int64, answered func()) error {
 		}
 		for i := range n {
 			if got := binary.BigEndian.Uint64(buf[i*wordSize:]); got != sent+i {
-				return fmt.Errorf("number %d came in the place of %d", got, sent+i)
+				return fmt.Errorf("number %d came in the place of %d: %w", got, sent+i, errOtherBytes)
 			}
 		}
 		sent += n

@@ -105,8 +105,17 @@ func (c *caller) next() {
 		stood, err := c.call(host)
 		if c.traffic.ctx.Err() == nil {
 			c.traffic.note(c.spec.To, call{began: began, took: m.now() - began, stood: stood, err: err})
+			c.judge(err)
 		}
 	})
+}
+
+// judge: no stream carries other bytes than were sent, whatever is demanded of how many end well.
+func (c *caller) judge(err error) {
+	if errors.Is(err, errOtherBytes) {
+		m := c.traffic.mesh
+		m.moments.add(func(time.Duration) { m.fail(c.machine.name, "streams", err.Error()) })
+	}
 }
 
 func (t *traffic) note(service string, c call) {

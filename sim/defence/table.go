@@ -185,6 +185,11 @@ func ways() []Defence {
 			About: "A path that answers probes and carries nothing of QUIC is left",
 			Files: edit("tunnel/grey.go", "	if !m.counts {", "	if true {"),
 		},
+		{
+			Name: "late-answers-are-none", Scenario: "relay-is-hostile", Breaks: "success_rate", Seeds: 1,
+			About: "A path whose probes are not answered in time is left, also where something comes over it",
+			Files: edit("tunnel/paths.go", "return c.missed >= silentAfter || (c.missed > 0 && (c.contested || !s.arrived.After(c.since)))", "return c.missed >= lostAfter && c.heard.Before(c.since)"),
+		},
 	}
 }
 

@@ -34,6 +34,7 @@ type Host struct {
 	stall    *stall        // nil: the programs run
 	woke     time.Duration // when the latest stall was over
 	worker   worker
+	hand     Hand // nil: datagrams leave as they were sent
 
 	mu       sync.Mutex // guards what follows; may be taken while World.mu is held
 	cred     micronet.Credentials

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 )
@@ -160,12 +159,17 @@ func (c *udpConn) send(b []byte, dst netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	p := &packet{proto: UDP, from: c.st, src: src, dst: dst, size: len(b), data: slices.Clone(b)}
+	p := c.packetLocked(src, dst, b)
 	if !c.st.fitsLocked(dst.Addr(), p.wireSize()) {
 		return syscall.EMSGSIZE
 	}
-	p.arrive = func(p *packet) Why { return p.to.stack.deliverLocked(c, p) }
-	w.launchLocked(p)
+	if c.st.host.hand == nil {
+		w.launchLocked(p)
+		return nil
+	}
+	for _, o := range c.st.host.hand.Take(dst, p.data) {
+		c.leaveLaterLocked(c.packetLocked(src, dst, o.Data), o.After)
+	}
 	return nil
 }
 

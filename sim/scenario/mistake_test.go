@@ -86,6 +86,7 @@ func TestMistakesOfTheParts(t *testing.T) {
 		"timeline:\n- {at: 0, clone: {of: 1, as: random}}\n":                                                     `10: timeline[0].clone.as: want a name like twin, found "random"`,
 		"timeline:\n- {at: 0, clone: {of: 1, as: 3-4}}\n":                                                        `10: timeline[0].clone.as: want a name like twin, found "3-4"`,
 		"timeline:\n- {at: 0, insider: {node: eu, forge: dead}}\n":                                               `10: timeline[0].insider.node: want one node, "eu" stands for 10; name one, or write random 1`,
+		"timeline:\n- {at: 0, insider: {node: 1, forge: relay_drops, about: 2}}\n":                               `10: timeline[0].insider: relay_drops is about all whom the relay forwards for; leave about out`,
 		"timeline:\n- {at: 0, partition: [[1-5], [5-9]]}\n":                                                      "10: timeline[0].partition: eu5 is on two sides; name it on one side",
 		"timeline:\n- {at: 0, partition: []}\n":                                                                  "10: timeline[0].partition: a partition without sides; write it like [[1-5], [6-10]]",
 		"timeline:\n- {at: 0, partition: eu}\n":                                                                  "10: timeline[0].partition: want a list, found \"eu\"",

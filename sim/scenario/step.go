@@ -1,6 +1,9 @@
 package scenario
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Step is one thing that happens.
 type Step struct {
@@ -242,4 +245,15 @@ const (
 	ForgeFuture     Forgery = "future"     // versions, epochs and beats from the end of what can be counted
 	ForgeForeign    Forgery = "foreign"    // what members and authorities of another cluster say, which it founded itself
 	ForgeSquat      Forgery = "squat"      // that it offers what its victims do
+
+	// Those of a relay, about what it forwards for others.
+	ForgeRelayDrops   Forgery = "relay_drops"   // nothing
+	ForgeRelayThins   Forgery = "relay_thins"   // every second datagram
+	ForgeRelaySieves  Forgery = "relay_sieves"  // the small ones
+	ForgeRelayDelays  Forgery = "relay_delays"  // all, a second late
+	ForgeRelayAlters  Forgery = "relay_alters"  // every second one with a bit turned
+	ForgeRelayRepeats Forgery = "relay_repeats" // in the place of some, others that it forwarded before
 )
+
+// OfRelay reports whether it is about what a relay forwards.
+func (f Forgery) OfRelay() bool { return strings.HasPrefix(string(f), "relay_") }

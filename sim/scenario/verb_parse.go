@@ -345,10 +345,16 @@ func policy(r *reader) *part {
 func insider(r *reader) *part {
 	var i Insider
 	forgeries := oneOf(ForgeDead, ForgeSuspect, ForgeAlive, ForgePoison, ForgeFlood, ForgeReplay, ForgeBombs, ForgeBlock,
-		ForgeMangle, ForgeWithhold, ForgeSuppress, ForgeEquivocate, ForgeEndpoints, ForgeReflect, ForgeFuture, ForgeForeign, ForgeSquat)
+		ForgeMangle, ForgeWithhold, ForgeSuppress, ForgeEquivocate, ForgeEndpoints, ForgeReflect, ForgeFuture, ForgeForeign, ForgeSquat,
+		ForgeRelayDrops, ForgeRelayThins, ForgeRelaySieves, ForgeRelayDelays, ForgeRelayAlters, ForgeRelayRepeats)
 	return &part{
 		action:   func() Action { return i },
 		fields:   fields{"node": r.node(&i.Node), "forge": into(r, &i.Forge, forgeries), "about": r.nodes(&i.About)},
 		required: []string{"node", "forge"},
+		check: func(v *value) {
+			if i.Forge.OfRelay() && !i.About.IsZero() {
+				r.fail(v.mistake("leave about out", "%s is about all whom the relay forwards for", i.Forge))
+			}
+		},
 	}
 }

@@ -76,6 +76,12 @@ func verbCases(t *testing.T) map[string]Action {
 		"insider: {node: 2, forge: future}":                   Insider{s("2"), ForgeFuture, Selector{}},
 		"insider: {node: random 1, forge: flood}":             Insider{s("random 1"), ForgeFlood, Selector{}},
 		"insider: {node: 4, forge: squat}":                    Insider{s("4"), ForgeSquat, Selector{}},
+		"insider: {node: 4, forge: relay_drops}":              Insider{s("4"), ForgeRelayDrops, Selector{}},
+		"insider: {node: 4, forge: relay_thins}":              Insider{s("4"), ForgeRelayThins, Selector{}},
+		"insider: {node: 4, forge: relay_sieves}":             Insider{s("4"), ForgeRelaySieves, Selector{}},
+		"insider: {node: 4, forge: relay_delays}":             Insider{s("4"), ForgeRelayDelays, Selector{}},
+		"insider: {node: 4, forge: relay_alters}":             Insider{s("4"), ForgeRelayAlters, Selector{}},
+		"insider: {node: 4, forge: relay_repeats}":            Insider{s("4"), ForgeRelayRepeats, Selector{}},
 	}
 }
 
