@@ -166,7 +166,7 @@ func ways() []Defence {
 			Files: edit("node/race.go", "	if j.dialTCP == nil {\n", "	if true {\n"),
 		},
 		{
-			Name: "silence-is-noticed", Scenario: "path-dies", Breaks: "success_rate", Seeds: 3,
+			Name: "silence-is-noticed", Scenario: "one-way-in-mid-flow", Breaks: "success_rate", Seeds: 1,
 			About: "A path is probed as soon as packets leave and none come back",
 			Files: edit("tunnel/paths.go", "return min(quietAfter, max(quietLeast, 4*s.best.rtt.value))", "return time.Hour"),
 		},
