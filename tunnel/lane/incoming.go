@@ -17,11 +17,7 @@ func (i *incoming) waits() int { return int(i.received - i.consumed) }
 
 // put adds n bytes of a buffer, which it keeps, and the end. A short one goes behind the one before.
 func (i *incoming) put(p piece) {
-	i.received += uint64(p.n)
-	if p.fin {
-		i.fin = true
-		i.received++
-	}
+	i.count(p)
 	if i.turned || p.n == 0 {
 		if p.buf != nil {
 			p.buf.free()
@@ -40,8 +36,8 @@ func (i *incoming) put(p piece) {
 	i.chunks = append(i.chunks, p)
 }
 
-// pass counts a piece that goes straight to the user's socket.
-func (i *incoming) pass(p piece) {
+// count counts a piece that has come.
+func (i *incoming) count(p piece) {
 	i.received += uint64(p.n)
 	if p.fin {
 		i.fin = true
@@ -49,7 +45,8 @@ func (i *incoming) pass(p piece) {
 	}
 }
 
-// passed keeps what the socket did not take of such a piece, before all that has come since.
+// passed takes note that the user's socket has taken so many bytes of a piece that was counted. The others come before all that
+// has come since.
 func (i *incoming) passed(p piece, took int) {
 	if i.turned {
 		p.release()

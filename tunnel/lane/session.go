@@ -92,30 +92,49 @@ func newSession(t *Tunnel, k key) *session {
 // read waits for bytes.
 func (s *session) read(p []byte) (int, error) {
 	n, owes, err := s.takeBytes(p)
-	if owes {
-		s.t.spawn(s.push) // who sends may be kept busy by others
-	}
+	s.tell(owes)
 	return n, err
 }
 
 func (s *session) takeBytes(p []byte) (n int, owes bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.awaitLocked(nil, len(p) > 0); err != nil {
+		return 0, false, err
+	}
+	n = s.in.take(p)
+	return n, s.owesLocked(), nil
+}
+
+// awaitLocked waits for bytes, if it may, and lets readers of the carrier write to a socket meanwhile, if there is one.
+func (s *session) awaitLocked(to *sink, may bool) error {
 	for {
 		switch {
 		case s.readErr != nil:
-			return 0, false, s.readErr
+			return s.readErr
 		case s.readBy.Passed():
-			return 0, false, os.ErrDeadlineExceeded
+			return os.ErrDeadlineExceeded
+		case s.pour.busy:
 		case len(s.in.chunks) > 0:
-			n = s.in.take(p)
-			return n, s.in.owes(s.out.fin) && !s.over, nil
+			return nil
 		case s.in.fin:
-			return 0, false, io.EOF
-		case len(p) == 0:
-			return 0, false, nil
+			return io.EOF
+		case !may:
+			return nil
 		}
+		s.pour.to = to
 		s.readable.Wait()
+		s.pour.to = nil
+	}
+}
+
+// owesLocked reports whether the peer is to be told of what was taken.
+func (s *session) owesLocked() bool { return s.in.owes(s.out.fin) && !s.over }
+
+// tell does that if it is due, without waiting: who sends may be kept busy by others.
+func (s *session) tell(owes bool) {
+	if owes {
+		s.t.spawn(s.push)
 	}
 }
 
@@ -363,7 +382,7 @@ func (s *session) takeData(p piece) (*sink, error) {
 	}
 	if p.n > 0 && s.pour.to != nil && !s.pour.busy && s.readErr == nil && len(s.in.chunks) == 0 && !s.in.turned {
 		s.pour.busy = true
-		s.in.pass(p)
+		s.in.count(p)
 		return s.pour.to, nil
 	}
 	s.in.put(p)
