@@ -282,9 +282,10 @@ func (c *Catalog) hold(o *origin, s signedHeader, body []byte, d Document, now, 
 	c.stats.Accepted++
 	c.summed, c.list = false, nil
 	o.held, o.body, o.document = true, body, d
-	if o.signed = o.known; s.raw != o.known.raw {
-		fresh := s
-		o.signed = &fresh
+	o.signed = o.known // mostly it is the newest
+	if s.raw != o.known.raw {
+		other := s
+		o.signed = &other
 	}
 	o.received, o.confirmed = now, confirmed
 	return changed

@@ -1,11 +1,6 @@
 package sim
 
-import (
-	"slices"
-	"testing"
-
-	"github.com/micro/micro-net/sim/scenario"
-)
+import "testing"
 
 const sleeper = `
 name: one sleeps
@@ -37,22 +32,7 @@ expect:
 // Callers of a host that stands still fail within a time that is measured, and where none fails there is nothing to measure. Who stands
 // still has waited for nothing in that time, and begins no call.
 func TestFailuresAreTimed(t *testing.T) {
-	s, err := scenario.Parse("sleeper.yaml", []byte(sleeper))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := Simulate(s, Options{Seed: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var held []bool
-	for _, e := range r.Expectations {
-		held = append(held, e.Held)
-		t.Logf("%v %s: %s", e.Held, e.Text, e.Measured)
-	}
-	if want := []bool{true, true, false, false, true, false}; !slices.Equal(held, want) {
-		t.Errorf("held: %v, want %v", held, want)
-	}
+	r := holding(t, sleeper, true, true, false, false, true, false)
 	for _, tr := range r.Traffic {
 		for _, b := range tr.Buckets {
 			if tr.Service == "feed" && b.At >= 31e9 && b.At < 59e9 && b.OK+b.Failed > 0 {

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/micro/micro-net/sim/scenario"
 )
 
 const cutStreams = `
@@ -32,22 +30,7 @@ expect:
 
 // A cut of a second makes pauses of about that length, and none where it does not reach.
 func TestPausesAreMeasured(t *testing.T) {
-	s, err := scenario.Parse("cut.yaml", []byte(cutStreams))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := Simulate(s, Options{Seed: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var held []bool
-	for _, e := range r.Expectations {
-		held = append(held, e.Held)
-		t.Logf("%v %s: %s", e.Held, e.Text, e.Measured)
-	}
-	if want := []bool{true, false, false, false}; !slices.Equal(held, want) {
-		t.Errorf("held: %v, want %v", held, want)
-	}
+	r := holding(t, cutStreams, true, false, false, false)
 	if len(r.Times.Paused) == 0 || slices.Min(r.Times.Paused) < pauseLeast || slices.Max(r.Times.Paused) > 3*time.Second {
 		t.Errorf("pauses of %v", r.Times.Paused)
 	}

@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	micronet "github.com/micro/micro-net"
+	"github.com/micro/micro-net/sim/report"
 	"github.com/micro/micro-net/sim/scenario"
 )
 
@@ -56,6 +58,12 @@ expect:
 - {warns: {nodes: [1-4], code: minority, shown: false, at: 75s}}
 - {warns: {nodes: [1, 6], code: minority, shown: false, at: 75s}}
 `
+	holding(t, text, true, true, false, false, true, false, true, false)
+}
+
+// holding runs a scenario and demands that these of its expectations hold.
+func holding(t *testing.T, text string, want ...bool) *report.Run {
+	t.Helper()
 	s, err := scenario.Parse("test", []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -64,9 +72,13 @@ expect:
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []bool{true, true, false, false, true, false, true, false} {
-		if e := r.Expectations[i]; e.Held != want {
-			t.Errorf("%s: %v, %s", e.Text, e.Held, e.Measured)
-		}
+	var held []bool
+	for _, e := range r.Expectations {
+		held = append(held, e.Held)
+		t.Logf("%v %s: %s", e.Held, e.Text, e.Measured)
 	}
+	if !slices.Equal(held, want) {
+		t.Errorf("held: %v, want %v", held, want)
+	}
+	return r
 }
