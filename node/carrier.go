@@ -52,9 +52,6 @@ type inbound struct{ tunnel.Inbound }
 
 var _ proxy.Inbound = inbound{}
 
-// Raw is the stream itself, which may bring its bytes to a socket on its own.
-func (i inbound) Raw() net.Conn { return i.Inbound }
-
 func (i inbound) Service() string  { return i.Opening().Service }
 func (i inbound) Instance() string { return i.Opening().Instance }
 func (i inbound) Caller() string   { return i.Opening().Caller }

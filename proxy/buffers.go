@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"io"
-	"net"
 	"sync"
 )
 
@@ -28,85 +27,33 @@ func (c *Copier) get() *[busyBuffer]byte {
 
 // copy moves bytes from src to dst until src ends.
 func (c *Copier) copy(dst io.Writer, src io.Reader) (int64, error) {
-	one := c.one()
+	one := oneCopy{lender: c, small: make([]byte, idleBuffer)}
 	defer one.shrink()
-	return one.all(dst, src)
-}
-
-// pour is copy where the kernel's connection d is below dst: a stream that can write to it by itself does, once its first
-// bytes have come the usual way, which is when it is known which stream it is.
-func (c *Copier) pour(d *net.TCPConn, dst, src net.Conn) (int64, error) {
-	one := c.one()
-	defer one.shrink()
-	first, err := one.move(dst, src)
-	if err != nil {
-		return first, ending(err)
-	}
-	from := pourer(src)
-	if from == nil {
-		n, err := one.all(dst, src)
-		return first + n, err
-	}
-	one.small = nil
-	n, err := from.WriteTo(d)
-	count(dst, n, 0)
-	count(src, 0, n)
-	return first + n, err
-}
-
-// pourer returns the stream below c that writes to a socket by itself, nil when there is none.
-func pourer(c net.Conn) io.WriterTo {
+	var total int64
 	for {
-		if w, ok := c.(io.WriterTo); ok {
-			return w
+		n, err := src.Read(one.buffer())
+		if n > 0 {
+			w, werr := dst.Write(one.buffer()[:n])
+			total += int64(w)
+			if werr != nil {
+				return total, werr
+			}
+			one.fit(n)
 		}
-		r, ok := c.(interface{ Raw() net.Conn })
-		if !ok {
-			return nil
+		if err == io.EOF { //nolint:errorlint // the io.Reader contract: EOF itself, unwrapped
+			return total, nil
 		}
-		c = r.Raw()
+		if err != nil {
+			return total, err
+		}
 	}
 }
-
-func (c *Copier) one() oneCopy { return oneCopy{lender: c, small: make([]byte, idleBuffer)} }
 
 // oneCopy is the buffer of one direction.
 type oneCopy struct {
 	lender *Copier
 	small  []byte
 	large  *[busyBuffer]byte // nil while the direction is idle
-}
-
-// all moves bytes until src ends.
-func (o *oneCopy) all(dst io.Writer, src io.Reader) (total int64, err error) {
-	for err == nil {
-		var n int64
-		n, err = o.move(dst, src)
-		total += n
-	}
-	return total, ending(err)
-}
-
-// move moves what one read brings.
-func (o *oneCopy) move(dst io.Writer, src io.Reader) (int64, error) {
-	n, err := src.Read(o.buffer())
-	if n == 0 {
-		return 0, err
-	}
-	w, werr := dst.Write(o.buffer()[:n])
-	if werr != nil {
-		return int64(w), werr
-	}
-	o.fit(n)
-	return int64(w), err
-}
-
-// ending is what a copy ends with: the end of its source is none.
-func ending(err error) error {
-	if err == io.EOF { //nolint:errorlint // the io.Reader contract: EOF itself, unwrapped
-		return nil
-	}
-	return err
 }
 
 func (o *oneCopy) buffer() []byte {

@@ -81,17 +81,13 @@ func (p *pump) transfer(dst, src net.Conn) (int64, error) {
 	}
 	d, dTCP := rawTCP(dst)
 	s, sTCP := rawTCP(src)
-	switch {
-	case dTCP && sTCP:
-		n, err := io.Copy(d, s)
-		count(dst, n, 0)
-		count(src, 0, n)
-		return head + n, err
-	case dTCP:
-		n, err := p.copier.pour(d, dst, src)
+	if !dTCP || !sTCP {
+		n, err := p.copier.copy(dst, src)
 		return head + n, err
 	}
-	n, err := p.copier.copy(dst, src)
+	n, err := io.Copy(d, s)
+	count(dst, n, 0)
+	count(src, 0, n)
 	return head + n, err
 }
 

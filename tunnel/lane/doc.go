@@ -13,6 +13,5 @@
 //
 // Goroutines, all owned by Tunnel.Run: that of the tunnel below, one that takes its streams, one that looks after the lanes,
 // one reader for each carrier, one for each dial and each session that looks for a carrier, and short ones for a word of the
-// reader. A session has none of its own. Where its user waits in WriteTo with a socket, the carrier's reader writes to that, as much
-// as it takes at once; it never waits.
+// reader. A session has none of its own.
 package lane

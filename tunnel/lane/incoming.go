@@ -1,7 +1,5 @@
 package lane
 
-import "slices"
-
 // incoming are the bytes of a session that have come and wait for its user. It is pure, and guarded by the session's lock.
 type incoming struct {
 	chunks   []piece
@@ -17,7 +15,11 @@ func (i *incoming) waits() int { return int(i.received - i.consumed) }
 
 // put adds n bytes of a buffer, which it keeps, and the end. A short one goes behind the one before.
 func (i *incoming) put(p piece) {
-	i.count(p)
+	i.received += uint64(p.n)
+	if p.fin {
+		i.fin = true
+		i.received++
+	}
 	if i.turned || p.n == 0 {
 		if p.buf != nil {
 			p.buf.free()
@@ -34,41 +36,6 @@ func (i *incoming) put(p piece) {
 		}
 	}
 	i.chunks = append(i.chunks, p)
-}
-
-// count counts a piece that has come.
-func (i *incoming) count(p piece) {
-	i.received += uint64(p.n)
-	if p.fin {
-		i.fin = true
-		i.received++
-	}
-}
-
-// passed takes note that the user's socket has taken so many bytes of a piece that was counted. The others come before all that
-// has come since.
-func (i *incoming) passed(p piece, took int) {
-	if i.turned {
-		p.release()
-		i.settle()
-		return
-	}
-	i.consumed += uint64(took)
-	if p.from, p.n = p.from+took, p.n-took; p.n > 0 {
-		i.chunks = slices.Insert(i.chunks, 0, p)
-		return
-	}
-	p.release()
-	i.settle()
-}
-
-// pop hands over the first chunk.
-func (i *incoming) pop() piece {
-	p := i.chunks[0]
-	i.chunks = behindFirst(i.chunks)
-	i.consumed += uint64(p.n)
-	i.settle()
-	return p
 }
 
 // take moves bytes to p.

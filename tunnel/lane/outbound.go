@@ -3,7 +3,6 @@ package lane
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"time"
 
@@ -62,14 +61,6 @@ func (o *outbound) Read(p []byte) (int, error) {
 	return o.s.read(p)
 }
 
-// WriteTo implements io.WriterTo. Bytes reach a socket without waking anybody.
-func (o *outbound) WriteTo(w io.Writer) (int64, error) {
-	if err := o.question.Await(); err != nil {
-		return 0, err
-	}
-	return o.s.writeTo(w)
-}
-
 func (o *outbound) Write(p []byte) (int, error) { return o.s.write(p) }
 
 // Answered waits for the answer to the opening frame. It ends with ctx, with the read deadline
@@ -123,9 +114,6 @@ func (i *inbound) From() micronet.NodeID { return i.s.peer }
 func (i *inbound) Opening() tunnel.Opening { return i.opening }
 
 func (i *inbound) Read(p []byte) (int, error) { return i.s.read(p) }
-
-// WriteTo implements io.WriterTo. Bytes reach a socket without waking anybody.
-func (i *inbound) WriteTo(w io.Writer) (int64, error) { return i.s.writeTo(w) }
 
 // Accept answers the opening frame.
 func (i *inbound) Accept() error {

@@ -34,7 +34,6 @@ type session struct {
 	readable, writable *sync.Cond
 	in                 incoming
 	out                outgoing
-	pour               pour
 	readErr, writeErr  error // what reads and writes end with
 	readBy, writeBy    tunnel.Deadline
 	finishing          bool // the user writes no more
@@ -92,49 +91,30 @@ func newSession(t *Tunnel, k key) *session {
 // read waits for bytes.
 func (s *session) read(p []byte) (int, error) {
 	n, owes, err := s.takeBytes(p)
-	s.tell(owes)
+	if owes {
+		s.t.spawn(s.push) // who sends may be kept busy by others
+	}
 	return n, err
 }
 
 func (s *session) takeBytes(p []byte) (n int, owes bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.awaitLocked(nil, len(p) > 0); err != nil {
-		return 0, false, err
-	}
-	n = s.in.take(p)
-	return n, s.owesLocked(), nil
-}
-
-// awaitLocked waits for bytes, if it may, and lets readers of the carrier write to a socket meanwhile, if there is one.
-func (s *session) awaitLocked(to *sink, may bool) error {
 	for {
 		switch {
 		case s.readErr != nil:
-			return s.readErr
+			return 0, false, s.readErr
 		case s.readBy.Passed():
-			return os.ErrDeadlineExceeded
-		case s.pour.busy:
+			return 0, false, os.ErrDeadlineExceeded
 		case len(s.in.chunks) > 0:
-			return nil
+			n = s.in.take(p)
+			return n, s.in.owes(s.out.fin) && !s.over, nil
 		case s.in.fin:
-			return io.EOF
-		case !may:
-			return nil
+			return 0, false, io.EOF
+		case len(p) == 0:
+			return 0, false, nil
 		}
-		s.pour.to = to
 		s.readable.Wait()
-		s.pour.to = nil
-	}
-}
-
-// owesLocked reports whether the peer is to be told of what was taken.
-func (s *session) owesLocked() bool { return s.in.owes(s.out.fin) && !s.over }
-
-// tell does that if it is due, without waiting: who sends may be kept busy by others.
-func (s *session) tell(owes bool) {
-	if owes {
-		s.t.spawn(s.push)
 	}
 }
 
@@ -319,7 +299,7 @@ func (s *session) receive(c *carrier, h header, r *reading) error {
 		if err != nil {
 			return err
 		}
-		return s.receiveData(c, h, p)
+		return s.under(c, h, func() error { return s.takeData(p) }, p.release)
 	case kindAck:
 		return s.under(c, h, func() error { return nil }, nil)
 	case kindReset, kindStop:
@@ -364,30 +344,15 @@ func (s *session) under(c *carrier, h header, f func() error, late func()) error
 	return err
 }
 
-// receiveData takes bytes that have come, or brings them straight to the user's socket.
-func (s *session) receiveData(c *carrier, h header, p piece) error {
-	var to *sink
-	err := s.under(c, h, func() (err error) { to, err = s.takeData(p); return err }, p.release)
-	if to != nil {
-		s.deliver(to, p)
-	}
-	return err
-}
-
-// takeData adds bytes that have come, unless they may go straight to a socket, which it returns. The caller holds mu.
-func (s *session) takeData(p piece) (*sink, error) {
+// takeData adds bytes that have come.
+func (s *session) takeData(p piece) error {
 	if s.in.fin || (!s.in.turned && s.in.waits()+p.n > Window) {
 		p.release()
-		return nil, badFrame("more bytes than were to come")
-	}
-	if p.n > 0 && s.pour.to != nil && !s.pour.busy && s.readErr == nil && len(s.in.chunks) == 0 && !s.in.turned {
-		s.pour.busy = true
-		s.in.count(p)
-		return s.pour.to, nil
+		return badFrame("more bytes than were to come")
 	}
 	s.in.put(p)
 	s.readable.Broadcast()
-	return nil, nil
+	return nil
 }
 
 func (p piece) release() {
